@@ -1,0 +1,54 @@
+"""What can be traded, and how its numbers are rounded.
+
+Must not know any venue's spelling. Called by risk, execution, the exchange model and feeds.
+Rounding always goes toward less risk: quantities down, a stop toward the position.
+"""
+
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+
+import msgspec
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One tradable pair.
+
+    `price_increment` and `quantity_increment` are the grids; `*_precision` the decimals of wire
+    text and checksum; `minimum_*` the venue's smallest order; `max_leverage` 1 = not marginable.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    price_increment: Decimal
+    quantity_increment: Decimal
+    price_precision: int
+    quantity_precision: int
+    minimum_quantity: Decimal
+    minimum_cost: Decimal
+    max_leverage: int = 1
+    status: str = "online"
+
+    def quantity_down(self, quantity: Decimal) -> Decimal:
+        """Round a magnitude down to the lot grid."""
+        return _to_grid(quantity, self.quantity_increment, ROUND_DOWN)
+
+    def price_down(self, price: Decimal) -> Decimal:
+        """Round a price down to the tick grid."""
+        return _to_grid(price, self.price_increment, ROUND_FLOOR)
+
+    def price_up(self, price: Decimal) -> Decimal:
+        """Round a price up to the tick grid."""
+        return _to_grid(price, self.price_increment, ROUND_CEILING)
+
+    def price_from(self, value: float, *, up: bool) -> Decimal:
+        """Bring a float estimate (ATR distance, model output) onto the tick grid."""
+        exact = Decimal(repr(value))
+        return self.price_up(exact) if up else self.price_down(exact)
+
+    def tradable(self, quantity: Decimal, price: Decimal) -> bool:
+        """Tell whether an order of this size is large enough for the venue."""
+        return quantity >= self.minimum_quantity and quantity * price >= self.minimum_cost
+
+
+def _to_grid(value: Decimal, increment: Decimal, rounding: str) -> Decimal:
+    return (value / increment).to_integral_value(rounding=rounding) * increment

@@ -1,0 +1,102 @@
+"""The market's own facts: timeframes, trades, quotes, bars.
+
+Must not know venues, features or orders. Called by feeds (which make them) and all stages.
+Prices of trades and quotes are Decimal (money); bars are float64, for they feed features only.
+"""
+
+import enum
+from decimal import Decimal
+
+import msgspec
+
+from core.clock import DAY, HOUR, MINUTE
+from core.orders import Side
+
+
+class Timeframe(enum.Enum):
+    """The seven timeframes; the value is the spelling used in files, configs and pages."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H4 = "4h"
+    D1 = "1d"
+
+    @property
+    def ns(self) -> int:
+        """Length in ns."""
+        return _LENGTH[self]
+
+    @property
+    def minutes(self) -> int:
+        """Length in minutes, the venue's spelling of an interval."""
+        return _LENGTH[self] // MINUTE
+
+    def floor(self, ts: int) -> int:
+        """Give the open time of the bar that owns `ts` (UTC grid; a bar owns [open, close))."""
+        return ts - ts % _LENGTH[self]
+
+
+_LENGTH = {
+    Timeframe.M1: MINUTE,
+    Timeframe.M5: 5 * MINUTE,
+    Timeframe.M15: 15 * MINUTE,
+    Timeframe.M30: 30 * MINUTE,
+    Timeframe.H1: HOUR,
+    Timeframe.H4: 4 * HOUR,
+    Timeframe.D1: DAY,
+}
+TIMEFRAMES = tuple(Timeframe)
+
+
+class Trade(msgspec.Struct, frozen=True, array_like=True):
+    """One print. `side` is the taker's; `trade_id` runs without gaps per instrument."""
+
+    instrument: str
+    ts_event: int
+    price: Decimal
+    quantity: Decimal
+    side: Side
+    trade_id: int
+
+
+class Quote(msgspec.Struct, frozen=True, array_like=True):
+    """Best bid and ask with their quantities."""
+
+    instrument: str
+    ts_event: int
+    bid: Decimal
+    ask: Decimal
+    bid_quantity: Decimal
+    ask_quantity: Decimal
+
+    @property
+    def mid(self) -> Decimal:
+        """Half-way between bid and ask."""
+        return (self.bid + self.ask) / 2
+
+
+class Bar(msgspec.Struct, frozen=True, array_like=True):
+    """One closed bar; owns [ts_open, ts_open + timeframe).
+
+    A bar with `trades == 0` is quiet: the feed lived and nobody traded; its four prices and its
+    vwap are the previous close. A bar that the feed could not see does not exist at all.
+    """
+
+    instrument: str
+    timeframe: Timeframe
+    ts_open: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    vwap: float
+    trades: int
+
+    @property
+    def ts_close(self) -> int:
+        """First ns that no longer belongs to the bar."""
+        return self.ts_open + self.timeframe.ns
