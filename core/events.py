@@ -158,6 +158,14 @@ class SessionStarted(msgspec.Struct, frozen=True, tag="session"):
     setup: bytes
 
 
+class SetupChanged(msgspec.Struct, frozen=True, tag="setup"):
+    """A running process takes over a reloaded configuration; nothing is reconnected."""
+
+    ts: int
+    config_hash: str
+    setup: bytes
+
+
 class Timer(msgspec.Struct, frozen=True, tag="timer"):
     """Time passed with nothing else to carry it."""
 
@@ -181,6 +189,7 @@ class Operator(msgspec.Struct, frozen=True, tag="operator"):
     verb: Verb
     actor: str
     reason: str = ""
+    force: bool = False  # RESUME only: also lifts a halt
 
 
 MarketEvent = BarsClosed | Quotes | InstrumentsChanged
@@ -195,6 +204,7 @@ Event = (
     | Reconciled
     | LinkChange
     | SessionStarted
+    | SetupChanged
     | Timer
     | Operator
 )

@@ -148,7 +148,11 @@ VenueCommand = SubmitOrder | AmendOrder | CancelOrder
 
 
 class Order(msgspec.Struct):
-    """One order as execution tracks it; mutable, owned by execution.manager alone."""
+    """One order as execution tracks it; mutable, owned by execution.manager alone.
+
+    `filled` is what the venue says (cumulative), `booked` what arrived as fills; they meet in the
+    end. `changed` and `amended` are when it last changed and when we last asked for an amend.
+    """
 
     submit: SubmitOrder
     state: OrderState
@@ -159,6 +163,9 @@ class Order(msgspec.Struct):
     trigger_price: Decimal | None = None
     limit_price: Decimal | None = None
     reason: str = ""
+    booked: Decimal = Decimal(0)
+    changed: int = 0
+    amended: int = 0
 
     @property
     def remaining(self) -> Decimal:

@@ -1,0 +1,89 @@
+"""From closed bars to opinions: features stepped once, models run on what is ready.
+
+Must not know orders, money or time of day. Called by inference.predictor's thread live and by the
+backtest directly; the answer depends on the bars given so far and on nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import InternalError
+from core.events import Prediction, RequestOpinion
+from core.market import Bar
+from core.signal import Opinion
+from inference.artifact import Artifact
+from inference.features.frame import FeatureFrame, Vectors
+from inference.predictor import Predictor
+
+UNKNOWN = "not among the instruments that features are kept for"
+NOT_FINITE = "model output is not finite"
+
+
+class OpinionSource:
+    """Answers for every trader; traders with one feature spec share a frame, with one model a session."""
+
+    def __init__(self, artifacts: Mapping[str, Artifact], instruments: Sequence[str]) -> None:
+        self._artifacts = dict(artifacts)
+        by_hash = {artifact.model_hash: artifact for artifact in artifacts.values()}
+        self._predictors = {key: Predictor(artifact) for key, artifact in by_hash.items()}
+        self._instruments = frozenset(instruments)
+        specs = {artifact.spec.name: artifact.spec for artifact in artifacts.values()}
+        self._frames = {name: FeatureFrame(spec, instruments) for name, spec in specs.items()}
+
+    def warm(self, bars: Sequence[Bar]) -> None:
+        """Start the instruments and timeframes found in `bars` over from this history."""
+        for frame in self._frames.values():
+            frame.warm(bars)
+
+    def on_bars(self, bars: Sequence[Bar]) -> None:
+        """Fold in all bars that closed at one instant, once, smallest timeframe first."""
+        for frame in self._frames.values():
+            frame.on_bars(bars)
+
+    def answer(self, request: RequestOpinion) -> Prediction:
+        """Give one opinion per instrument asked for, in that order; `ts` and latency are left at 0.
+
+        InternalError for a trader that has no model or a timeframe that its model does not decide at.
+        """
+        artifact = self._artifacts.get(request.trader)
+        if artifact is None:
+            raise InternalError(f"expected a trader of {sorted(self._artifacts)}; found {request.trader!r}")
+        if request.timeframe is not artifact.decision:
+            raise InternalError(
+                f"{request.trader}: expected requests at {artifact.decision.value}; "
+                f"found {request.timeframe.value}"
+            )
+        known = [instrument for instrument in request.instruments if instrument in self._instruments]
+        vectors = self._frames[artifact.spec.name].vectors(known, request.ts_close)
+        chances = np.zeros((len(known), 3), np.float32)
+        chances[vectors.ready] = self._predictors[artifact.model_hash].predict(vectors.x[vectors.ready])
+        opinions = dict(zip(known, _opinions(known, vectors, chances), strict=True))
+        return Prediction(
+            ts=0,
+            prediction_id=request.prediction_id,
+            trader=request.trader,
+            ts_close=request.ts_close,
+            timeframe=request.timeframe,
+            model_hash=artifact.model_hash,
+            opinions=tuple(opinions.get(name) or _silent(name, UNKNOWN) for name in request.instruments),
+        )
+
+
+def _opinions(
+    instruments: Sequence[str], vectors: Vectors, chances: npt.NDArray[np.float32]
+) -> list[Opinion]:
+    usable: npt.NDArray[np.bool_] = vectors.ready & np.isfinite(chances).all(axis=1)
+    scales = np.stack([vectors.atr, vectors.volatility, vectors.close], axis=1)
+    rows = np.hstack([chances, scales]).tolist()
+    return [
+        Opinion(instrument, True, *rows[row])
+        if usable[row]
+        else _silent(instrument, vectors.reason[row] or NOT_FINITE)
+        for row, instrument in enumerate(instruments)
+    ]
+
+
+def _silent(instrument: str, reason: str) -> Opinion:
+    return Opinion(instrument, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, reason)

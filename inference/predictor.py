@@ -1,0 +1,152 @@
+"""Running a model: rows to probabilities, on the caller's thread or on a worker of its own.
+
+Must not know features, instruments or traders. `Predictor` is called by inference.pipeline,
+`PredictorThread` by the live shell, which hands bars and requests over and gets predictions back.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import Clock
+from core.errors import InternalError
+from core.events import Prediction, RequestOpinion
+from core.market import Bar
+from core.text import iso
+from inference.artifact import INPUT, OUTPUT, Artifact, open_session
+from inference.card import CLASSES
+
+CAPACITY = 1024
+"""Bar sets and requests that may wait: an hour's worth of closes on a thread that hangs."""
+
+
+class Predictor:
+    """One model in memory. Calls from several threads are allowed; each uses its caller's core."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._columns = artifact.card.features.columns
+        self._session: Any = open_session(artifact.model)
+
+    def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Give probabilities [n, 3] in the order of CLASSES for rows x [n, columns]."""
+        if x.ndim != 2 or x.shape[1] != self._columns:
+            raise InternalError(f"expected rows of {self._columns} columns; found shape {x.shape}")
+        if not len(x):
+            return np.empty((0, len(CLASSES)), np.float32)
+        answer: npt.NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: x})[0]
+        return answer
+
+
+class Source(Protocol):
+    """What turns bars into predictions; inference.pipeline.OpinionSource is the real one."""
+
+    def warm(self, bars: Sequence[Bar]) -> None: ...
+
+    def on_bars(self, bars: Sequence[Bar]) -> None: ...
+
+    def answer(self, request: RequestOpinion) -> Prediction: ...
+
+
+class PredictorThread:
+    """A source on a daemon thread of its own, from construction to `stop`.
+
+    Bars and requests are worked off in the order in which they came. `deliver` is called on the
+    worker, exactly once per request unless `stop` came first: with the opinions, or with `error`
+    when there are none. `ts` is 0, the receiver stamps it.
+    """
+
+    def __init__(
+        self, source: Source, *, budget_ns: int, clock: Clock, deliver: Callable[[Prediction], None]
+    ) -> None:
+        self._source = source
+        self._budget_ns = budget_ns
+        self._clock = clock
+        self._deliver = deliver
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(CAPACITY)
+        self._stopping = threading.Event()
+        self._broken = ""
+        self.lost = 0
+        """Bar sets that found the queue full; their instruments then report themselves not ready."""
+        self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self._thread.start()
+
+    def warm(self, bars: tuple[Bar, ...]) -> None:
+        """Queue a history that replaces what is known of its instruments; never blocks."""
+        self._put(partial(self._fold, self._source.warm, "history", bars))
+
+    def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
+        """Queue the bars that closed at `ts_close`; never blocks."""
+        self._put(partial(self._fold, self._source.on_bars, iso(ts_close), bars))
+
+    def request(self, request: RequestOpinion) -> None:
+        """Queue a request; never blocks. With a full queue the error is delivered here and now."""
+        since = self._clock.monotonic()
+        try:
+            self._queue.put_nowait(partial(self._answer, request, since))
+        except queue.Full:
+            self._refuse(request, since, f"expected room for a request; found {CAPACITY} things waiting")
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End the worker after what it is doing now; what waits is dropped. False if it hangs."""
+        self._stopping.set()
+        with suppress(queue.Full):  # a full queue wakes the worker as well
+            self._queue.put_nowait(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _put(self, work: Callable[[], None]) -> None:
+        try:
+            self._queue.put_nowait(work)
+        except queue.Full:
+            self.lost += 1
+
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None and not self._stopping.is_set():
+            work()
+
+    def _fold(self, verb: Callable[[Sequence[Bar]], None], what: str, bars: tuple[Bar, ...]) -> None:
+        try:
+            verb(bars)
+        except Exception as error:  # noqa: BLE001 - edge of a thread: told with every later answer
+            # Half of it may have been folded in, so nothing that follows can be believed.
+            self._broken = self._broken or f"features failed at {what}: {_words(error)}"
+
+    def _answer(self, request: RequestOpinion, since: int) -> None:
+        if self._broken:
+            self._refuse(request, since, self._broken)
+            return
+        try:
+            prediction = self._source.answer(request)
+        except Exception as error:  # noqa: BLE001 - edge of a thread: the answer tells it
+            self._refuse(request, since, _words(error))
+            return
+        latency = self._clock.monotonic() - since
+        self._deliver(msgspec.structs.replace(prediction, latency_ns=latency, late=latency > self._budget_ns))
+
+    def _refuse(self, request: RequestOpinion, since: int, error: str) -> None:
+        latency = self._clock.monotonic() - since
+        self._deliver(
+            Prediction(
+                ts=0,
+                prediction_id=request.prediction_id,
+                trader=request.trader,
+                ts_close=request.ts_close,
+                timeframe=request.timeframe,
+                model_hash="",
+                opinions=(),
+                latency_ns=latency,
+                late=latency > self._budget_ns,
+                error=error,
+            )
+        )
+
+
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,177 @@
+import hashlib
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from core.errors import ModelError
+from inference import artifact
+from inference.artifact import load, open_session, verify
+from inference.card import Golden, decode, encode, sealed
+
+MODELS = Path(__file__).parents[2] / "configs" / "models"
+SHIPPED = ("entry-5m", "entry-15m", "entry-1h")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return shutil.copytree(MODELS / "entry-1h", tmp_path / "model")
+
+
+def rewrite(folder: Path, *, model: bytes | None = None, **changes) -> None:
+    """Change a card (and its model) and seal it again, as a careful forger would."""
+    card = decode((folder / "card.json").read_bytes())
+    if model is not None:
+        (folder / "model.onnx").write_bytes(model)
+        changes["files"] = {"model.onnx": hashlib.sha256(model).hexdigest()}
+    (folder / "card.json").write_bytes(encode(sealed(msgspec.structs.replace(card, **changes))))
+
+
+def assert_refused(folder: Path, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as refused:
+        load(folder)
+    assert "\n" not in str(refused.value)
+    assert str(folder) in str(refused.value)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_prove_themselves(name):
+    found = verify(MODELS / name)
+    assert found["ok"], found["error"]
+    assert found["golden_rows"] == 32
+    assert found["golden_max_error"] < 1e-6
+    assert found["bytes"] < 600_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_cards_say_how_they_were_made_and_no_more(name):
+    card = load(MODELS / name).card
+    assert card.name == name
+    assert card.command.startswith(f"training train --spec {name.replace('-', '_')} --lake DIR ")
+    assert card.command.endswith(f"--out configs/models/{name}")
+    text = (MODELS / name / "card.json").read_text()
+    assert not any(word in text for word in ("/work", "/home", "/tmp", "http"))
+
+
+def test_artifact_offers_card_spec_and_bytes(folder):
+    found = load(folder)
+    assert found.name == "entry-1h"
+    assert found.decision is found.spec.decision
+    assert found.model == (folder / "model.onnx").read_bytes()
+    assert found.model_hash == found.card.model_hash
+
+
+def test_verify_tells_instead_of_raising(folder):
+    (folder / "model.onnx").write_bytes(b"")
+    found = verify(folder)
+    assert found["ok"] is False
+    assert "sha256" in found["error"]
+
+
+def test_missing_folder_is_refused(tmp_path):
+    assert_refused(tmp_path / "none", "expected a model with card.json; found: No such file")
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"not json", b"\xff\xfe", b'{"schema": "x"}'])
+def test_unreadable_card_is_refused(folder, text):
+    (folder / "card.json").write_bytes(text)
+    assert_refused(folder, "expected a card of schema 1")
+
+
+def test_any_change_of_the_card_is_refused(folder):
+    card = folder / "card.json"
+    card.write_text(card.read_text().replace('"barrier_atr": 3.0', '"barrier_atr": 2.0'))
+    assert_refused(folder, "expected model_hash")
+
+
+def test_any_change_of_the_model_is_refused(folder):
+    model = bytearray((folder / "model.onnx").read_bytes())
+    model[len(model) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(bytes(model))
+    assert_refused(folder, "expected sha256 of model.onnx")
+
+
+@pytest.mark.parametrize("name", ["model.onnx.data", "readme.md"])
+def test_extra_files_are_refused(folder, name):
+    (folder / name).write_bytes(b"")
+    assert_refused(folder, "expected files")
+
+
+def test_model_with_outside_data_is_refused(folder):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load_from_string((folder / "model.onnx").read_bytes())
+    tensor = graph.graph.initializer.add(name="weights", data_type=1, dims=[1])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    rewrite(folder, model=graph.SerializeToString())
+    assert_refused(folder, "expected a self-contained model")
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"schema": 2}, "expected schema 1; found 2"),
+        ({"classes": ("up", "hold", "down")}, "expected classes"),
+        ({"files": {}}, "expected files on the card"),
+        ({"golden": Golden(x=(), p=())}, "expected golden rows of"),
+        ({"golden": Golden(x=((1.0, 2.0),), p=((1.0, 0.0, 0.0),))}, "expected golden rows of"),
+    ],
+)
+def test_cards_that_do_not_fit_are_refused(folder, changes, words):
+    rewrite(folder, **changes)
+    assert_refused(folder, words)
+
+
+@pytest.mark.parametrize(
+    "field, changes, words",
+    [
+        ("features", {"name": "entry_9m"}, "expected a feature spec of"),
+        ("features", {"hash": "0" * 64}, "expected hash of feature spec entry_1h"),
+        ("features", {"columns": 3}, "expected columns of feature spec entry_1h"),
+        ("label", {"decision": "5m"}, "expected decision timeframe 1h; found 5m"),
+        ("label", {"horizon_bars": 0}, "expected a positive barrier and horizon"),
+        ("label", {"barrier_atr": -1.0}, "expected a positive barrier and horizon"),
+    ],
+)
+def test_terms_that_the_code_does_not_share_are_refused(folder, field, changes, words):
+    card = decode((folder / "card.json").read_bytes())
+    rewrite(folder, **{field: msgspec.structs.replace(getattr(card, field), **changes)})
+    assert_refused(folder, words)
+
+
+def test_golden_rows_that_come_out_differently_are_refused(folder):
+    golden = decode((folder / "card.json").read_bytes()).golden
+    off = tuple((p[0] + 1e-4, *p[1:]) for p in golden.p)
+    rewrite(folder, golden=Golden(golden.x, off))
+    assert_refused(folder, "expected golden rows within 1e-05; found 0.0001")
+    rewrite(folder, golden=Golden(golden.x, golden.p[:-1]))
+    assert_refused(folder, "expected golden answers 32; found 31")
+
+
+def test_bytes_that_are_no_model_are_refused(folder):
+    rewrite(folder, model=b"no graph")
+    assert_refused(folder, "expected an ONNX model that onnxruntime runs; found: .*INVALID_PROTOBUF")
+
+
+def test_graph_with_other_names_or_width_is_refused(folder):
+    onnx = pytest.importorskip("onnx")
+    kept = (folder / "model.onnx").read_bytes()
+    renamed = onnx.load_from_string(kept)
+    renamed.graph.output[0].name = renamed.graph.node[-1].output[0] = "scores"
+    rewrite(folder, model=renamed.SerializeToString())
+    assert_refused(folder, "expected model outputs .*probabilities.*; found .*scores")
+    narrow = onnx.load_from_string(kept)
+    narrow.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+    rewrite(folder, model=narrow.SerializeToString())
+    assert_refused(folder, "expected golden rows to run; found: .*Expected: 3")
+
+
+def test_sessions_give_the_same_answer_alone_and_in_company():
+    found = load(MODELS / "entry-5m")
+    x = np.array(found.card.golden.x, np.float32)
+    session = open_session(found.model)
+    together = session.run([artifact.OUTPUT], {artifact.INPUT: x})[0]
+    alone = [session.run([artifact.OUTPUT], {artifact.INPUT: row[None]})[0][0] for row in x]
+    assert np.array_equal(together, np.array(alone))

@@ -1,0 +1,273 @@
+import json
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from time import perf_counter
+from typing import ClassVar
+
+import pytest
+
+from core.errors import TemporaryError
+from core.version import VERSION
+from trader import cli
+from trader.client import state_root
+from trader.config import load
+from trader.statedir import StatePaths, api_token
+
+ROOT = Path(__file__).parents[2]
+DEMO = str(ROOT / "configs" / "demo.toml")
+KRAKEN = str(ROOT / "configs" / "paper-kraken.toml")
+
+
+def run(capsys, *arguments):
+    code = cli.run(arguments)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    script = (
+        "import sys; from trader import cli; code = cli.run(['--help']); "
+        "names = {'numpy', 'ccxt', 'torch', 'polars', 'onnxruntime', 'pydantic', 'aiohttp'}; "
+        "heavy = names & sys.modules.keys(); assert not heavy, heavy; sys.exit(code)"
+    )
+    began = perf_counter()
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert "Examples:" in found.stdout
+    assert perf_counter() - began < 5  # 0.6 s on a quiet machine; this guards against seconds
+
+
+@pytest.mark.parametrize("noun", ["config", "model", "backtest", "systemd"])
+def test_every_noun_has_help(capsys, noun):
+    code, out, _ = run(capsys, noun, "--help")
+    assert code == 0
+    assert f"{noun} [OPTIONS] COMMAND" in out
+
+
+def test_version(capsys):
+    assert run(capsys, "version")[1].strip() == VERSION
+    assert json.loads(run(capsys, "version", "--json")[1]) == {"version": VERSION}
+
+
+@pytest.mark.parametrize(
+    "line", ["conig", "status --jsn", "config explain", "backtest run --from x --to y -c " + DEMO]
+)
+def test_a_misspelt_line_is_64(capsys, line):
+    code, out, err = run(capsys, *line.split())
+    assert code == 64
+    assert out == ""
+    assert err
+
+
+def test_a_near_miss_is_named(capsys):
+    assert "Did you mean 'config'?" in run(capsys, "conig")[2]
+
+
+def test_config_check_show_and_explain(capsys):
+    code, out, _ = run(capsys, "config", "check", "-c", DEMO, "--json")
+    assert code == 0
+    assert json.loads(out)["showcase"] is True
+    code, out, _ = run(capsys, "config", "show", "-c", DEMO)
+    assert 'venue.name = "loopback"' in out
+    code, out, _ = run(
+        capsys, "config", "explain", "inference.budget_ms", "-c", DEMO, "--set", "inference.budget_ms=9"
+    )
+    assert out.splitlines() == ["inference.budget_ms = 9", "set by command line"]
+
+
+def test_a_bad_configuration_is_78_in_one_line(capsys, tmp_path):
+    bad = tmp_path / "trader.toml"
+    bad.write_text("[dashbord]\nport = 1\n", "utf-8")
+    code, out, err = run(capsys, "config", "check", "-c", str(bad))
+    assert (code, out) == (78, "")
+    assert err.count("\n") == 1
+    assert "did you mean 'dashboard'?" in err
+
+
+def test_without_a_configuration_the_places_are_named(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path / "etc"))
+    code, _, err = run(capsys, "config", "check")
+    assert code == 78
+    assert str(tmp_path / "etc" / "trader.toml") in err
+
+
+def test_a_setting_without_a_value_is_64(capsys):
+    code, _, err = run(capsys, "config", "check", "-c", DEMO, "--set", "mode")
+    assert code == 64
+    assert "KEY=VALUE" in err
+
+
+def test_live_needs_two_switches(capsys):
+    code, _, err = run(capsys, "run", "-c", KRAKEN, "--live")
+    assert code == 77
+    assert "mode = 'live'" in err
+    code, _, err = run(capsys, "run", "-c", KRAKEN, "--set", "mode=live", "--set", "execution.style=venue")
+    assert code == 77
+    code, _, err = run(
+        capsys, "run", "-c", KRAKEN, "--set", "mode=live", "--set", "execution.style=venue", "--live"
+    )
+    assert code == 78
+    assert "not built yet" in err
+
+
+def test_the_loopback_serves_only_itself(capsys):
+    code, _, err = run(capsys, "loopback", "-c", KRAKEN)
+    assert code == 78
+    assert "venue.name: expected 'loopback'" in err
+
+
+def test_the_loopback_needs_its_keys(capsys):
+    code, _, err = run(capsys, "loopback", "-c", DEMO)
+    assert code == 77
+    assert "SEAMARK_SCALP_KEY" in err
+
+
+def test_doctor_gives_a_row_for_each_check(capsys):
+    code, out, _ = run(capsys, "doctor", "-c", KRAKEN, "--json", "--set", "dashboard.port=0")
+    rows = json.loads(out)
+    assert code == next((row["exit_code"] for row in rows if row["exit_code"]), 0)
+    assert {"python", "packages", "clock", "configuration", "state", "port"} <= {row["check"] for row in rows}
+
+
+def test_models_are_listed_and_a_bad_one_is_65(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, _ = run(capsys, "model", "verify", "--all", "--models", str(tmp_path), "--json")
+    assert code == 65
+    assert json.loads(out)[0]["ok"] is False
+    assert run(capsys, "model", "list", "--models", str(tmp_path))[1].startswith("BAD")
+    assert run(capsys, "model", "verify")[0] == 64
+    assert run(capsys, "model", "list", "--models", str(tmp_path / "none"))[0] == 64
+
+
+def test_replay_of_nothing_is_64(capsys, tmp_path):
+    code, _, err = run(capsys, "replay", str(tmp_path), "--verify")
+    assert code == 64
+    assert "expected a journal or a state directory" in err
+
+
+def test_the_unit_starts_this_installation(capsys):
+    code, out, _ = run(capsys, "systemd", "print", "-c", "/etc/trader/x.toml")
+    assert code == 0
+    assert "Type=notify" in out
+    assert "run --config /etc/trader/x.toml" in out
+    assert "RestartPreventExitStatus=3 64 77 78" in out
+
+
+def test_no_daemon_is_75(capsys, tmp_path):
+    for line in ("status", "pause", "health --live"):
+        code, out, err = run(capsys, *line.split(), "-c", DEMO, "--set", f"journal.directory={tmp_path}")
+        assert (code, out) == (TemporaryError.exit_code, "")
+        assert "trader run" in err
+
+
+def test_the_newest_state_below_a_directory_counts(tmp_path):
+    assert state_root(tmp_path) == tmp_path
+    for name in ("20260101", "20260102"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.db").touch()
+    assert state_root(tmp_path) == tmp_path / "20260102"
+    (tmp_path / "journal.db").touch()
+    assert state_root(tmp_path) == tmp_path
+
+
+class Daemon(BaseHTTPRequestHandler):
+    """Answers as the control API does, and keeps what was asked."""
+
+    token = ""
+    asked: ClassVar[list[tuple[str, dict]]] = []
+
+    def do_GET(self):
+        if self.path == "/readyz":
+            self.reply(503, {"ready": False, "reasons": ["features are warming up"]})
+        elif self.path == "/livez":
+            self.reply(200, {"live": True})
+        else:
+            self.reply(200, {"state": "running", "accounts": {"main": {"equity": "1"}}, "links": ["public"]})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append((self.path, body))
+        self.reply(200, {"ok": True})
+
+    def reply(self, status, body):
+        known = self.headers.get("Authorization") == f"Bearer {self.token}"
+        raw = json.dumps(body).encode()
+        self.send_response(status if known else 401)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    paths = StatePaths(tmp_path)
+    Daemon.token = api_token(paths)
+    Daemon.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Daemon) as server:
+        paths.address.write_text(f"http://127.0.0.1:{server.server_port}")
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield ["-c", DEMO, "--set", f"journal.directory={tmp_path}"]
+        server.shutdown()
+        thread.join()
+
+
+def test_status_shows_the_daemons_state(capsys, daemon):
+    assert json.loads(run(capsys, "status", "--json", *daemon)[1])["state"] == "running"
+    code, out, _ = run(capsys, "status", *daemon)
+    assert code == 0
+    assert "equity 1" in out
+
+
+def test_health_gives_75_with_the_reasons(capsys, daemon):
+    code, out, _ = run(capsys, "health", "--ready", *daemon)
+    assert code == 75
+    assert "warming up" in out
+    assert run(capsys, "health", "--live", *daemon)[0] == 0
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "flatten", "kill"])
+def test_a_verb_reaches_the_daemon_with_actor_and_reason(capsys, daemon, verb):
+    code, _, _ = run(capsys, verb, "--reason", "a test", *daemon)
+    assert code == 0
+    ((path, body),) = Daemon.asked
+    assert path == f"/api/v1/{verb}"
+    assert body["reason"] == "a test"
+    assert body["actor"].startswith("cli:")
+    assert body["force"] is False
+
+
+def test_resume_can_be_forced(capsys, daemon):
+    assert run(capsys, "resume", "--force", *daemon)[0] == 0
+    assert Daemon.asked[0][1]["force"] is True
+
+
+def test_a_wrong_token_is_77(capsys, daemon):
+    Daemon.token = "another"
+    code, _, err = run(capsys, "status", *daemon)
+    assert code == 77
+    assert "token" in err
+
+
+def test_an_unexpected_error_ends_at_the_edge(monkeypatch, capsys):
+    def fail(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(cli, "run", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 70
+    assert "internal error" in capsys.readouterr().err
+
+
+def test_demo_configuration_is_what_the_demo_reads():
+    assert load([Path(DEMO)], {}).venue.name == "loopback"

@@ -1,0 +1,132 @@
+import msgspec
+import pytest
+
+from core.errors import DataError, UsageError
+from core.market import Timeframe
+from inference.artifact import load
+from inference.card import Card, Interval
+from inference.features.spec import SPECS
+from training.labels import BarrierTerms
+from training.recipe import Recipe, train
+from training.report import tables, verdict
+
+SPEC = SPECS["entry_5m"]
+
+
+def plan(**changes) -> Recipe:
+    settings = {
+        "name": "made",
+        "spec": SPEC,
+        "venue": "made",
+        "source": Timeframe.M5,
+        "terms": BarrierTerms(Timeframe.M5),
+        "max_rows": 15_000,
+        "command": "training train --lake DIR",
+    }
+    return Recipe(**(settings | changes))
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def null_card(null_lake, tmp_path_factory) -> Card:
+    return train(plan(), null_lake, tmp_path_factory.mktemp("out") / "null", quiet)
+
+
+@pytest.fixture(scope="module")
+def edge(edge_lake, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "edge"
+    return train(plan(), edge_lake, out, quiet), out
+
+
+def test_random_walk_scores_chance(null_card):
+    """Six independent walks leave about 20,000 test rows with two thirds moved, each living some 14
+    bars, so about 1,000 independent ones: the AUC's deviation is 0.5 / sqrt(3 * 250) = 0.018, and
+    three of them are the bound. A label that leaks one bar of its future is far outside.
+    """
+    metrics = null_card.metrics
+    assert null_card.split.test_rows > 15_000
+    assert abs(metrics.auc.value - 0.5) < 0.055
+    assert abs(metrics.accuracy.value - metrics.accuracy_base) < 0.04
+    # Whether any barrier is met can be foreseen a little even here: an ATR that came out small by
+    # chance puts both barriers nearer. Direction cannot.
+    assert metrics.log_loss_gain.value < 0.01
+
+
+def test_random_walk_earns_nothing_before_fees_and_loses_them_after(null_card):
+    rows = {row.schedule: row for row in null_card.metrics.expectancy}
+    gross, kraken = rows["gross"].model, rows["kraken"].model
+    assert gross.low < 0 < gross.high
+    assert kraken.high < 0
+    assert rows["kraken"].random.value == pytest.approx(rows["gross"].random.value - 82.5, abs=3.0)
+
+
+def test_planted_trend_is_found(edge):
+    card, _ = edge
+    assert card.metrics.auc.value > 0.6
+    assert card.metrics.log_loss_gain.low > 0
+    assert {row.schedule: row for row in card.metrics.expectancy}["gross"].model.low > 0
+
+
+def test_artifact_loads_and_carries_how_it_came_to_be(edge):
+    card, out = edge
+    artifact = load(out)
+    assert artifact.card == card
+    assert card.command == "training train --lake DIR"
+    assert card.data.instruments == ("M0/USD", "M1/USD", "M2/USD")
+    assert len(card.golden.x) == 32
+    assert len(card.deciles) == card.features.columns
+    assert len(artifact.model) < 600_000
+
+
+def test_no_training_label_reaches_the_test_span(edge):
+    card, _ = edge
+    assert card.split.embargo_s == 24 * 300
+    # Three instruments, each with a horizon of rows purged and another for the embargo.
+    assert 3 * 24 < card.split.purged_rows <= 3 * 2 * 24
+
+
+def test_same_seed_and_bars_give_the_same_artifact(edge, edge_lake, tmp_path):
+    card, _ = edge
+    again = train(plan(), edge_lake, tmp_path / "edge", quiet)
+    assert again.model_hash == card.model_hash
+
+
+def test_another_seed_gives_other_trees(edge, edge_lake, tmp_path):
+    card, _ = edge
+    other = train(plan(seed=2), edge_lake, tmp_path / "edge", quiet)
+    assert other.files != card.files
+
+
+def test_refuses_a_lake_without_the_instrument(edge_lake, tmp_path):
+    with pytest.raises(DataError, match="expected made 5m bars of X/USD"):
+        train(plan(instruments=("X/USD",)), edge_lake, tmp_path / "out", quiet)
+
+
+def test_refuses_to_replace_a_folder_that_is_no_artifact(edge_lake, tmp_path):
+    (tmp_path / "diary.txt").write_text("mine")
+    with pytest.raises(UsageError, match="found other files"):
+        train(plan(), edge_lake, tmp_path, quiet)
+    assert (tmp_path / "diary.txt").read_text() == "mine"
+
+
+def test_verdict_says_loss_plainly(null_card):
+    assert verdict(null_card).startswith("This model loses money: ")
+    assert any("Configurations tried" in str(part) for part in tables(null_card))
+
+
+@pytest.mark.parametrize(
+    "net, words",
+    [
+        ((None, None, None), "No trade reached"),
+        ((5.0, 1.0, 9.0), "look for a leak first"),
+        ((5.0, -1.0, 9.0), "Not to be told from zero"),
+        ((5.0, None, None), "Not to be told from zero"),
+    ],
+)
+def test_verdict_for_every_sign(null_card, net, words):
+    rows = tuple(msgspec.structs.replace(row, model=Interval(*net)) for row in null_card.metrics.expectancy)
+    metrics = msgspec.structs.replace(null_card.metrics, expectancy=rows)
+    assert words in verdict(msgspec.structs.replace(null_card, metrics=metrics))

@@ -1,0 +1,234 @@
+import base64
+import hashlib
+import hmac
+import json
+from collections import deque
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+import stamina
+from aiohttp import web
+
+from core.clock import MINUTE, SECOND, LiveClock, ManualClock
+from core.errors import LinkLost, NotPermitted, VenueError
+from core.events import VenuePosition
+from core.market import Timeframe
+from core.orders import OrderState
+from venue import rest
+from venue.client import Credentials, PublicRest, SignedRest, fills
+
+pytestmark = pytest.mark.e2e
+GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
+KEY = Credentials("key", base64.b64encode(b"a secret of the tests").decode())
+
+
+def body(name):
+    return (GOLDEN / f"{name}.json").read_text()
+
+
+NAMES = rest.PairNames(rest.result_of(body("rest_asset_pairs").encode(), dict[str, rest.Pair]))
+
+
+class FakeRest:
+    """Answers each path from a queue; the last answer of a path repeats."""
+
+    def __init__(self):
+        self.answers = {}
+        self.requests = []
+        self.nonces = []
+        self.url = ""
+
+    def say(self, path, *answers):
+        self.answers[path] = deque(answers)
+
+    async def answer(self, request):
+        text = await request.text()
+        path = request.match_info["path"]
+        form = {key: value[0] for key, value in parse_qs(text).items()}
+        self.requests.append((path, {**request.query, **form}))
+        if request.method == "POST":
+            assert request.headers["API-Sign"] == signature(request.path, form["nonce"], text)
+            self.nonces.append(int(form["nonce"]))
+        queue = self.answers[path]
+        said = queue.popleft() if len(queue) > 1 else queue[0]
+        status, said = said if isinstance(said, tuple) else (200, said)
+        return web.Response(text=said, status=status)
+
+
+def signature(path, nonce, text):
+    """The documented recipe, written out a second time."""
+    message = path.encode() + hashlib.sha256((nonce + text).encode()).digest()
+    return base64.b64encode(hmac.digest(base64.b64decode(KEY.secret), message, "sha512")).decode()
+
+
+@asynccontextmanager
+async def fake_rest():
+    fake = FakeRest()
+    app = web.Application()
+    app.router.add_route("*", "/0/public/{path}", fake.answer)
+    app.router.add_route("*", "/0/private/{path}", fake.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield fake
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def without_pauses():
+    stamina.set_testing(True, attempts=3, cap=True)
+    yield
+    stamina.set_testing(False)
+
+
+@asynccontextmanager
+async def signed(clock=None):
+    async with fake_rest() as venue:
+        client = SignedRest(KEY, clock or LiveClock(), venue.url)
+        try:
+            yield venue, client
+        finally:
+            await client.close()
+
+
+def trades_page(start, count):
+    row = {"pair": "XXBTZUSD", "type": "buy", "price": "1.0", "fee": "0.1", "vol": "2", "maker": False}
+    rows = {
+        f"T{number}": {**row, "ordertxid": f"O{number}", "time": 1688667700.88 + number}
+        for number in range(start, start + count)
+    }
+    return json.dumps({"error": [], "result": {"count": 70, "trades": rows}})
+
+
+async def test_public_reads():
+    async with fake_rest() as venue, PublicRest(venue.url) as client:
+        venue.say("Time", body("rest_time"))
+        venue.say("AssetPairs", body("rest_asset_pairs"))
+        venue.say("OHLC", body("rest_ohlc"))
+        assert await client.time() == 1688669448 * SECOND
+        bars = await client.ohlc("BTC/USD", Timeframe.M1)
+        assert [bar.ts_open // SECOND for bar in bars] == [1688671200, 1688671260, 1688671320]
+        assert bars[0].instrument == "BTC/USD"
+        assert bars[0].close == 30305.7
+        assert venue.requests[-1] == ("OHLC", {"pair": "XBTUSD", "interval": "1"})
+        assert [path for path, _ in venue.requests].count("AssetPairs") == 1
+        assert (await client.asset_pairs())["BTC/USD"].max_leverage == 5
+
+
+async def test_public_read_survives_a_page_of_html():
+    async with fake_rest() as venue, PublicRest(venue.url) as client:
+        venue.say("Time", (520, "<html>Cloudflare</html>"), '{"error":["EService:Busy"]}', body("rest_time"))
+        assert await client.time() == 1688669448 * SECOND
+
+
+async def test_public_read_gives_up_with_the_reason():
+    async with fake_rest() as venue, PublicRest(venue.url) as client:
+        venue.say("Time", (502, "<html>"))
+        with pytest.raises(LinkLost, match="HTTP 502"):
+            await client.time()
+        assert len(venue.requests) == 3
+        venue.say("Time", '{"error":["EGeneral:Invalid arguments"]}')
+        with pytest.raises(VenueError, match="Invalid arguments"):
+            await client.time()
+        venue.say("AssetPairs", body("rest_asset_pairs"))
+        venue.say("OHLC", '{"error":[],"result":{"last":1}}')
+        with pytest.raises(VenueError, match="expected bars of BTC/USD"):
+            await client.ohlc("BTC/USD", Timeframe.H1)
+    async with PublicRest("http://127.0.0.1:9", attempts=1) as nobody:
+        with pytest.raises(LinkLost):
+            await nobody.time()
+
+
+async def test_signed_reads_carry_a_right_signature_and_rising_nonces():
+    async with signed() as (venue, client):
+        venue.say("GetWebSocketsToken", body("rest_get_websockets_token"))
+        venue.say("OpenOrders", body("rest_open_orders"))
+        venue.say("ClosedOrders", body("rest_closed_orders"))
+        venue.say("QueryOrders", body("rest_query_orders"))
+        venue.say("OpenPositions", body("rest_open_positions"))
+        venue.say("Balance", body("rest_balance"))
+        assert await client.websocket_token() == "1Dwc4lzSwNWOAwkMdqhssNNFhs1ed606d1WcF3XfEMw"
+        opened = await client.open_orders(NAMES)
+        assert {one.state for one in opened.values()} == {OrderState.WORKING}
+        closed = await client.closed_orders(NAMES, since=5 * SECOND, cl_ord_id="SM1")
+        assert [one.state for one in closed.values()] == [OrderState.CANCELED]
+        sent = {key: value for key, value in venue.requests[-1][1].items() if key != "nonce"}
+        assert sent == {"closetime": "close", "start": "4", "cl_ord_id": "SM1", "ofs": "0"}
+        assert await client.query_orders(NAMES, ("O1", "O2"))
+        assert venue.requests[-1][1]["txid"] == "O1,O2"
+        assert await client.query_orders(NAMES, ()) == {}
+        (position,) = await client.open_positions(NAMES)
+        assert isinstance(position, VenuePosition)
+        assert (await client.balances())["USDT"] == Decimal(500000)
+        assert venue.nonces == sorted(set(venue.nonces))
+
+
+async def test_history_is_read_page_by_page_and_joined_with_orders():
+    async with signed() as (venue, client):
+        venue.say("TradesHistory", trades_page(0, 50), trades_page(50, 20))
+        venue.say("ClosedOrders", '{"error":[],"result":{"closed":{},"count":0}}')
+        trades = await client.trades_history(0)
+        assert len(trades) == 70
+        assert venue.requests[0][1]["consolidate_taker"] == "false"
+        assert [request["ofs"] for _, request in venue.requests] == ["0", "50"]
+        assert await client.closed_orders(NAMES) == {}
+    made = fills("main", trades, {}, NAMES)
+    assert [one.ts_event for one in made] == sorted(one.ts_event for one in made)
+    assert {one.instrument for one in made} == {"BTC/USD"}
+    assert made[0].cl_ord_id == ""
+
+
+@pytest.mark.parametrize(
+    "said, error",
+    [
+        ('{"error":["EAPI:Invalid key"]}', NotPermitted),
+        ('{"error":["EGeneral:Permission denied"]}', NotPermitted),
+        ('{"error":["EGeneral:Invalid arguments:x"]}', VenueError),
+        ('{"error":["EService:Unavailable"]}', LinkLost),
+        ('{"error":["EAPI:Rate limit exceeded"]}', LinkLost),
+        ((520, "<html>520</html>"), LinkLost),
+        ((502, "<html>502</html>"), LinkLost),
+        ("", LinkLost),
+        ("<html>", LinkLost),
+        ('{"error":[]}', LinkLost),
+        ('{"error":[],"result":{"expires":900}}', VenueError),
+    ],
+)
+async def test_signed_failure_is_judged_by_what_it_proves(said, error):
+    async with signed() as (venue, client):
+        venue.say("GetWebSocketsToken", said)
+        with pytest.raises(error):
+            await client.websocket_token()
+        assert len(venue.requests) == 1
+
+
+async def test_odd_result_blames_the_venue():
+    async with signed() as (venue, client):
+        venue.say("Balance", '{"error":[],"result":{"USDT":"many"}}')
+        with pytest.raises(VenueError, match="expected Balance as documented"):
+            await client.balances()
+
+
+async def test_lockout_silences_the_key():
+    clock = ManualClock(5)
+    async with signed(clock) as (venue, client):
+        venue.say("Balance", '{"error":["EGeneral:Temporary lockout"]}')
+        for _ in range(3):
+            with pytest.raises(LinkLost, match=r"lock(out|ed out)"):
+                await client.balances()
+        assert len(venue.requests) == 1
+        clock.advance_to(16 * MINUTE)
+        venue.say("Balance", body("rest_balance"))
+        assert await client.balances()
+
+
+def test_credentials_show_nothing():
+    assert repr(KEY) == str(KEY) == "Credentials(***)"
+    assert KEY.secret not in f"{KEY!r} {[KEY]}"

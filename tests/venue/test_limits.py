@@ -1,0 +1,69 @@
+import pytest
+
+from core.clock import SECOND
+from venue.limits import ConnectionBudget, EngineCounter, RestBudget, amend_cost, cancel_cost
+
+
+@pytest.mark.parametrize(
+    "age_s, amend, cancel",
+    [
+        (0, 4, 8),
+        (4.9, 4, 8),
+        (5, 3, 6),
+        (9, 3, 6),
+        (12, 2, 5),
+        (15, 1, 4),
+        (44, 1, 4),
+        (45, 1, 2),
+        (90, 1, 1),
+        (299, 1, 1),
+        (300, 1, 0),
+    ],
+)
+def test_costs_fall_with_the_age_of_the_order(age_s, amend, cancel):
+    assert amend_cost(age_s) == amend
+    assert cancel_cost(age_s) == cancel
+
+
+def test_documented_example_add_amend_cancel():
+    assert 1 + amend_cost(7) + cancel_cost(36) == 8
+
+
+def test_documented_example_of_fifty_adds_and_ten_seconds():
+    counter = EngineCounter(125)
+    for _ in range(50):
+        counter.charge("BTC/USD", 1, 0)
+    assert counter.level("BTC/USD", 10 * SECOND) == pytest.approx(26.6)
+    assert counter.level("ETH/USD", 0) == 0
+
+
+def test_entries_leave_a_quarter_for_protection():
+    counter = EngineCounter(60)
+    counter.charge("BTC/USD", 44, 0)
+    assert counter.entry_allowed("BTC/USD", 0)
+    counter.charge("BTC/USD", 1, 0)
+    assert not counter.entry_allowed("BTC/USD", 0)
+    assert counter.entry_allowed("ETH/USD", 0)
+    assert counter.entry_allowed("BTC/USD", SECOND)
+
+
+def test_unknown_tier_decays_as_the_slowest():
+    assert EngineCounter(77).decay == 1.0
+    assert EngineCounter(180).decay == 3.75
+
+
+def test_rest_call_waits_until_it_fits():
+    budget = RestBudget(maximum=5, decay=0.5)
+    assert budget.wait_s(4, 0) == 0
+    budget.charge(4, 0)
+    assert budget.wait_s(4, 0) == pytest.approx(6.0)
+    assert budget.wait_s(4, 6 * SECOND) == 0
+
+
+def test_connections_are_counted_in_a_rolling_window():
+    budget = ConnectionBudget(maximum=2, window_s=10)
+    for at in (0, 4):
+        assert budget.wait_s(at * SECOND) == 0
+        budget.charge(at * SECOND)
+    assert budget.wait_s(5 * SECOND) == 5
+    assert budget.wait_s(10 * SECOND) == 0

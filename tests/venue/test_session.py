@@ -1,0 +1,423 @@
+import json
+import zlib
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.clock import MINUTE, SECOND
+from venue.session import BookLost, Dead, Ignored, Listed, Prints, PublicSession, Ready, Refused, TradeGap
+
+BTC, ETH = "BTC/USD", "ETH/USD"
+STAMP = "2023-09-25T07:49:37.708706Z"
+
+
+def frame(value):
+    return json.dumps(value).encode()
+
+
+def pair(symbol, *, precision=1, status="online", margin="0.2"):
+    base, quote = symbol.split("/")
+    return {
+        "symbol": symbol,
+        "base": base,
+        "quote": quote,
+        "status": status,
+        "qty_precision": 8,
+        "qty_increment": 1e-08,
+        "price_precision": precision,
+        "marginable": margin is not None,
+        "margin_initial": float(margin) if margin else None,
+        "cost_min": 0.5,
+        "price_increment": 0.1,
+        "qty_min": 0.0001,
+    }
+
+
+def instruments(*pairs, kind="snapshot"):
+    return frame({"channel": "instrument", "type": kind, "data": {"assets": [], "pairs": list(pairs)}})
+
+
+def ack(channel, symbol, **more):
+    return frame(
+        {"method": "subscribe", "success": True, "result": {"channel": channel, "symbol": symbol}, **more}
+    )
+
+
+def trade(trade_id, *, symbol=BTC, price=50000.0, qty=0.1, stamp=STAMP):
+    row = {
+        "symbol": symbol,
+        "side": "buy",
+        "price": price,
+        "qty": qty,
+        "trade_id": trade_id,
+        "timestamp": stamp,
+    }
+    return frame({"channel": "trade", "type": "update", "data": [row]})
+
+
+def checksum_of(bids, asks):
+    def text(price, quantity):
+        return f"{round(price * 10)}{round(quantity * 10**8)}"
+
+    return zlib.crc32("".join(text(*one) for one in (*asks, *bids)).encode())
+
+
+def book_frame(symbol=BTC, *, bids=((50000.0, 1.0),), asks=((50001.0, 2.0),), kind="snapshot", spoil=0):
+    row = {
+        "symbol": symbol,
+        "bids": [{"price": price, "qty": quantity} for price, quantity in bids],
+        "asks": [{"price": price, "qty": quantity} for price, quantity in asks],
+        "checksum": checksum_of(bids, asks) + spoil,
+        "timestamp": STAMP,
+    }
+    return frame({"channel": "book", "type": kind, "data": [row]})
+
+
+def sent(session):
+    """Requests since the last look, without the order they are written in."""
+    return [json.loads(raw) for raw in session.outgoing()]
+
+
+def wanted(session):
+    requests = [request for request in sent(session) if request["method"] != "ping"]
+    return [(r["method"], r["params"]["channel"], r["params"].get("symbol")) for r in requests]
+
+
+def connected(*symbols, now=0, **options):
+    session = PublicSession(symbols or (BTC,), **options)
+    session.connected(now)
+    return session
+
+
+def ready(*symbols, now=0, **options):
+    symbols = symbols or (BTC,)
+    session = connected(*symbols, now=now, **options)
+    session.receive(instruments(*map(pair, symbols)), now)
+    events = []
+    for symbol in symbols:
+        session.receive(ack("trade", symbol), now)
+        session.receive(ack("book", symbol), now)
+        events += session.receive(book_frame(symbol), now)
+    assert Ready() in events
+    session.outgoing()
+    return session
+
+
+def assert_dead(events, match):
+    assert len(events) == 1
+    assert isinstance(events[0], Dead)
+    assert match in events[0].reason
+
+
+def test_subscribes_to_instruments_first_and_markets_once_listed():
+    session = connected(BTC, ETH)
+    assert wanted(session) == [("subscribe", "instrument", None)]
+    (listed,) = session.receive(instruments(pair(BTC), pair(ETH), pair("ADA/USD")), 1)
+    assert [one.symbol for one in listed.instruments] == [BTC, ETH]
+    assert wanted(session) == [("subscribe", "trade", [BTC, ETH]), ("subscribe", "book", [BTC, ETH])]
+
+
+def test_instrument_is_read_in_our_own_words():
+    session = connected(BTC, ETH)
+    (listed,) = session.receive(instruments(pair(BTC), pair(ETH, margin=None)), 1)
+    btc, eth = listed.instruments
+    assert (btc.max_leverage, eth.max_leverage) == (5, 1)
+    assert btc.quantity_increment == Decimal("1e-8")
+    assert btc.minimum_cost == Decimal("0.5")
+
+
+@pytest.mark.parametrize(
+    "margin, leverage", [("0.3333", 3), ("0.33", 3), ("0.1", 10), ("0.05", 20), ("0.5", 2)]
+)
+def test_leverage_is_the_inverse_of_initial_margin(margin, leverage):
+    (listed,) = connected(BTC).receive(instruments(pair(BTC, margin=margin)), 1)
+    assert listed.instruments[0].max_leverage == leverage
+
+
+def test_ready_waits_for_every_confirmation_and_snapshot():
+    session = connected(BTC, ETH)
+    session.receive(instruments(pair(BTC), pair(ETH)), 1)
+    for one in (ack("trade", BTC), ack("trade", ETH), ack("book", BTC), ack("book", ETH), book_frame(BTC)):
+        assert Ready() not in session.receive(one, 2)
+    assert Ready() in session.receive(book_frame(ETH), 3)
+    assert session.trading == {BTC, ETH}
+
+
+def test_symbols_are_asked_for_in_chunks():
+    symbols = [f"A{i}/USD" for i in range(250)]
+    session = connected(*symbols)
+    session.outgoing()
+    session.receive(instruments(*map(pair, symbols)), 1)
+    assert [len(symbols) for _, _, symbols in wanted(session)] == [100, 100, 100, 100, 50, 50]
+
+
+def test_unlisted_symbol_is_refused_and_the_rest_goes_on():
+    session = connected(BTC, "NO/PE")
+    events = session.receive(instruments(pair(BTC)), 1)
+    assert Refused("instrument", "NO/PE", "not listed") in events
+    for one in (ack("trade", BTC), ack("book", BTC)):
+        session.receive(one, 1)
+    assert Ready() in session.receive(book_frame(BTC), 1)
+
+
+def test_refused_subscription_is_a_fault_of_that_symbol_only():
+    session = connected(BTC, ETH)
+    session.receive(instruments(pair(BTC), pair(ETH)), 1)
+    book_request = next(r for r in sent(session) if r["params"]["channel"] == "book")
+    refusal = {"method": "subscribe", "success": False, "error": "no", "req_id": book_request["req_id"]}
+    events = session.receive(frame({**refusal, "symbol": ETH}), 1)
+    assert events == [Refused("book", ETH, "no")]
+    for one in (ack("trade", BTC), ack("book", BTC), ack("trade", ETH)):
+        session.receive(one, 1)
+    assert Ready() in session.receive(book_frame(BTC), 1)
+
+
+def test_refusal_without_symbol_counts_for_the_whole_request():
+    session = connected(BTC)
+    session.receive(instruments(pair(BTC)), 1)
+    book_request = next(r for r in sent(session) if r["params"]["channel"] == "book")
+    refusal = {"method": "subscribe", "success": False, "req_id": book_request["req_id"]}
+    events = session.receive(frame({**refusal, "error": "Subscription depth not supported"}), 1)
+    assert events == [Refused("book", BTC, "Subscription depth not supported")]
+
+
+def test_nothing_accepted_cuts_the_link():
+    session = connected(BTC)
+    events = session.receive(instruments(), 1)
+    assert isinstance(events[-1], Dead)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"Error": "Exceeded msg rate"},
+        {"method": "subscribe", "success": False, "error": "Unsupported event", "req_id": 1},
+        {"method": "subscribe", "success": False, "error": "unnamed"},
+    ],
+)
+def test_refusal_of_the_ground_cuts_the_link(answer):
+    assert_dead(connected(BTC).receive(frame(answer), 1), "refused")
+
+
+def test_answers_without_consequence():
+    session = ready()
+    assert session.receive(frame({"method": "pong", "req_id": 9}), 1) == []
+    assert session.receive(frame({"method": "unsubscribe", "success": True, "result": {}}), 1) == []
+    refused = frame({"method": "unsubscribe", "success": False, "error": "Subscription Not Found"})
+    assert [type(event) for event in session.receive(refused, 1)] == [Ignored]
+
+
+def test_missing_confirmation_cuts_the_link_after_ten_seconds():
+    session = connected(BTC)
+    session.receive(instruments(pair(BTC)), 0)
+    session.receive(ack("trade", BTC), 8 * SECOND)
+    assert session.on_time(9 * SECOND) == []
+    assert_dead(session.on_time(10 * SECOND), "('book', 'BTC/USD')")
+
+
+def test_silence_cuts_the_link_and_heartbeats_prevent_it():
+    session = ready()
+    for second in range(1, 12):
+        assert session.receive(b'{"channel":"heartbeat"}', second * SECOND) == []
+        assert session.on_time(second * SECOND) == []
+    assert session.heard == 11 * SECOND
+    assert session.on_time(17 * SECOND) == []
+    assert_dead(session.on_time(17 * SECOND + 1), "nothing heard for 6.0 s")
+
+
+def test_pings_keep_the_connection():
+    session = ready()
+    session.receive(b'{"channel":"heartbeat"}', 19 * SECOND)
+    session.on_time(19 * SECOND)
+    assert sent(session) == []
+    session.on_time(20 * SECOND)
+    assert [request["method"] for request in sent(session)] == ["ping"]
+    session.on_time(21 * SECOND)
+    assert sent(session) == []
+
+
+def test_request_ids_never_start_again():
+    session = ready()
+    session.connected(MINUTE)
+    (request,) = sent(session)
+    assert request["req_id"] > 3
+
+
+def beat(session, until, step=5 * SECOND, start=0):
+    """Heartbeats only: the socket lives, the channels say nothing."""
+    for now in range(start, until, step):
+        session.receive(b'{"channel":"heartbeat"}', now)
+        if events := session.on_time(now):
+            return events
+    return []
+
+
+def test_channel_that_went_quiet_on_a_live_socket_cuts_the_link():
+    assert beat(ready(), 60 * SECOND) == []
+    assert_dead(beat(ready(), 70 * SECOND), "book channel silent for 65 s")
+    assert_dead(beat(ready(book_stale_s=9e9, trade_stale_s=20.0), 70 * SECOND), "trade channel silent")
+
+
+def test_trades_come_once_and_gaps_are_told():
+    session = ready()
+    (prints,) = session.receive(trade(7), 1)
+    assert prints.trades[0].trade_id == 7
+    assert prints.trades[0].price == Decimal(50000)
+    assert session.receive(trade(7), 2) == []
+    assert session.receive(trade(6), 2) == []
+    assert session.counters["repeated trade"] == 2
+    gap, prints = session.receive(trade(10), 3)
+    assert gap == TradeGap(BTC, 7, 10, 1695628177708706000, 1695628177708706000)
+    assert isinstance(prints, Prints)
+    assert isinstance(session.receive(trade(11), 4)[0], Prints)
+
+
+def test_trade_ids_start_anew_with_the_connection():
+    session = ready()
+    session.receive(trade(70), 1)
+    session.connected(2)
+    assert isinstance(session.receive(trade(5), 3)[0], Prints)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"price": 0.0}, {"qty": -1.0}, {"qty": 0.0}, {"stamp": "soon"}, {"price": 1e300}]
+)
+def test_impossible_trade_is_dropped_counted_and_told_once(odd):
+    session = ready()
+    assert [type(event) for event in session.receive(trade(7, **odd), 1)] == [Ignored]
+    assert session.receive(trade(8, **odd), 1) == []
+    assert session.counters["impossible trade"] == 2
+
+
+def test_quote_follows_the_verified_book():
+    session = ready()
+    (top,) = session.receive(book_frame(bids=[(50000.5, 3.0)], asks=[(50001.5, 1.0)]), 1)
+    assert (top.quote.bid, top.quote.ask) == (Decimal("50000.5"), Decimal("50001.5"))
+    assert top.quote.ts_event == 1695628177708706000
+
+
+def test_bad_checksum_fetches_that_symbol_only():
+    session = ready(BTC, ETH)
+    events = session.receive(book_frame(BTC, kind="update", spoil=1), 1)
+    assert events == [BookLost(BTC, "checksum", False)]
+    assert wanted(session) == [("unsubscribe", "book", [BTC]), ("subscribe", "book", [BTC])]
+    assert session.receive(book_frame(BTC, kind="update"), 2) == []  # of the former subscription
+    assert [type(event).__name__ for event in session.receive(book_frame(ETH), 2)] == ["TopMoved"]
+    assert [type(event).__name__ for event in session.receive(book_frame(BTC), 3)] == ["TopMoved"]
+
+
+def test_crossed_book_is_fetched_anew():
+    session = ready()
+    (lost,) = session.receive(book_frame(bids=[(50002.0, 1.0)], asks=[(50001.0, 1.0)]), 1)
+    assert lost == BookLost(BTC, "crossed", False)
+
+
+def test_book_that_fails_again_waits_longer_and_is_given_up():
+    session = ready()
+    now, waits = SECOND, []
+    for _ in range(session.max_resyncs):
+        (lost,) = session.receive(book_frame(spoil=1), now)
+        assert not lost.degraded
+        asked = now
+        while not any(one[0] == "subscribe" for one in wanted(session)):
+            now += SECOND
+            session.receive(b'{"channel":"heartbeat"}', now)
+            session.on_time(now)
+        waits.append((now - asked) // SECOND)
+    assert waits == [0, 4, 8, 16, 32]
+    (lost,) = session.receive(book_frame(spoil=1), now)
+    assert lost.degraded
+    assert [one[0] for one in wanted(session)] == ["unsubscribe"]
+    assert beat(session, now + 200 * SECOND, start=now) == []
+    assert wanted(session) == []
+
+
+def test_good_minutes_forgive_old_faults():
+    session = ready()
+    session.receive(book_frame(spoil=1), 1)
+    session.receive(book_frame(), 2)
+    session.receive(book_frame(kind="update", spoil=1), 11 * MINUTE)
+    assert [one[0] for one in wanted(session)] == ["unsubscribe", "subscribe"] * 2
+
+
+def test_missing_snapshot_after_a_resync_is_a_fault():
+    session = ready()
+    session.receive(book_frame(spoil=1), 0)
+    session.outgoing()
+    (lost,) = beat(session, 30 * SECOND)
+    assert lost == BookLost(BTC, "no snapshot in 10 s", False)
+
+
+def test_changed_grid_is_told_and_changed_precision_fetches_the_book():
+    session = ready()
+    (listed,) = session.receive(instruments(pair(BTC, status="reduce_only"), kind="update"), 1)
+    assert isinstance(listed, Listed)
+    assert wanted(session) == []
+    _, lost = session.receive(instruments(pair(BTC, precision=2), kind="update"), 2)
+    assert lost == BookLost(BTC, "precision changed", False)
+    assert wanted(session) == [("unsubscribe", "book", [BTC]), ("subscribe", "book", [BTC])]
+    assert session.receive(instruments(kind="update"), 3) == []
+
+
+def test_status_word_is_passed_on():
+    status = {
+        "channel": "status",
+        "type": "update",
+        "data": [{"system": "cancel_only", "connection_id": 2**63 + 1}],
+    }
+    assert [event.system for event in connected().receive(frame(status), 1)] == ["cancel_only"]
+
+
+@pytest.mark.parametrize(
+    "odd, kind",
+    [
+        (b"<html>520</html>", "malformed"),
+        (b'{"channel":"ohlc","data":[]}', "unknown channel"),
+        (b'{"channel":"executions","type":"update","data":[],"sequence":1}', "private"),
+        (book_frame("ADA/USD"), "stray book"),
+    ],
+)
+def test_odd_frames_are_ignored_counted_and_told_once(odd, kind):
+    session = ready()
+    assert [type(event) for event in session.receive(odd, 1)] == [Ignored]
+    assert session.receive(odd, 2) == []
+    assert session.counters[kind] == 2
+
+
+known_frames = st.sampled_from(
+    [
+        instruments(pair(BTC)),
+        ack("trade", BTC),
+        ack("book", BTC),
+        book_frame(),
+        book_frame(spoil=1),
+        book_frame(kind="update"),
+        trade(1),
+        trade(5),
+        b'{"channel":"heartbeat"}',
+        b"garbage",
+        frame({"method": "subscribe", "success": False, "error": "no", "symbol": BTC}),
+    ]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(known_frames, st.integers(0, 4)), max_size=25))
+def test_quotes_come_only_from_a_trusted_book(steps):
+    """Whatever order frames come in: nothing crashes, and no quote follows a fault unseen."""
+    session = connected()
+    now, trusted = 0, False
+    for raw, seconds in steps:
+        now += seconds * SECOND
+        events = session.on_time(now) + session.receive(raw, now)
+        for event in events:
+            if isinstance(event, BookLost):
+                trusted = False
+            elif type(event).__name__ == "TopMoved":
+                assert trusted or b"snapshot" in raw
+                trusted = True
+        if any(isinstance(event, Dead) for event in events):
+            session.connected(now)
+            trusted = False

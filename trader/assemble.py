@@ -1,0 +1,171 @@
+"""Putting a daemon together: configuration to parts, each made once.
+
+Must not run anything by itself. Called by trader.live; the only place where concrete gateways,
+models and sessions are chosen.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from execution.paper import PaperGateway
+
+from core.clock import SECOND, Clock
+from core.errors import ConfigError, Recoverable, VenueUnavailable
+from core.events import Event, InstrumentsChanged
+from core.instrument import Instrument
+from core.market import Bar, Timeframe
+from execution.gateway import Gateway
+from execution.live import VenueGateway, VenueUrls
+from feeds.bars import BarBuilder
+from feeds.live import FeedSink, LiveFeed
+from inference import artifact
+from inference.pipeline import OpinionSource
+from risk.policy import ModelTerms
+from trader.config import Config
+from trader.control import Control
+from trader.dashboard.server import build_app, login_url, serve
+from trader.desk import Desk
+from trader.journal import Resume
+from trader.notify_systemd import Notifier
+from trader.recovery import recover
+from trader.setup import DeskSetup
+from trader.state import ReadModel
+from trader.statedir import StatePaths, api_token, held
+from trader.telemetry import Telemetry
+from venue.client import Credentials, PublicRest
+from venue.exchange import Exchange, FeeSchedule
+
+
+class Parts:
+    """Everything a daemon is made of. Made by `gather`, which also owns what must be closed."""
+
+    def __init__(
+        self,
+        config: Config,
+        env: Mapping[str, str],
+        clock: Clock,
+        *,
+        paths: StatePaths,
+        models: Mapping[str, artifact.Artifact],
+        instruments: Mapping[str, Instrument],
+        rest: PublicRest,
+    ) -> None:
+        """Compose; `instruments` are the venue's, of the configured universe."""
+        self.config = config
+        self.clock = clock
+        self.paths = paths
+        self.rest = rest
+        self.symbols = config.universe.instruments
+        self.instruments = dict(instruments)
+        self.terms = {name: terms_of(model) for name, model in models.items()}
+        self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
+        self.source = OpinionSource(models, self.symbols)
+        self.timeframes: set[Timeframe] = {t for m in models.values() for t in m.spec.timeframes}
+        self.builder = BarBuilder()
+        self.budget_ns = config.inference.budget_ms * SECOND // 1000
+        self.read_model = ReadModel(self.setup, speed=config.clock.speed)
+        self.telemetry = Telemetry(self.setup)
+        self.notifier = Notifier(env)
+        self.desk, self.resume, self.last_ts = _recovered(paths)
+        self._env = env
+
+    @classmethod
+    async def gather(
+        cls, config: Config, env: Mapping[str, str], clock: Clock, stack: AsyncExitStack
+    ) -> "Parts":
+        """Take the state directory, check the models, and ask the venue for its instruments."""
+        paths = stack.enter_context(held(config.journal.directory))
+        models = {trader.name: artifact.load(trader.model) for trader in config.traders}
+        rest = await stack.enter_async_context(PublicRest(config.venue.rest))
+        try:
+            listed = await rest.asset_pairs()
+        except Recoverable as error:
+            msg = f"expected {config.venue.name} at {config.venue.rest}, found: {error}"
+            raise VenueUnavailable(msg) from error
+        missing = [symbol for symbol in config.universe.instruments if symbol not in listed]
+        if missing:
+            msg = f"universe.instruments: expected pairs that {config.venue.name} lists, found {', '.join(missing)}"
+            raise ConfigError(msg)
+        instruments = {symbol: listed[symbol] for symbol in config.universe.instruments}
+        return cls(config, env, clock, paths=paths, models=models, instruments=instruments, rest=rest)
+
+    def gateways(self, sink: Callable[[Event], None]) -> dict[str, Gateway]:
+        """Give a gateway for each account, by the configured style of execution."""
+        if self.config.execution.style == "paper":
+            return {a.name: self._paper(a.name, sink) for a in self.config.accounts}
+        urls = VenueUrls(private=self.config.venue.ws_private, rest=self.config.venue.rest)
+        made: dict[str, Gateway] = {}
+        for account in self.config.accounts:
+            key, secret = account.credentials(self._env)
+            credentials = Credentials(key.get_secret_value(), secret.get_secret_value())
+            made[account.name] = VenueGateway(
+                account.name, urls, credentials, self.clock, sink, currency=account.currency
+            )
+        return made
+
+    def feed(self, sink: FeedSink) -> LiveFeed:
+        """Give the public feed of the whole universe."""
+        return LiveFeed(self.config.venue.ws_public, self.symbols, self.clock, self.builder, sink)
+
+    def learn(self, instruments: Sequence[Instrument]) -> InstrumentsChanged | None:
+        """Note what the venue lists now; gives an event if anything differs from what was known."""
+        changed = tuple(i for i in instruments if self.instruments.get(i.symbol) not in {None, i})
+        self.instruments.update({i.symbol: i for i in changed})
+        return InstrumentsChanged(0, changed) if changed else None
+
+    def learn_history(self, groups: Sequence[tuple[int, tuple[Bar, ...]]]) -> None:
+        """Step the features through history; takes a while, call it from a thread."""
+        for _, bars in groups:
+            self.source.on_bars(bars)
+
+    def dashboard(self, control: Control) -> AbstractAsyncContextManager[str]:
+        """Give the page as a context manager whose value is its one-time login address."""
+        return _served(self, control)
+
+    def _paper(self, account: str, sink: Callable[[Event], None]) -> Gateway:
+        table = self.config.exchange
+        exchange = Exchange(
+            self.instruments,
+            fees=FeeSchedule(maker=table.maker_fee, taker=table.taker_fee),
+            latency_ns=table.latency_ms * SECOND // 1000,
+            seed=table.seed,
+        )
+        state = next((e.state for e in self.desk.engines if e.state.account == account), None)
+        cash = next(a.cash for a in self.config.accounts if a.name == account)
+        return PaperGateway.resumed(account, exchange, self.clock, sink, cash=cash, known=_known(state))
+
+
+def terms_of(model: artifact.Artifact) -> ModelTerms:
+    """Give what risk has to know of a model."""
+    label = model.card.label
+    return ModelTerms(model.model_hash, model.name, model.decision, label.barrier_atr, label.horizon_bars)
+
+
+@asynccontextmanager
+async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
+    table = parts.config.dashboard
+    app = build_app(
+        parts.read_model,
+        control,
+        token=api_token(parts.paths),
+        clock=parts.clock,
+        metrics=parts.telemetry.exposition,
+    )
+    async with serve(app, table.host, table.port) as base:
+        parts.paths.address.write_text(base)
+        try:
+            yield login_url(app, base)
+        finally:
+            parts.paths.address.unlink(missing_ok=True)
+
+
+def _known(state: Any) -> Any:
+    return None if state is None else (state.portfolio, state.execution)
+
+
+def _recovered(paths: StatePaths) -> tuple[Desk, Resume | None, int]:
+    if not paths.journal.exists():
+        return Desk(), None, 0
+    recovered = recover(paths.journal)
+    return recovered.desk, recovered.resume, recovered.last_ts

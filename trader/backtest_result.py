@@ -1,0 +1,142 @@
+"""What a backtest found, and the ledgers it is read from.
+
+Must not know the desk, the exchange or files. Filled by trader.backtest, printed by the command.
+"""
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from core.events import Fill
+from core.portfolio import ZERO, Portfolio, apply_fill
+from core.text import iso
+
+
+class SignalLine(msgspec.Struct, frozen=True, array_like=True):
+    """One usable opinion and what risk read from it; probabilities are down, hold, up."""
+
+    ts_close: int
+    trader: str
+    instrument: str
+    direction: str
+    p_down: float
+    p_hold: float
+    p_up: float
+
+
+class Ledger:
+    """One account as its fills tell it: round trips from flat to flat, after fees."""
+
+    def __init__(self, cash: Decimal) -> None:
+        self.start = cash
+        self.equity = cash
+        self.peak = cash
+        self.drawdown = 0.0
+        self.fills = 0
+        self.wins = 0
+        self.closed = 0
+        self._portfolio = Portfolio(cash=cash)
+        self._running: dict[str, Decimal] = {}
+
+    @property
+    def portfolio(self) -> Portfolio:
+        """The account as of the last fill."""
+        return self._portfolio
+
+    def on_fill(self, fill: Fill) -> None:
+        """Fold one fill in; a position that reaches flat is one round trip."""
+        self.fills += 1
+        self._portfolio, trip = apply_fill(self._portfolio, fill)
+        result = self._running.get(fill.instrument, ZERO) - fill.fee + (trip.profit if trip else ZERO)
+        if self._portfolio.quantity(fill.instrument) == 0:
+            self.closed += 1
+            self.wins += result > 0
+            result = ZERO
+        self._running[fill.instrument] = result
+
+    def on_marks(self, marks: dict[str, Decimal]) -> None:
+        """Mark the account and keep the deepest drawdown."""
+        self.equity = self._portfolio.equity(marks)
+        self.peak = max(self.peak, self.equity)
+        self.drawdown = max(self.drawdown, float(1 - self.equity / self.peak))
+
+
+class BacktestResult(msgspec.Struct, frozen=True):
+    """The figures of one run. `seconds` is machine time of the loop; fees and equity in quote."""
+
+    start: int
+    end: int
+    bars: int
+    active_bars: int
+    seconds: float
+    orders: int
+    fills: int
+    round_trips: int
+    wins: int
+    equity: Decimal
+    cash: Decimal
+    fees: Decimal
+    max_drawdown: float
+    decisions: int
+    refusals: dict[str, int]
+    notices: dict[str, int]
+    models: dict[str, str]
+    config_hash: str
+    showcase: bool
+    accounts: dict[str, Decimal]
+    signals: list[SignalLine]
+
+    @property
+    def bars_per_s(self) -> float:
+        """Source bars a second."""
+        return self.bars / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def total_return(self) -> float:
+        """Fraction of the starting cash, over all accounts."""
+        return float(self.equity / self.cash - 1)
+
+    def report(self, *, signals: bool) -> dict[str, Any]:
+        """Give the figures as JSON would hold them."""
+        found: dict[str, Any] = {
+            "start": iso(self.start),
+            "end": iso(self.end),
+            "bars": self.bars,
+            "active_bars_share": round(self.active_bars / self.bars, 4) if self.bars else 0.0,
+            "seconds": round(self.seconds, 3),
+            "bars_per_s": round(self.bars_per_s),
+            "orders": self.orders,
+            "fills": self.fills,
+            "round_trips": self.round_trips,
+            "win_rate": round(self.wins / self.round_trips, 4) if self.round_trips else None,
+            "cash": str(self.cash),
+            "equity": str(self.equity),
+            "return": round(self.total_return, 6),
+            "max_drawdown": round(self.max_drawdown, 6),
+            "fees": str(self.fees),
+            "decisions": self.decisions,
+            "showcase": self.showcase,
+            "config_hash": self.config_hash,
+            "refusals": self.refusals,
+            "notices": self.notices,
+            "models": self.models,
+            "accounts": {name: str(equity) for name, equity in self.accounts.items()},
+        }
+        if signals:
+            found["signals"] = [msgspec.to_builtins(line) for line in self.signals]
+        return found
+
+
+class Tally:
+    """Counts while a backtest runs."""
+
+    def __init__(self) -> None:
+        self.bars = 0
+        self.active = 0
+        self.orders = 0
+        self.decisions = 0
+        self.refusals: Counter[str] = Counter()
+        self.notices: Counter[str] = Counter()
+        self.signals: list[SignalLine] = []

@@ -1,0 +1,281 @@
+"""The engine: everything one account decides, as one synchronous function of events.
+
+Must not know clocks, files, sockets or threads. Called by trader.desk only; the same code runs
+live, on paper, in backtests, in recovery and under `replay --verify`.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from core.clock import SECOND
+from core.events import (
+    BarsClosed,
+    Command,
+    Event,
+    Fill,
+    InstrumentsChanged,
+    LinkChange,
+    Notice,
+    Operator,
+    OrderUpdate,
+    Prediction,
+    Quotes,
+    Reconciled,
+    RequestOpinion,
+    SessionStarted,
+    SetupChanged,
+    Severity,
+    Stream,
+    Timer,
+)
+from core.instrument import Instrument
+from core.market import Quote
+from core.orders import Approved, OrderIntent, Purpose
+from core.portfolio import Portfolio, apply_fill, marked
+from execution.manager import OrderManager
+from execution.state import ExecutionState
+from risk.bot import RiskBot
+from risk.state import Mode, RiskState
+from risk.view import AccountView
+from trader.setup import AccountSetup, TraderSetup
+
+
+class EngineState(msgspec.Struct):
+    """All memory of one engine: plain data that a snapshot can hold and two runs can compare."""
+
+    account: str
+    portfolio: Portfolio
+    risk: RiskState
+    execution: ExecutionState
+    quotes: dict[str, Quote] = {}
+    received: dict[str, int] = {}
+    listed: dict[str, Instrument] = {}
+    public_up: bool = False
+    private_up: bool = False
+    reconciled: bool = False
+    system: str = "online"
+    opinions: int = 0
+
+
+class Engine:
+    """One account, its trader, and the road from an event to commands."""
+
+    def __init__(
+        self,
+        account: AccountSetup,
+        trader: TraderSetup,
+        *,
+        instruments: Mapping[str, Instrument],
+        state: EngineState | None,
+    ) -> None:
+        """Compose the stages around `state`, or around a fresh one."""
+        self.state = state or EngineState(
+            account.name, Portfolio(cash=account.cash), RiskState(), ExecutionState()
+        )
+        self._trader = trader
+        mine = {s: self.state.listed.get(s, instruments[s]) for s in trader.instruments if s in instruments}
+        self._mine = frozenset(mine)
+        self._risk = RiskBot(trader.name, trader.policy, trader.terms, mine, state=self.state.risk)
+        self._orders = OrderManager(
+            account.name,
+            trader.name,
+            code=trader.code,
+            instruments=mine,
+            state=self.state.execution,
+            timing=trader.timing,
+        )
+        self._now = 0
+
+    def equity(self) -> Decimal:
+        """Give the account's equity at the last quotes."""
+        return self.state.portfolio.equity(self._marks())
+
+    def entries_under_way(self) -> bool:
+        """Tell whether any entry may still fill."""
+        return any(
+            order.submit.purpose is Purpose.ENTRY and not order.state.terminal
+            for order in self.state.execution.orders.values()
+        )
+
+    def obstacles(self) -> list[str]:
+        """Give what keeps this account from trading; empty = nothing."""
+        state, name = self.state, self.state.account
+        found = {
+            "public feed is down": not state.public_up,
+            f"private link of {name} is down": not state.private_up,
+            f"{name} is not reconciled with the venue": not state.reconciled,
+            f"venue is {state.system}": state.system != "online",
+            f"{name} is {self._risk.mode.value}": self._risk.mode is not Mode.ACTIVE,
+        }
+        return [reason for reason, holds in found.items() if holds]
+
+    def concerns(self, event: Event) -> bool:
+        """Tell whether the event is for this engine; market and control events are for all."""
+        match event:
+            case Prediction():
+                return event.trader == self._trader.name
+            case OrderUpdate() | Fill() | Reconciled():
+                return event.account == self.state.account
+            case LinkChange():
+                return event.account in {"", self.state.account}
+            case _:
+                return True
+
+    def on_event(self, event: Event) -> list[Command]:
+        """Take one event in and give everything it makes this account ask for."""
+        self._now = event.ts
+        said: list[Command] = []
+        intents: Sequence[Approved[OrderIntent]] = ()
+        match event:
+            case SessionStarted():
+                self._on_session(event)
+            case SetupChanged():
+                pass  # the desk composed this engine anew around its state
+            case InstrumentsChanged():
+                self._on_instruments(event)
+            case Quotes():
+                self._on_quotes(event)
+                intents, notices = self._risk.on_market(self._view())
+                said += notices
+            case BarsClosed():
+                said += self._ask_opinion(event)
+            case Prediction():
+                intents, decisions = self._risk.on_prediction(event, self._view())
+                said.append(decisions)
+            case OrderUpdate() | Fill():
+                said += self._on_report(event)
+            case LinkChange():
+                said += self._on_link(event)
+            case Reconciled():
+                said += self._on_reconciled(event)
+            case Timer():
+                intents, notices = self._risk.on_market(self._view())
+                said += [*notices, *self._ask_venue()]
+            case Operator():
+                said += self._risk.on_operator(event.verb, actor=event.actor, force=event.force)
+                intents, notices = self._risk.on_market(self._view())
+                said += notices
+        return said + self._act(intents)
+
+    def _act(self, intents: Sequence[Approved[OrderIntent]]) -> list[Command]:
+        """Make the venue equal the intents, as far as it can be spoken to."""
+        state = self.state
+        commands: list[Command] = [*self._orders.on_intents(intents, self._now, state.portfolio)]
+        commands += self._orders.replan(
+            self._now,
+            state.portfolio,
+            state.quotes,
+            entries_allowed=self._risk.entries_allowed,
+            ready=state.private_up and state.reconciled,
+        )
+        return commands
+
+    def _on_session(self, event: SessionStarted) -> None:
+        state = self.state
+        state.public_up = state.private_up = state.reconciled = False
+        state.listed = {}
+        self._risk.on_session()
+        self._orders.on_session(event.session)
+
+    def _on_instruments(self, event: InstrumentsChanged) -> None:
+        self.state.listed.update({i.symbol: i for i in event.instruments if i.symbol in self._mine})
+        self._risk.on_instruments(event.instruments)
+        self._orders.on_instruments(event.instruments)
+
+    def _on_quotes(self, event: Quotes) -> None:
+        for quote in event.quotes:
+            if quote.instrument in self._mine:
+                self.state.quotes[quote.instrument] = quote
+                self.state.received[quote.instrument] = event.ts
+        self.state.portfolio = marked(self.state.portfolio, self._marks())
+
+    def _ask_opinion(self, event: BarsClosed) -> list[Command]:
+        due = tuple(
+            bar.instrument
+            for bar in event.bars
+            if bar.timeframe is self._trader.decision and bar.instrument in self._mine
+        )
+        if not due:
+            return []
+        self.state.opinions += 1
+        return [
+            RequestOpinion(
+                trader=self._trader.name,
+                prediction_id=f"{self._trader.code}{event.ts_close // SECOND}-{self.state.opinions}",
+                timeframe=self._trader.decision,
+                ts_close=event.ts_close,
+                instruments=due,
+            )
+        ]
+
+    def _on_report(self, report: OrderUpdate | Fill) -> list[Command]:
+        applied = self._orders.on_report(report)
+        for fill in applied.fills:
+            self._book(fill)
+        for instrument in applied.refused:
+            self._risk.on_refused(instrument, self._now)
+        return [*applied.notices]
+
+    def _book(self, fill: Fill) -> None:
+        before = self.state.portfolio.quantity(fill.instrument)
+        self.state.portfolio, _ = apply_fill(self.state.portfolio, fill)
+        self._risk.on_fill(fill, before, self.state.portfolio.quantity(fill.instrument))
+
+    def _on_link(self, event: LinkChange) -> list[Command]:
+        state = self.state
+        if event.stream is Stream.PUBLIC:
+            state.public_up = event.up
+            state.system = event.system
+            return []
+        state.private_up = event.up
+        state.reconciled = False
+        return [self._orders.request_reconcile(self._now)] if event.up else []
+
+    def _on_reconciled(self, event: Reconciled) -> list[Command]:
+        outcome = self._orders.on_reconciled(event, self.state.portfolio)
+        for fill in outcome.fills:
+            self._book(fill)
+        notices: list[Command] = [*outcome.notices]
+        notices += self._adopt_cash(event.cash)
+        if outcome.mismatches:
+            self._risk.on_halt(f"the venue holds another position in {', '.join(outcome.mismatches)}")
+        self.state.reconciled = True
+        return notices
+
+    def _adopt_cash(self, cash: Decimal) -> list[Command]:
+        """Take the venue's cash for true: deposits, rollover fees and roundings are only known there."""
+        portfolio = self.state.portfolio
+        difference = cash - portfolio.cash
+        if difference == 0:
+            return []
+        self.state.portfolio = msgspec.structs.replace(
+            portfolio, cash=cash, peak_equity=max(Decimal(0), portfolio.peak_equity + difference)
+        )
+        text = f"cash is {cash} at the venue, {portfolio.cash} here; the venue's figure counts"
+        return [Notice(Severity.INFO, "cash_adopted", text, trader=self._trader.name)]
+
+    def _ask_venue(self) -> list[Command]:
+        if not self.state.private_up or not self._orders.needs_reconcile(self._now):
+            return []
+        return [self._orders.request_reconcile(self._now)]
+
+    def _marks(self) -> dict[str, Decimal]:
+        quotes = self.state.quotes
+        return {s: quotes[s].mid for s in self.state.portfolio.positions if s in quotes}
+
+    def _view(self) -> AccountView:
+        state = self.state
+        return AccountView(
+            now=self._now,
+            equity=self.equity(),
+            portfolio=state.portfolio,
+            quotes=state.quotes,
+            received=state.received,
+            busy=self._orders.busy(state.portfolio),
+            public_up=state.public_up,
+            private_up=state.private_up,
+            reconciled=state.reconciled,
+            system=state.system,
+        )

@@ -1,0 +1,141 @@
+"""Writing the journal: one writer, group commits, nothing leaves before its row is durable.
+
+Must not know the engine or the venue. Called by the live shell: `append` in the engine's loop,
+`run` as its own task. A commit that fails ends the process (fsync errors are not retried).
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+
+from core.clock import Clock
+from core.errors import JournalError
+from core.events import Command, Event
+from trader.journal_read import SCHEMA_VERSION, Closed, tape_path
+from trader.records import COLUMNS, Labels, Step, is_taped, make_step
+from trader.tape import TapeWriter
+
+_INSERT = f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+BACKLOG = 5_000
+"""Steps that may wait for a commit; beyond it the disk is dead and going on would be blind."""
+
+Release = Callable[[], None]
+
+
+class Journal:
+    """The single writer of one journal database and its tape."""
+
+    def __init__(
+        self, db: aiosqlite.Connection, tape: TapeWriter, *, seq: int, chain: bytes, clock: Clock
+    ) -> None:
+        """Take over an opened journal after step `seq`; use `Journal.open` instead."""
+        self._db = db
+        self._tape = tape
+        self._clock = clock
+        self._pending: list[tuple[Step, Release | None, int]] = []
+        self._wake = asyncio.Event()
+        self.seq = seq
+        self.chain = chain
+        self.commit_ns: list[int] = []
+
+    @classmethod
+    async def open(cls, database: Path, *, after: "Resume | None", clock: Clock) -> "Journal":
+        """Create a journal, or go on after the last whole step that recovery found."""
+        try:
+            db = await aiosqlite.connect(database, isolation_level=None)
+            await db.execute("PRAGMA busy_timeout=5000")
+            await db.execute("PRAGMA journal_mode=WAL")
+            await db.execute("PRAGMA synchronous=FULL")
+            if after is None:
+                genesis = hashlib.sha256(f"{database}{clock.now()}{clock.monotonic()}".encode()).digest()
+                await db.executescript(files("trader").joinpath("schema.sql").read_text())
+                await db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                await db.execute("INSERT INTO meta VALUES ('genesis', ?)", (genesis,))
+                after = Resume(seq=0, chain=genesis, tape_size=None)
+            else:
+                await db.execute("DELETE FROM meta WHERE key = 'closed'")
+            tape = TapeWriter(tape_path(database), genesis=after.chain, size=after.tape_size)
+        except (sqlite3.Error, OSError) as error:
+            msg = f"{database}: expected a journal that can be written, found: {error}"
+            raise JournalError(msg) from error
+        return cls(db, tape, seq=after.seq, chain=after.chain, clock=clock)
+
+    def append(
+        self, event: Event, commands: Sequence[Command], labels: Labels, release: Release | None = None
+    ) -> Step:
+        """Add one step; `release` is called once its rows are committed (at once if it has none)."""
+        step = make_step(self.seq + 1, event, commands, labels=labels, before=self.chain)
+        self.seq, self.chain = step.seq, step.chain
+        if is_taped(event):
+            self._tape.append(step.seq, len(step.records), step.taped, step.chain)
+        if step.records:
+            if len(self._pending) >= BACKLOG:
+                msg = f"expected commits to keep up, found {BACKLOG} steps waiting at step {step.seq}"
+                raise JournalError(msg)
+            self._pending.append((step, release, self._clock.monotonic()))
+            self._wake.set()
+        elif release is not None:
+            release()
+        return step
+
+    async def run(self) -> None:
+        """Commit what waits, all of it in one transaction, for ever."""
+        while True:
+            await self._wake.wait()
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Make everything appended so far durable, then release it in order."""
+        self._wake.clear()
+        batch, self._pending = self._pending, []
+        if not batch:
+            return
+        rows = [tuple(getattr(r, c) for c in COLUMNS) for step, _, _ in batch for r in step.records]
+        try:
+            # The tape first: a row on disk must never be younger than the events that led to it.
+            await asyncio.to_thread(self._tape.sync)
+            await self._db.execute("BEGIN IMMEDIATE")
+            await self._db.executemany(_INSERT, rows)
+            await self._db.executemany(
+                "INSERT INTO links VALUES (?, ?)", [(s.seq, s.chain) for s, _, _ in batch]
+            )
+            await self._db.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            msg = f"expected to commit up to step {batch[-1][0].seq}, found: {error}"
+            raise JournalError(msg) from error
+        now = self._clock.monotonic()
+        self.commit_ns = (self.commit_ns + [now - began for _, _, began in batch])[-2000:]
+        for _, release, _ in batch:
+            if release is not None:
+                release()
+
+    async def snapshot(self, state: bytes) -> None:
+        """Store the engine's state after the last appended step, to make the next start short."""
+        seq = self.seq
+        await self.commit()
+        await self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (seq, state))
+
+    async def close(self) -> None:
+        """Commit, mark the journal as whole, and let go of both files."""
+        try:
+            await self.commit()
+            closed = Closed(self.seq, self.chain, self._tape.close())
+            await self._db.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('closed', ?)", (msgspec.msgpack.encode(closed),)
+            )
+        finally:
+            await self._db.close()
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Where to go on: the last whole step, its link, and the tape's length after it."""
+
+    seq: int
+    chain: bytes
+    tape_size: int | None

@@ -1,0 +1,319 @@
+"""The asyncio shell: sockets, threads, signals and the journal around one synchronous desk.
+
+Must not know how decisions are made. Called by `trader run` and `trader demo`. Every task lives in
+one TaskGroup: when any of them fails the process ends, and what rests at the venue protects.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+import structlog
+from execution.paper import PaperGateway
+
+from core.clock import SECOND, Clock
+from core.errors import EXIT_RISK_HALT, SeamarkError
+from core.events import (
+    MUTATING,
+    BarsClosed,
+    Command,
+    Decisions,
+    Event,
+    LinkChange,
+    Operator,
+    Prediction,
+    RequestOpinion,
+    RequestReconcile,
+    SessionStarted,
+    SetupChanged,
+    Stream,
+    Timer,
+    Verb,
+)
+from core.instrument import Instrument
+from core.market import Bar, Quote, Trade
+from core.version import VERSION
+from risk.state import Mode
+from trader.assemble import Parts
+from trader.config import Config
+from trader.control import Health
+from trader.door import Door
+from trader.history import HistoryGate
+from trader.journal import Journal
+from trader.notify_systemd import READY, STOPPING, WATCHDOG
+from trader.outbox import Outbox
+from trader.reload import changed_keys
+from trader.summary import RunSummary
+
+log = structlog.get_logger()
+
+TICK_S = 0.25
+LIVE_WITHIN = 5 * SECOND
+DRAIN_POLL_S = 0.05
+
+
+class _Stopped(Exception):
+    """Raised inside the TaskGroup to end it on purpose."""
+
+
+class Daemon:
+    """One running desk. `stop` ends it in good order; a failing task ends it at once."""
+
+    def __init__(self, config: Config, parts: Parts, journal: Journal, *, started: int) -> None:
+        """Wire the parts together; `started` is a monotonic reading from the start of the process."""
+        self.config = config
+        self.parts = parts
+        self.clock: Clock = parts.clock
+        self.desk = parts.desk
+        self.journal = journal
+        self.read_model = parts.read_model
+        self.telemetry = parts.telemetry
+        self.notifier = parts.notifier
+        self.summary = RunSummary(self.clock, started=started)
+        self.door = Door(self.clock, last_ts=parts.last_ts)
+        gateways = parts.gateways(self.door.put)
+        self.outboxes = {name: Outbox(gateway) for name, gateway in gateways.items()}
+        self._simulated = [g for g in gateways.values() if isinstance(g, PaperGateway)]
+        self.history = HistoryGate(parts, deliver=self._predicted, failed=self._failed)
+        self.reload: Callable[[], Config] | None = None
+        self._closed_at: dict[int, int] = {}
+        self._beat = self.clock.monotonic()
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._failure: BaseException | None = None
+
+    # ---- life ----
+
+    async def run(self, *, on_ready: Callable[["Daemon"], None] | None = None) -> int:
+        """Trade until stopped; gives the exit code."""
+        setup = msgspec.msgpack.encode(self.parts.setup)
+        session = self.clock.now() // SECOND
+        self.door.put(SessionStarted(0, session, VERSION, self.config.hash, setup))
+        feed = self.parts.feed(self)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.journal.run())
+                group.create_task(self._decide())
+                group.create_task(self._tick())
+                group.create_task(feed.run())
+                group.create_task(self.history.run())
+                for outbox in self.outboxes.values():
+                    group.create_task(outbox.run())
+                self._on_signals()
+                self.notifier.send(READY)
+                if on_ready is not None:
+                    on_ready(self)
+                await self._ended.wait()
+                await self._drain()
+                raise _Stopped
+        except* _Stopped:
+            pass
+        finally:
+            self.notifier.send(STOPPING)
+            self.history.stop()
+        await self.journal.snapshot(self.desk.snapshot())
+        halted = any(engine.state.risk.mode is Mode.HALTED for engine in self.desk.engines)
+        return EXIT_RISK_HALT if halted else 0
+
+    def stop(self) -> None:
+        """Ask for an orderly end: entries are cancelled, protection stays at the venue."""
+        self._ended.set()
+
+    async def _drain(self) -> None:
+        await self.submit(
+            Verb.FLATTEN if self.config.shutdown.flatten else Verb.DRAIN, "shutdown", "stopping"
+        )
+        deadline = self.clock.monotonic() + int(self.config.shutdown.timeout_s * SECOND)
+        while self.clock.monotonic() < deadline and not self._quiet():
+            await asyncio.sleep(DRAIN_POLL_S)
+        await self.journal.commit()
+
+    def _quiet(self) -> bool:
+        flatten = self.config.shutdown.flatten
+        return all(
+            not engine.entries_under_way() and not (flatten and engine.state.portfolio.positions)
+            for engine in self.desk.engines
+        )
+
+    def _on_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop)
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_hangup(self) -> None:
+        """Take over what may change while running; refuse the rest, all or nothing."""
+        if self.reload is None:
+            return
+        try:
+            fresh = self.reload()
+            refused = changed_keys(self.config, fresh)
+        except SeamarkError as error:
+            log.error("reload_refused", reason=str(error))
+            return
+        if refused:
+            log.error("reload_refused", reason="these keys need a restart", keys=refused)
+            return
+        self.config = fresh
+        setup = fresh.desk_setup(self.parts.terms, self.parts.setup.instruments)
+        self.door.put(SetupChanged(0, fresh.hash, msgspec.msgpack.encode(setup)))
+        log.info("reloaded", config=fresh.hash[:12])
+
+    # ---- the loop of decisions ----
+
+    async def _decide(self) -> None:
+        while True:
+            event, journaled = await self.door.next()
+            commands = self.desk.on_event(event)
+            step = self.journal.append(
+                event, commands, self.desk.labels, self._release(event.ts, commands, journaled)
+            )
+            self.read_model.on_step(step.seq, event, commands)
+            self.telemetry.on_step(step.seq, event, commands)
+            self.summary.on_step(event, commands)
+            self._inform(event, commands)
+            self._beat = self.clock.monotonic()
+            await asyncio.sleep(0)
+
+    def _release(
+        self, ts: int, commands: Sequence[Command], journaled: Callable[[], None] | None
+    ) -> Callable[[], None] | None:
+        """Give what to do once the step is durable: only then does anything leave."""
+        leaving = [c for c in commands if isinstance(c, (*MUTATING, RequestReconcile))]
+        if not leaving and journaled is None:
+            return None
+
+        def release() -> None:
+            for command in leaving:
+                self.outboxes[command.account].put(command)
+            if journaled is not None:
+                journaled()
+
+        return release
+
+    def _inform(self, event: Event, commands: Sequence[Command]) -> None:
+        """Feed the opinion source and measure decisions; none of it touches the venue."""
+        if isinstance(event, BarsClosed):
+            self.history.on_bars(event.ts_close, event.bars)
+        for command in commands:
+            if isinstance(command, RequestOpinion):
+                self.history.request(command)
+            elif isinstance(command, Decisions) and isinstance(event, Prediction) and event.opinions:
+                self._measure(event, len(command.rows))
+
+    def _measure(self, event: Prediction, rows: int) -> None:
+        began = self._closed_at.get(event.ts_close)
+        if began is not None:
+            taken = self.clock.monotonic() - began
+            self.read_model.on_latency(taken, rows)
+            self.summary.on_latency(taken)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.door.put(Timer(0))
+            if self.health().live:
+                self.notifier.send(WATCHDOG)
+            if self._failure is not None:
+                raise self._failure
+
+    # ---- what the feed says (feeds.live.FeedSink) ----
+
+    def on_trade(self, trade: Trade) -> None:
+        for gateway in self._simulated:
+            gateway.on_trade(trade)
+
+    def on_quote(self, quote: Quote) -> None:
+        self.door.put_quote(quote)
+        for gateway in self._simulated:
+            gateway.on_quote(quote)
+
+    def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
+        self._closed_at[ts_close] = self.clock.monotonic()
+        if len(self._closed_at) > 256:
+            del self._closed_at[next(iter(self._closed_at))]
+        self.door.put(BarsClosed(0, ts_close, bars))
+
+    def on_link(self, stream: Stream, up: bool, system: str, reason: str) -> None:
+        self.door.put(LinkChange(0, stream, up, system=system, reason=reason))
+        if stream is Stream.PUBLIC and up:
+            self.history.on_link_up()
+
+    def on_instruments(self, instruments: tuple[Instrument, ...]) -> None:
+        changed = self.parts.learn(instruments)
+        if changed is not None:
+            self.door.put(changed)
+
+    def _predicted(self, prediction: Prediction) -> None:
+        self._loop.call_soon_threadsafe(self.door.put, prediction)
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+
+    # ---- control (trader.control.Control) ----
+
+    async def submit(self, verb: Verb, actor: str, reason: str) -> None:
+        """Put a wish through the door and wait until it is in the journal."""
+        done = asyncio.Event()
+        force = verb is Verb.RESUME and reason.startswith("force")
+        self.door.put(Operator(0, verb, actor, reason, force), done.set)
+        async with asyncio.timeout(10):
+            await done.wait()
+
+    def health(self) -> Health:
+        """Tell whether the loop turns, and what keeps the desk from trading."""
+        live = self.clock.monotonic() - self._beat < LIVE_WITHIN and self._failure is None
+        reasons = [] if live else ["the engine's loop stands still"]
+        for engine in self.desk.engines:
+            reasons += engine.obstacles()
+        if not self.history.warm:
+            reasons.append("features are warming up")
+        return Health(live=live, ready=not reasons, reasons=tuple(dict.fromkeys(reasons)))
+
+    def report(self) -> dict[str, Any]:
+        """Give the figures of this run."""
+        engines = self.desk.engines
+        equity = sum(engine.equity() for engine in engines)
+        return {
+            "mode": self.config.mode,
+            **self.summary.figures(),
+            "round_trips": sum(engine.state.portfolio.round_trips for engine in engines),
+            "equity": str(equity),
+            "journal": str(self.parts.paths.journal),
+            "journal_steps": self.journal.seq,
+            "showcase": self.config.showcase,
+        }
+
+
+async def run_daemon(
+    config: Config,
+    env: Mapping[str, str] = os.environ,
+    *,
+    on_ready: Callable[[Daemon], None] | None = None,
+    on_url: Callable[[str], None] | None = None,
+    on_end: Callable[[Daemon], None] | None = None,
+    reload: Callable[[], Config] | None = None,
+) -> int:
+    """Assemble a daemon from its configuration, run it, and give the exit code.
+
+    Raises a Fatal error (one line, an exit code) for everything that keeps it from starting.
+    """
+    clock = config.make_clock()
+    started = clock.monotonic()
+    async with AsyncExitStack() as stack:
+        parts = await Parts.gather(config, env, clock, stack)
+        journal = await Journal.open(parts.paths.journal, after=parts.resume, clock=clock)
+        stack.push_async_callback(journal.close)
+        daemon = Daemon(config, parts, journal, started=started)
+        daemon.reload = reload
+        if config.dashboard.enabled:
+            url = await stack.enter_async_context(parts.dashboard(daemon))
+            if on_url is not None:
+                on_url(url)
+        code = await daemon.run(on_ready=on_ready)
+        if on_end is not None:
+            on_end(daemon)
+        return code

@@ -1,0 +1,65 @@
+"""What leaves for one account, in order, after it was journaled.
+
+Must not know the engine. Called by the live shell; talks to one execution gateway. Orders never
+wait behind questions: reconciliation is asked by a task of its own.
+"""
+
+import asyncio
+from collections import deque
+
+from core.errors import InternalError
+from core.events import RequestReconcile
+from core.orders import VenueCommand
+from execution.gateway import Gateway
+
+CAPACITY = 5_000
+
+
+class Outbox:
+    """A bounded, ordered queue in front of a gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        """Take the gateway over: `run` runs it."""
+        self._gateway = gateway
+        self._commands: deque[VenueCommand] = deque()
+        self._question: RequestReconcile | None = None
+        self._wake = asyncio.Event()
+        self._asked = asyncio.Event()
+
+    def put(self, command: VenueCommand | RequestReconcile) -> None:
+        """Add a command; a newer question replaces one that has not been asked yet."""
+        if isinstance(command, RequestReconcile):
+            self._question = command
+            self._asked.set()
+            return
+        if len(self._commands) >= CAPACITY:
+            msg = f"expected the gateway to keep up, found {CAPACITY} commands waiting"
+            raise InternalError(msg)
+        self._commands.append(command)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run the gateway and send what comes, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._gateway.run())
+                group.create_task(self._send())
+                group.create_task(self._ask())
+        finally:
+            await self._gateway.close()
+
+    async def _send(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = tuple(self._commands)
+            self._commands.clear()
+            await self._gateway.send(batch)
+
+    async def _ask(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            question, self._question = self._question, None
+            if question is not None:
+                await self._gateway.reconcile(question)

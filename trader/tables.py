@@ -1,0 +1,227 @@
+"""The tables of the configuration: one frozen model for each, with its limits.
+
+Must not know files, layers or the environment's spelling of keys; holds the names of secrets and
+never a secret. Called by trader.config, which joins the tables and checks them together.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from core.errors import ConfigError, NotPermitted
+from core.text import iso, parse_iso
+from risk.policy import RiskPolicy
+from trader.layers import nearest
+
+LOOPBACK = ("ws://127.0.0.1:8790/v2", "ws://127.0.0.1:8790/v2-auth", "http://127.0.0.1:8790")
+KRAKEN = ("wss://ws.kraken.com/v2", "wss://ws-auth.kraken.com/v2", "https://api.kraken.com")
+
+
+def _moment(value: object) -> object:
+    """Read a TOML date-time or an ISO text as ns UTC; `0` means not set."""
+    if isinstance(value, datetime):
+        return parse_iso(value.isoformat())
+    return parse_iso(value) if isinstance(value, str) else value
+
+
+def _policy(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        if key not in RiskPolicy.__struct_fields__:
+            hint = nearest(key, RiskPolicy.__struct_fields__)
+            raise _at(key, f"unknown key; {hint}")
+    try:
+        return msgspec.convert(value, RiskPolicy, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        key = path.rstrip("`")
+        words = text.replace("`", "").replace("Expected", "expected").partition(", got")[0]
+        raise _at(key, f"{words}; found {value.get(key)!r}") from error
+    except ConfigError as error:  # beyond the ceilings that risk keeps in code
+        path, _, text = str(error).partition(": ")
+        raise _at(path.removeprefix("risk."), text.replace(", found", "; found")) from error
+
+
+Moment = Annotated[int, BeforeValidator(_moment), PlainSerializer(iso, when_used="json")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]+/[A-Z0-9]+$")]
+Fraction = Annotated[Decimal, Field(ge=0, lt=Decimal("0.1"))]
+PolicyTable = Annotated[RiskPolicy, BeforeValidator(_policy), PlainSerializer(msgspec.to_builtins)]
+
+
+class Table(BaseModel):
+    """Unknown keys are errors and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Venue(Table):
+    """Where market data and, with `execution.style = "venue"`, orders go."""
+
+    name: Literal["loopback", "kraken"] = "loopback"
+    ws_public: str = ""
+    ws_private: str = ""
+    rest: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_addresses(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        usual = KRAKEN if values.get("name") == "kraken" else LOOPBACK
+        return dict(zip(("ws_public", "ws_private", "rest"), usual, strict=True)) | values
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        for key in ("ws_public", "ws_private", "rest"):
+            parts = urlsplit(getattr(self, key))
+            if self.name == "loopback" and parts.hostname != "127.0.0.1":
+                raise _at(
+                    key,
+                    f"expected an address on 127.0.0.1, for venue.name is 'loopback'; found {parts.netloc!r}",
+                )
+            secure = parts.scheme in {"wss", "https"} and str(parts.hostname).endswith(".kraken.com")
+            if self.name == "kraken" and not secure:
+                raise _at(key, f"expected an encrypted address of kraken.com; found {parts.geturl()!r}")
+        return self
+
+
+class Execution(Table):
+    """`paper`: orders fill in this process at the feed's prices. `venue`: they go to the venue."""
+
+    style: Literal["venue", "paper"] = "paper"
+
+
+class ClockTable(Table):
+    """Market time against wall time; anything but real time needs the loopback venue."""
+
+    speed: float = Field(default=1.0, gt=0, le=3600)
+    market_epoch: Moment = 0
+    wall_epoch: Moment = 0
+
+    @property
+    def scaled(self) -> bool:
+        """Tell whether market time is not simply UTC."""
+        return self.speed != 1.0 or self.market_epoch != 0
+
+
+class Account(Table):
+    """One account; the key and the secret are read from where these names point."""
+
+    name: Name
+    cash: Decimal = Field(default=Decimal(10000), gt=0)
+    currency: str = Field(default="USD", pattern=r"^[A-Z0-9]+$")
+    key_env: str = ""
+    secret_env: str = ""
+    key_file: str = ""
+    secret_file: str = ""
+
+    def credentials(self, env: Mapping[str, str]) -> "Credentials":
+        """Read key and secret; raises NotPermitted where one is missing or unreadable."""
+        return Credentials(
+            key=_secret(self.name, "key", (self.key_file, self.key_env), env),
+            secret=_secret(self.name, "secret", (self.secret_file, self.secret_env), env),
+        )
+
+
+class Credentials(NamedTuple):
+    """What signs requests; neither value shows in a repr."""
+
+    key: SecretStr
+    secret: SecretStr
+
+
+class Trader(Table):
+    """One strategy: a model, its instruments and its limits, on one account."""
+
+    name: Name
+    code: str = Field(pattern=r"^[A-Z0-9]{2}$")
+    account: str
+    model: Path
+    stage: Literal["shadow", "paper", "canary", "live"] = "paper"
+    instruments: tuple[Symbol, ...] = ()
+    policy: PolicyTable = RiskPolicy()
+
+
+class Universe(Table):
+    """Every instrument that the feed subscribes to."""
+
+    instruments: tuple[Symbol, ...] = Field(min_length=1)
+
+
+class Exchange(Table):
+    """The simulated exchange behind paper orders, backtests and the loopback venue."""
+
+    lake: Path | None = None
+    source: str = "binance"
+    seed: int = Field(default=1, ge=0)
+    latency_ms: int = Field(default=5, ge=0, le=60_000)
+    maker_fee: Fraction = Decimal("0.0025")
+    taker_fee: Fraction = Decimal("0.0040")
+
+
+class Journal(Table):
+    """Where the journal, its tape, the lock and the control token live."""
+
+    directory: Path
+
+
+class Dashboard(Table):
+    """The page and the control API; port 0 takes any free one."""
+
+    enabled: bool = True
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+
+
+class Inference(Table):
+    """An opinion later than this (wall time) is not traded on."""
+
+    budget_ms: int = Field(default=500, ge=1, le=60_000)
+
+
+class Shutdown(Table):
+    """What a stop does besides cancelling entries; protection always stays."""
+
+    flatten: bool = False
+    timeout_s: float = Field(default=30.0, gt=0, le=300)
+
+
+def _at(key: str, text: str) -> PydanticCustomError:
+    return PydanticCustomError("said", "{text}", {"key": key, "text": text})
+
+
+def _secret(account: str, what: str, places: tuple[str, str], env: Mapping[str, str]) -> SecretStr:
+    file, variable = places
+    credentials = env.get("CREDENTIALS_DIRECTORY")
+    if not file and credentials and (Path(credentials) / f"{account}_{what}").exists():
+        file = str(Path(credentials) / f"{account}_{what}")
+    if file:
+        try:
+            return SecretStr(Path(file).read_text("utf-8").strip())
+        except OSError as error:
+            raise NotPermitted(
+                f"account {account}: expected a readable {what} file {file}; {error.strerror}"
+            ) from error
+    variable = variable or f"SEAMARK_{account.upper()}_{what.upper()}"
+    if not env.get(variable):
+        raise NotPermitted(
+            f"account {account}: expected its {what} in {variable} or {what}_file; found neither"
+        )
+    return SecretStr(env[variable])

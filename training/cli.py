@@ -1,0 +1,176 @@
+"""The `training` command: fit models offline, show what they are worth.
+
+Must not know how anything is computed. Called by people; `main` is the outer edge. Nothing heavy is
+imported before a command runs, so `--help` answers without the training stack.
+"""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from core.errors import SeamarkError, UsageError
+from core.market import Timeframe
+from core.text import parse_iso
+
+INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
+NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
+EXIT_USAGE = UsageError.exit_code
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Train entry models offline and show what they are worth after fees.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep two words on the command line whatever the number of commands."""
+
+
+@app.command(
+    help="""Train one entry model and write its artifact (card.json and model.onnx).
+
+    \b
+    Examples:
+      training train --spec entry_15m --lake configs/market --out configs/models/entry-15m
+      training train --spec entry_1h --lake DIR --test-start 2024-05-01 --seed 1 --out out/entry-1h --json
+    """
+)
+def train(
+    spec: Annotated[str, typer.Option(help="Feature spec: entry_5m, entry_15m or entry_1h.")],
+    lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
+    out: Annotated[Path, typer.Option(help="Artifact folder to write; its last part is the model's name.")],
+    venue: Annotated[str, typer.Option(help="Whose bars to use.")] = "binance",
+    timeframe: Annotated[str, typer.Option(help="Bars to read; labels are walked on them.")] = "5m",
+    instruments: Annotated[str, typer.Option(help="BTC/USDT,ETH/USDT,...; empty = all in the lake.")] = "",
+    test_start: Annotated[str, typer.Option(help="First day out of sample; empty = after 3/5.")] = "",
+    barrier_atr: Annotated[float, typer.Option(help="Distance of both barriers in ATRs.")] = 3.0,
+    horizon_bars: Annotated[int, typer.Option(help="Time limit in decision bars.")] = 24,
+    seed: Annotated[int, typer.Option(help="Same seed and data give the same trees.")] = 1,
+    trials: Annotated[int, typer.Option(help="Configurations tried on this test span so far.")] = 1,
+    max_rows: Annotated[int, typer.Option(help="Use every n-th training row to stay below this.")] = 200_000,
+    model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card's metrics as JSON.")] = False,
+) -> None:
+    """Train one entry model; see `help` above."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"training needs {', '.join(missing)}; install with: {INSTALL}")
+    _positive(barrier_atr=barrier_atr, horizon_bars=horizon_bars, trials=trials, max_rows=max_rows)
+    from inference.features.spec import SPECS
+    from training import recipe, screen
+    from training.labels import BarrierTerms
+
+    if spec not in SPECS:
+        raise UsageError(f"--spec: expected one of {', '.join(SPECS)}; found {spec!r}")
+    words = {
+        "spec": spec,
+        "lake": "DIR",
+        "venue": venue,
+        "timeframe": timeframe,
+        "instruments": instruments,
+        "test-start": test_start,
+        "barrier-atr": f"{barrier_atr:g}",
+        "horizon-bars": str(horizon_bars),
+        "seed": str(seed),
+        "trials": str(trials),
+        "max-rows": str(max_rows),
+        "model-version": model_version,
+        "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
+    }
+    plan = recipe.Recipe(
+        name=out.resolve().name,
+        version=model_version,
+        spec=SPECS[spec],
+        venue=venue,
+        source=_timeframe(timeframe),
+        terms=BarrierTerms(SPECS[spec].decision, barrier_atr, horizon_bars),
+        instruments=tuple(part.strip() for part in instruments.split(",") if part.strip()),
+        test_start=_day(test_start),
+        seed=seed,
+        trials=trials,
+        max_rows=max_rows,
+        command=_command(words),
+    )
+    with screen.phases() as say:
+        card = recipe.train(plan, lake, out, say)
+    screen.show(card, as_json=as_json)
+
+
+@app.command(
+    help="""Check an artifact and print the figures on its card, base rates and fees included.
+
+    \b
+    Examples:
+      training evaluate configs/models/entry-15m
+      training evaluate configs/models/entry-15m --json
+    """
+)
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Show a card; see `help` above."""
+    from inference.artifact import load
+    from training import screen
+
+    screen.show(load(artifact).card, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; every refusal is one line on stderr and an exit code of core.errors."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run with these arguments and give the exit code."""
+    try:
+        code = app(arguments, prog_name="training", standalone_mode=False)
+    except SeamarkError as refused:
+        return _refuse(f"training: {refused}", refused.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return _refuse("training: interrupted; the artifact is as it was", EXIT_INTERRUPTED)
+    except TyperException as misused:
+        return _refuse(misused.format_message(), EXIT_USAGE)
+    return int(code or 0)
+
+
+def _refuse(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def _command(words: dict[str, str]) -> str:
+    """Give the command line as the card shows it: every decision, no folder of this machine."""
+    flags = " ".join(f"--{name} {shlex.quote(value)}" for name, value in words.items() if value)
+    return f"training train {flags}"
+
+
+def _timeframe(text: str) -> Timeframe:
+    if text not in (known := [timeframe.value for timeframe in Timeframe]):
+        raise UsageError(f"--timeframe: expected one of {', '.join(known)}; found {text!r}")
+    return Timeframe(text)
+
+
+def _day(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return parse_iso(text)
+    except ValueError as wrong:
+        raise UsageError(f"--test-start: expected a date like 2024-05-01; found {text!r}") from wrong
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise UsageError(f"--{name.replace('_', '-')}: expected a number above 0; found {value:g}")

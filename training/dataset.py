@@ -1,0 +1,112 @@
+"""From the lake to rows: features, labels and outcomes of all instruments, at one timeframe's closes.
+
+Must not know models or splits. Called by training.recipe. The features come from the very fold that
+the daemon steps live; the labels look ahead and stay in their own columns.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import DataError
+from feeds.lake import BarArrays, aggregate
+from inference.features.frame import fold
+from inference.features.spec import FeatureSpec
+from training.labels import UNKNOWN, BarrierTerms, label
+from training.trades import Outcomes
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Decisions that have features and a label, instrument by instrument, each in time order.
+
+    x [n, columns] float32, `kind` 0..2, `momentum` the past return over one horizon in ATRs.
+    """
+
+    x: npt.NDArray[np.float32]
+    kind: npt.NDArray[np.int8]
+    both: npt.NDArray[np.bool_]
+    momentum: npt.NDArray[np.float64]
+    outcomes: Outcomes
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> "Rows":
+        """Give the rows where `mask` holds."""
+        return Rows(
+            self.x[mask],
+            self.kind[mask],
+            self.both[mask],
+            self.momentum[mask],
+            Outcomes(
+                self.outcomes.instrument[mask],
+                self.outcomes.ts[mask],
+                self.outcomes.ts_end[mask],
+                self.outcomes.long_return[mask],
+                self.outcomes.short_return[mask],
+            ),
+        )
+
+
+def build(series: Sequence[BarArrays], spec: FeatureSpec, terms: BarrierTerms) -> Iterator[Rows]:
+    """Give the rows of each instrument in turn, made from its finest bars."""
+    for number, bars in enumerate(series):
+        history = {timeframe: aggregate(bars, timeframe) for timeframe in spec.timeframes}
+        folded = fold(spec, history)
+        labels = label(bars, folded.ts_close, folded.atr, terms)
+        rows = Rows(
+            folded.x,
+            labels.kind,
+            labels.both,
+            _momentum(folded.close, folded.atr, terms.horizon_bars),
+            Outcomes(
+                np.full(len(labels.kind), number, np.int32),
+                folded.ts_close,
+                labels.ts_end,
+                labels.long_return,
+                labels.short_return,
+            ),
+        )
+        yield rows.only(folded.ready & (labels.kind != UNKNOWN))
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Give all instruments' rows as one; DataError if there are none."""
+    if not any(len(part) for part in parts):
+        raise DataError("expected rows after warm-up with a whole horizon of bars behind them; found none")
+    outcomes = [part.outcomes for part in parts]
+    return Rows(
+        np.concatenate([part.x for part in parts]),
+        np.concatenate([part.kind for part in parts]),
+        np.concatenate([part.both for part in parts]),
+        np.concatenate([part.momentum for part in parts]),
+        Outcomes(
+            np.concatenate([part.instrument for part in outcomes]),
+            np.concatenate([part.ts for part in outcomes]),
+            np.concatenate([part.ts_end for part in outcomes]),
+            np.concatenate([part.long_return for part in outcomes]),
+            np.concatenate([part.short_return for part in outcomes]),
+        ),
+    )
+
+
+def fingerprint(series: Sequence[BarArrays]) -> str:
+    """Give one SHA-256 over the bars used: names, times, prices and volumes, whatever the files."""
+    whole = hashlib.sha256()
+    for bars in series:
+        whole.update(f"{bars.instrument} {bars.timeframe.value} {len(bars)}\n".encode())
+        for column in (bars.ts_open, bars.open, bars.high, bars.low, bars.close, bars.volume):
+            whole.update(np.ascontiguousarray(column).tobytes())
+    return whole.hexdigest()
+
+
+def _momentum(
+    close: npt.NDArray[np.float64], atr: npt.NDArray[np.float64], bars: int
+) -> npt.NDArray[np.float64]:
+    moved = np.zeros(len(close))
+    moved[bars:] = close[bars:] - close[:-bars]
+    return np.divide(moved, atr, out=np.zeros(len(close)), where=atr > 0)

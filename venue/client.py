@@ -1,0 +1,298 @@
+"""REST over HTTP: public reads through aiohttp, signed calls through ccxt.
+
+Must not know trading; never sends an order.
+Called by trader.live (history, instruments), execution.live (token, reconciliation), trader.doctor.
+"""
+
+import asyncio
+import importlib
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+import stamina
+
+from core.clock import MINUTE, SECOND, Clock
+from core.errors import LinkLost, NotPermitted, VenueError
+from core.events import Fill, VenueOrder, VenuePosition
+from core.instrument import Instrument
+from core.market import Bar, Timeframe
+from core.version import VERSION
+from venue import rest
+from venue.limits import RestBudget
+
+KRAKEN_REST = "https://api.kraken.com"
+TIMEOUT_S = 10.0
+LOCKOUT = 15 * MINUTE
+_PAGE = 50
+
+
+class PublicRest:
+    """Kraken's public REST. Reads are repeated a few times; then LinkLost says why.
+
+    Use as an async context manager, or call `close`.
+    """
+
+    def __init__(self, url: str = KRAKEN_REST, *, attempts: int = 4) -> None:
+        self.url = url.rstrip("/")
+        self.attempts = attempts
+        self._http: aiohttp.ClientSession | None = None
+        self._names: rest.PairNames | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the sockets back."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def time(self) -> int:
+        """Give the venue's clock in ns UTC (whole seconds)."""
+        answer: rest.ServerTime = await self._get("Time", rest.ServerTime)
+        return answer.unixtime * SECOND
+
+    async def asset_pairs(self) -> dict[str, Instrument]:
+        """Give every tradable pair by its v2 symbol."""
+        pairs = await self._get("AssetPairs", dict[str, rest.Pair])
+        self._names = rest.PairNames(pairs)
+        return rest.instruments(pairs)
+
+    async def names(self) -> rest.PairNames:
+        """Give the map between spellings of pairs, read once."""
+        if self._names is None:
+            await self.asset_pairs()
+        assert self._names is not None
+        return self._names
+
+    async def ohlc(self, symbol: str, timeframe: Timeframe) -> list[Bar]:
+        """Give up to 719 closed bars, oldest first; older history is not served here."""
+        names = await self.names()
+        params = {"pair": names.altname(symbol), "interval": str(timeframe.minutes)}
+        answer = await self._get("OHLC", dict[str, list[rest.OhlcRow] | int], **params)
+        rows = next((value for value in answer.values() if isinstance(value, list)), None)
+        if rows is None:
+            raise VenueError(f"expected bars of {symbol}, found only {sorted(answer)}")
+        return rest.bars(symbol, timeframe, rows)
+
+    async def _get(self, path: str, kind: Any, **params: str) -> Any:
+        body = b""
+        async for attempt in stamina.retry_context(
+            on=LinkLost, attempts=self.attempts, timeout=3 * TIMEOUT_S, wait_initial=0.3, wait_max=5.0
+        ):
+            with attempt:
+                body = await self._body(f"{self.url}/0/public/{path}", params)
+        return rest.result_of(body, kind)
+
+    async def _body(self, url: str, params: Mapping[str, str]) -> bytes:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+                headers={"User-Agent": f"seamark/{VERSION}"},
+            )
+        try:
+            async with self._http.get(url, params=params) as response:
+                body = await response.read()
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError) as broken:
+            raise LinkLost(f"GET {url}: {broken!r}") from broken
+        errors = rest.errors_of(body)
+        if status != 200 or errors is None:
+            raise LinkLost(f"GET {url}: expected JSON, found HTTP {status} {body[:60]!r}")
+        for error in errors:
+            repeat = rest.classify(error) in (rest.Outcome.RETRY_READ, rest.Outcome.UNKNOWN)
+            raise (LinkLost if repeat else VenueError)(f"GET {url}: {error}")
+        return body
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """An API key; its repr shows nothing, so that no log or traceback can."""
+
+    key: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return "Credentials(***)"
+
+
+_ERROR_TEXT = re.compile(r'"(E[A-Za-z]+:[^"]*)"')
+
+
+class SignedRest:
+    """Kraken's private reads over ccxt's signing. One call at a time, so nonces stay in order.
+
+    Nothing here is retried. LinkLost: no usable answer. VenueError: a definite no. NotPermitted:
+    the key is wrong or lacks a right; asking again leads to a lockout.
+    """
+
+    def __init__(self, credentials: Credentials, clock: Clock, url: str = KRAKEN_REST) -> None:
+        self._credentials = credentials
+        self._clock = clock
+        self._url = url.rstrip("/")
+        self._exchange: Any = None
+        self._ccxt_error: Any = ()
+        self._one_at_a_time = asyncio.Lock()
+        self._budget = RestBudget()
+        self._nonce = 0
+        self._silent_until = 0
+
+    async def close(self) -> None:
+        """Give the sockets back."""
+        if self._exchange is not None:
+            await self._exchange.close()
+            self._exchange = None
+
+    async def websocket_token(self) -> str:
+        """Give a fresh token; use it within 15 minutes."""
+        answer = await self._call("GetWebSocketsToken")
+        token = answer.get("token") if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not token:
+            raise VenueError("expected a token from GetWebSocketsToken, found none")
+        return token
+
+    async def open_orders(self, names: rest.PairNames) -> dict[str, VenueOrder]:
+        """Give all open orders by order id."""
+        answer = await self._call("OpenOrders")
+        return _orders(answer, "open", names)
+
+    async def closed_orders(
+        self, names: rest.PairNames, *, since: int | None = None, cl_ord_id: str = ""
+    ) -> dict[str, VenueOrder]:
+        """Give closed orders, all pages: the ones opened since `since` ns, or those of one id."""
+        params: dict[str, Any] = {"closetime": "close"}
+        if since is not None:
+            params["start"] = str(max(0, since // SECOND - 1))
+        if cl_ord_id:
+            params["cl_ord_id"] = cl_ord_id
+        found: dict[str, VenueOrder] = {}
+        while True:
+            page = _orders(await self._call("ClosedOrders", {**params, "ofs": len(found)}), "closed", names)
+            if not page.keys() - found.keys():
+                return found
+            found |= page
+            if len(page) < _PAGE:
+                return found
+
+    async def query_orders(self, names: rest.PairNames, order_ids: tuple[str, ...]) -> dict[str, VenueOrder]:
+        """Give orders by order id, whatever their state; ids that do not exist are left out."""
+        found: dict[str, VenueOrder] = {}
+        for at in range(0, len(order_ids), _PAGE):
+            page = await self._call("QueryOrders", {"txid": ",".join(order_ids[at : at + _PAGE])})
+            found |= _orders({"any": page}, "any", names)
+        return found
+
+    async def trades_history(self, since: int) -> dict[str, rest.TradeRow]:
+        """Give own fills since `since` ns by exec id, newest first, one row per execution."""
+        params = {"start": str(max(0, since // SECOND - 1)), "consolidate_taker": "false"}
+        found: dict[str, rest.TradeRow] = {}
+        while True:
+            answer = await self._call("TradesHistory", {**params, "ofs": len(found)}, cost=4.0)
+            page = _convert(answer.get("trades", {}), dict[str, rest.TradeRow], "TradesHistory")
+            if not page.keys() - found.keys():
+                return found
+            found |= page
+            if len(page) < _PAGE:
+                return found
+
+    async def open_positions(self, names: rest.PairNames) -> tuple[VenuePosition, ...]:
+        """Give net margin positions."""
+        rows = _convert(await self._call("OpenPositions"), dict[str, rest.PositionRow], "OpenPositions")
+        return rest.positions(rows.values(), names)
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Give total balances by the venue's asset names."""
+        return _convert(await self._call("Balance"), dict[str, Decimal], "Balance")
+
+    # ---- the call ----
+
+    async def _call(self, path: str, params: Mapping[str, Any] | None = None, *, cost: float = 1.0) -> Any:
+        async with self._one_at_a_time:
+            now = self._clock.monotonic()
+            if now < self._silent_until:
+                raise LinkLost(f"{path}: the key is locked out, silent for {LOCKOUT // MINUTE} min")
+            await asyncio.sleep(self._budget.wait_s(cost, now))
+            self._budget.charge(cost, self._clock.monotonic())
+            exchange = await self._signer()
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    answer = await exchange.request(path, ["private"], "POST", dict(params or {}))
+            except TimeoutError as late:
+                raise LinkLost(f"{path}: no answer in {TIMEOUT_S:g} s") from late
+            except self._ccxt_error as broken:
+                raise self._judge(path, str(broken)) from broken
+            except (LookupError, TypeError, ValueError) as broken:  # ccxt on an empty or odd body
+                raise LinkLost(f"{path}: expected JSON, ccxt failed with {broken!r}") from broken
+            if not isinstance(answer, dict) or "result" not in answer:
+                raise LinkLost(f"{path}: expected a result, found {str(answer)[:80]!r}")
+            return answer["result"]
+
+    def _judge(self, path: str, text: str) -> Exception:
+        found = _ERROR_TEXT.search(text)
+        if found is None:
+            return LinkLost(f"{path}: {text[:160]}")
+        error = found.group(1)
+        outcome = rest.classify(error)
+        if error.startswith("EGeneral:Temporary lockout"):
+            self._silent_until = self._clock.monotonic() + LOCKOUT
+            return LinkLost(f"{path}: {error}")
+        if outcome is rest.Outcome.HALT:
+            return NotPermitted(f"{path}: {error}")
+        if outcome is rest.Outcome.DEFINITE_REJECT:
+            return VenueError(f"{path}: {error}")
+        return LinkLost(f"{path}: {error}")
+
+    async def _signer(self) -> Any:
+        if self._exchange is None:
+            # Importing ccxt takes seconds; a thread keeps the loop alive meanwhile.
+            ccxt = await asyncio.to_thread(importlib.import_module, "ccxt.async_support")
+            self._ccxt_error = ccxt.BaseError
+            exchange = ccxt.kraken(
+                {
+                    "apiKey": self._credentials.key,
+                    "secret": self._credentials.secret,
+                    "enableRateLimit": False,  # RestBudget knows the real costs
+                    "timeout": int(TIMEOUT_S * 1000),
+                    "maxRetriesOnFailure": 0,
+                }
+            )
+            exchange.urls["api"] = {**exchange.urls["api"], "public": self._url, "private": self._url}
+            exchange.nonce = self._next_nonce
+            self._exchange = exchange
+        return self._exchange
+
+    def _next_nonce(self) -> int:
+        """Give microseconds, strictly rising: two calls in one clock step must differ."""
+        self._nonce = max(self._nonce + 1, self._clock.now() // 1000)
+        return self._nonce
+
+
+def _orders(answer: Any, key: str, names: rest.PairNames) -> dict[str, VenueOrder]:
+    rows = _convert(answer.get(key, {}), dict[str, rest.OrderRow], key)
+    return {order_id: rest.venue_order(order_id, row, names) for order_id, row in rows.items()}
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:
+    """Read ccxt's parsed JSON; its floats only ever are times, money is text."""
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as broken:
+        raise VenueError(f"expected {where} as documented, found something else: {broken}") from broken
+
+
+def fills(
+    account: str, trades: Mapping[str, rest.TradeRow], orders: Mapping[str, VenueOrder], names: rest.PairNames
+) -> tuple[Fill, ...]:
+    """Join own fills with the client ids of their orders, oldest first; strangers' have none."""
+    named = {order_id: order.cl_ord_id for order_id, order in orders.items()}
+    made = [
+        rest.fill(account, exec_id, row, cl_ord_id=named.get(row.ordertxid, ""), names=names)
+        for exec_id, row in trades.items()
+    ]
+    return tuple(sorted(made, key=lambda one: (one.ts_event, one.exec_id)))

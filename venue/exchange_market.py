@@ -1,0 +1,85 @@
+"""One instrument's market inside the exchange model: touch, last price, open orders.
+
+Must not know accounts or time. Called by the exchange alone. Liquidity is the best bid and ask
+with their quantities: what one order takes the next does not find, until a new quote comes.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from core.instrument import Instrument
+from core.market import Quote
+from core.orders import OrderType, Side
+from venue.exchange_orders import ZERO, ExchangeOrder
+
+
+class Touch(msgspec.Struct, frozen=True):
+    """Price and quantity that an order could have right now."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class Market(msgspec.Struct, eq=False):
+    """Mutable state of one instrument; `last` stays empty where only quotes are fed."""
+
+    instrument: Instrument
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bid_left: Decimal = ZERO
+    ask_left: Decimal = ZERO
+    last: Decimal | None = None
+    orders: list[ExchangeOrder] = []
+
+    def take_quote(self, quote: Quote) -> None:
+        """Replace the touch."""
+        self.bid, self.ask = quote.bid, quote.ask
+        self.bid_left, self.ask_left = quote.bid_quantity, quote.ask_quantity
+
+    def touch(self, side: Side) -> Touch | None:
+        """Give what a taker on `side` would meet, `None` if nothing is left there."""
+        price, left = (self.ask, self.ask_left) if side is Side.BUY else (self.bid, self.bid_left)
+        return None if price is None or left <= 0 else Touch(price, left)
+
+    def reachable(self, order: ExchangeOrder) -> Touch | None:
+        """Give the touch if the order's limit allows its price."""
+        touch, limit = self.touch(order.submit.side), order.resting_limit
+        if touch is None or limit is None:
+            return touch
+        return touch if (limit - touch.price) * order.submit.side.sign >= 0 else None
+
+    def consume(self, side: Side, quantity: Decimal) -> None:
+        """Take liquidity away from the side that a taker on `side` meets."""
+        if side is Side.BUY:
+            self.ask_left -= quantity
+        else:
+            self.bid_left -= quantity
+
+    def fires(self, order: ExchangeOrder) -> bool:
+        """Tell whether a waiting trigger is reached.
+
+        The reference is the last trade (Kraken's default). Where no trade was ever fed it is the
+        side of the quote that the resulting market order would meet.
+        """
+        side, trigger = order.submit.side, order.trigger_price
+        reference = self.last
+        if reference is None:
+            reference = self.ask if side is Side.BUY else self.bid
+        if reference is None or trigger is None:
+            return False
+        adverse = (reference - trigger) * side.sign >= 0
+        if order.submit.order_type is OrderType.STOP_LOSS:
+            return adverse
+        return (reference - trigger) * side.sign <= 0
+
+    def by_priority(self) -> list[ExchangeOrder]:
+        """Give open orders, best price first, then oldest first; triggers and markets lead."""
+        if len(self.orders) < 2:
+            return self.orders[:]
+        return sorted(self.orders, key=_eagerness)
+
+
+def _eagerness(order: ExchangeOrder) -> Decimal:
+    limit = order.resting_limit
+    return -Decimal("Infinity") if limit is None else limit * -order.submit.side.sign

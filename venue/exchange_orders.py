@@ -1,0 +1,161 @@
+"""Orders as the exchange model holds them, and what it tells about them.
+
+Must not know matching rules, accounts or any wire format. Called by the other exchange modules
+and by the loopback, which spells these changes in Kraken's words.
+"""
+
+import enum
+from decimal import Decimal
+
+import msgspec
+
+from core.events import Fill, OrderUpdate, VenueOrder
+from core.orders import Order, OrderState, OrderType, SubmitOrder
+
+ZERO = Decimal(0)
+_ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWX"
+_MIX = 0x9E3779B97F4A7C15F39D  # odd, so multiplying by it modulo 2**80 never repeats a number
+_TRIGGERS = frozenset({OrderType.STOP_LOSS, OrderType.TAKE_PROFIT})
+
+Report = OrderUpdate | Fill
+
+
+class FeeSchedule(msgspec.Struct, frozen=True):
+    """Fractions of notional: `taker` 0.004 is 0.4 %."""
+
+    maker: Decimal
+    taker: Decimal
+
+
+class ExchangeOrder(msgspec.Struct, eq=False):
+    """One order inside the exchange; mutable, owned by the exchange, read by the loopback."""
+
+    submit: SubmitOrder
+    order_id: str
+    arrived: int
+    quantity: Decimal
+    limit_price: Decimal | None
+    trigger_price: Decimal | None
+    state: OrderState = OrderState.WORKING
+    filled: Decimal = ZERO
+    cost: Decimal = ZERO
+    fee: Decimal = ZERO
+    triggered: bool = False
+    amended: bool = False
+    closed: int = 0
+    reason: str = ""
+    exec_ids: list[str] = []
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still fill."""
+        return self.quantity - self.filled
+
+    @property
+    def average_price(self) -> Decimal:
+        """Price per unit filled to ten decimals, 0 before the first fill."""
+        return round(self.cost / self.filled, 10) if self.filled else ZERO
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        """Tell whether the order is a stop or take-profit that has not fired."""
+        return not self.triggered and self.submit.order_type in _TRIGGERS
+
+    @property
+    def resting_limit(self) -> Decimal | None:
+        """Worst price accepted; `None` for a market order and for a trigger that became one."""
+        return self.limit_price if self.submit.order_type is OrderType.LIMIT else None
+
+    def update(self, ts: int, reason: str = "") -> OrderUpdate:
+        """Give the report of the state as it is now."""
+        return OrderUpdate(
+            ts=ts,
+            account=self.submit.account,
+            cl_ord_id=self.submit.cl_ord_id,
+            state=self.state,
+            order_id=self.order_id,
+            filled=self.filled,
+            quantity=self.quantity,
+            trigger_price=self.trigger_price,
+            limit_price=self.limit_price,
+            reason=reason or self.reason,
+        )
+
+    def view(self) -> VenueOrder:
+        """Give the row of a reconciliation."""
+        return VenueOrder(
+            cl_ord_id=self.submit.cl_ord_id,
+            order_id=self.order_id,
+            instrument=self.submit.instrument,
+            side=self.submit.side,
+            state=self.state,
+            quantity=self.quantity,
+            filled=self.filled,
+            trigger_price=self.trigger_price,
+            limit_price=self.limit_price,
+            reason=self.reason,
+        )
+
+
+class ChangeKind(enum.StrEnum):
+    """Everything that can become of a request or of an order."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"  # the order never existed
+    TRADE = "trade"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    AMENDED = "amended"
+    TRIGGERED = "triggered"
+    REFUSED = "refused"  # an amend or cancel that changed nothing
+    CANCELED_ALL = "canceled all"
+    ARMED = "armed"  # the dead man's switch was set or cleared
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One step of one order, for a listener. `request` is 0 when nobody asked for it.
+
+    `order` is the live record: a listener reads it at once or not at all.
+    """
+
+    ts: int
+    kind: ChangeKind
+    account: str
+    request: int = 0
+    order: ExchangeOrder | None = None
+    fill: Fill | None = None
+    error: str = ""
+    count: int = 0
+
+
+def record(submit: SubmitOrder, order_id: str, arrived: int) -> ExchangeOrder:
+    """Make the record of an order that arrives now."""
+    return ExchangeOrder(
+        submit=submit,
+        order_id=order_id,
+        arrived=arrived,
+        quantity=submit.quantity,
+        limit_price=submit.limit_price,
+        trigger_price=submit.trigger_price,
+    )
+
+
+def restored(order: Order, order_id: str) -> ExchangeOrder:
+    """Make the record of an order that worked before a restart."""
+    return ExchangeOrder(
+        submit=order.submit,
+        order_id=order_id,
+        arrived=order.created,
+        quantity=order.quantity or order.submit.quantity,
+        limit_price=order.limit_price or order.submit.limit_price,
+        trigger_price=order.trigger_price or order.submit.trigger_price,
+        filled=order.filled,
+    )
+
+
+def identifier(prefix: str, number: int) -> str:
+    """Give an id of Kraken's looks, e.g. `OK4GJX-KSTLS-7DZZO5`; distinct numbers, distinct ids."""
+    mixed = number * _MIX % (1 << 80)
+    text = "".join(_ALPHABET[mixed >> shift & 31] for shift in range(75, -1, -5))
+    return f"{prefix}{text[:5]}-{text[5:10]}-{text[10:]}"

@@ -1,0 +1,111 @@
+"""The venue's rate limits as counters, so that we never run into them.
+
+Must not know requests, sockets or clocks: `now` is passed in.
+Called by venue.link (connections), venue.client (REST) and execution.live (orders).
+"""
+
+from bisect import bisect_right
+from collections import deque
+
+from core.clock import SECOND
+
+# Added to the cost of changing an order younger than these ages (seconds); Kraken's page
+# "Spot trading rate limits", read 2026-11.
+_AMEND_AGES, _AMEND_COSTS = (5, 10, 15), (3, 2, 1, 0)
+_CANCEL_AGES, _CANCEL_COSTS = (5, 10, 15, 45, 90, 300), (8, 6, 5, 4, 2, 1, 0)
+_DECAY = {60: 1.0, 125: 2.34, 180: 3.75}
+RESERVE = 0.25
+"""Share of the engine counter that entries may not touch: stops and cancels need it."""
+
+
+def amend_cost(age_s: float) -> int:
+    """Give the price of amending an order of this age."""
+    return 1 + _AMEND_COSTS[bisect_right(_AMEND_AGES, age_s)]
+
+
+def cancel_cost(age_s: float) -> int:
+    """Give the price of cancelling an order of this age."""
+    return _CANCEL_COSTS[bisect_right(_CANCEL_AGES, age_s)]
+
+
+class _Decaying:
+    """A counter that loses `rate` per second and never falls below zero."""
+
+    def __init__(self) -> None:
+        self._value = 0.0
+        self._at = 0
+
+    def level(self, now: int, rate: float) -> float:
+        return max(0.0, self._value - max(0, now - self._at) / SECOND * rate)
+
+    def add(self, cost: float, now: int, rate: float) -> None:
+        self._value = self.level(now, rate) + cost
+        self._at = now
+
+
+class EngineCounter:
+    """The matching engine's counter of one account: per pair, shared by all connections."""
+
+    def __init__(self, threshold: int = 60) -> None:
+        self.threshold = threshold
+        self._pairs: dict[str, _Decaying] = {}
+
+    @property
+    def decay(self) -> float:
+        """What the counter loses per second on this account's tier."""
+        return _DECAY.get(self.threshold, 1.0)
+
+    def level(self, pair: str, now: int) -> float:
+        """Give the counter of one pair."""
+        counter = self._pairs.get(pair)
+        return counter.level(now, self.decay) if counter else 0.0
+
+    def entry_allowed(self, pair: str, now: int) -> bool:
+        """Tell whether an entry leaves the reserve untouched."""
+        return self.level(pair, now) + 1 <= self.threshold * (1 - RESERVE)
+
+    def charge(self, pair: str, cost: float, now: int) -> None:
+        """Count one request, sent whatever the level: protection is never held back."""
+        self._pairs.setdefault(pair, _Decaying()).add(cost, now, self.decay)
+
+
+class RestBudget:
+    """The REST counter of one key; the defaults are the poorest tier's."""
+
+    def __init__(self, maximum: float = 15.0, decay: float = 0.33) -> None:
+        self.maximum = maximum
+        self.decay = decay
+        self._counter = _Decaying()
+
+    def wait_s(self, cost: float, now: int) -> float:
+        """Give the seconds until a call of this cost fits."""
+        over = self._counter.level(now, self.decay) + cost - self.maximum
+        return max(0.0, over / self.decay)
+
+    def charge(self, cost: float, now: int) -> None:
+        """Count one call."""
+        self._counter.add(cost, now, self.decay)
+
+
+class ConnectionBudget:
+    """Connection attempts in a rolling window.
+
+    The venue bans an address above 150 in 10 minutes, and two links share the address.
+    """
+
+    def __init__(self, maximum: int = 70, window_s: int = 600) -> None:
+        self.maximum = maximum
+        self.window = window_s * SECOND
+        self._attempts: deque[int] = deque()
+
+    def wait_s(self, now: int) -> float:
+        """Give the seconds until another attempt is allowed."""
+        while self._attempts and now - self._attempts[0] >= self.window:
+            self._attempts.popleft()
+        if len(self._attempts) < self.maximum:
+            return 0.0
+        return (self._attempts[0] + self.window - now) / SECOND
+
+    def charge(self, now: int) -> None:
+        """Count one attempt."""
+        self._attempts.append(now)

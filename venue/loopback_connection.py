@@ -1,0 +1,111 @@
+"""One WebSocket of the loopback venue: a bounded queue of frames and what it subscribed to.
+
+Must not know channels or orders. Called by the desks. Every frame to a client passes `send`, every
+request passes the desk's `receive`: these two are where faults can be put in.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Protocol
+
+from aiohttp import WSMsgType, web
+
+_QUEUE = 20_000
+_IDLE_S = 60.0  # documented: about a minute without traffic from the client
+
+
+class Connection:
+    """Where frames for one client go; a client that does not read fast enough is cut off."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.beating = False  # heartbeats start with the first subscription
+        self.frames: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
+        self.closing = False
+
+    def send(self, frame: str) -> None:
+        """Queue a frame; a full queue ends the connection instead of losing one frame."""
+        if self.closing:
+            return
+        if self.frames.qsize() >= _QUEUE - 1:
+            self.close()
+            return
+        self.frames.put_nowait(frame)
+
+    def close(self) -> None:
+        """End the connection once the queue is written."""
+        if not self.closing:
+            self.closing = True
+            self.frames.put_nowait(None)
+
+
+class Desk(Protocol):
+    """What answers the requests of a connection."""
+
+    def opened(self, connection: Connection) -> None:
+        """Greet a new connection."""
+        ...
+
+    def receive(self, connection: Connection, request: dict[str, Any]) -> None:
+        """Take one request."""
+        ...
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection. Orders and positions of its account stay."""
+        ...
+
+
+def read_request(text: str) -> dict[str, Any] | None:
+    """Parse a frame with numbers as Decimal; `None` if it has not the shape of a request."""
+    try:
+        body = json.loads(text, parse_float=Decimal)
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or not isinstance(body.get("method"), str):
+        return None
+    if not isinstance(body.setdefault("params", {}), dict):
+        return None
+    return body if isinstance(body.get("req_id", 0), int) else None
+
+
+async def converse(request: web.Request, desk: Desk, numbers: Callable[[], int]) -> web.WebSocketResponse:
+    """Serve one client until it goes or is cut off."""
+    socket = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
+    await socket.prepare(request)
+    connection = Connection(numbers())
+    desk.opened(connection)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_write(socket, connection))
+            await _read(socket, connection, desk)
+    finally:
+        desk.closed(connection)
+    return socket
+
+
+async def _read(socket: web.WebSocketResponse, connection: Connection, desk: Desk) -> None:
+    try:
+        while not connection.closing:
+            message = await socket.receive(timeout=_IDLE_S)
+            if message.type is not WSMsgType.TEXT:
+                break
+            request = read_request(message.data)
+            if request is None:
+                connection.send('{"error":"Malformed request","success":false}')
+            else:
+                desk.receive(connection, request)
+    except TimeoutError:
+        pass  # idle for too long: closed as the venue would
+    finally:
+        connection.close()
+
+
+async def _write(socket: web.WebSocketResponse, connection: Connection) -> None:
+    try:
+        while (frame := await connection.frames.get()) is not None:
+            await socket.send_str(frame)
+        await socket.close()
+    except ConnectionError:
+        connection.closing = True  # the client went; the reader sees it too

@@ -1,0 +1,321 @@
+"""Kraken's REST answers as values, and what each of its error texts proves.
+
+Must not know HTTP, signing or retries.
+Called by venue.client (bodies), venue.private (errors of order requests) and the tests.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from core.clock import SECOND
+from core.errors import VenueError
+from core.events import Fill, VenueOrder, VenuePosition
+from core.instrument import Instrument
+from core.market import Bar, Timeframe
+from core.orders import OrderState, Side
+
+# ---- what an error proves ----
+
+
+class Outcome(enum.StrEnum):
+    """What may be concluded from an error text."""
+
+    DEFINITE_REJECT = "definite reject"  # the request did nothing and never will
+    UNKNOWN = "unknown"  # it may have been carried out, or may be later
+    RETRY_READ = "retry read"  # turned away at the gate: nothing happened, a read may be repeated
+    HALT = "halt"  # nothing happened; asking again makes it worse
+
+
+_OUTCOMES = (
+    # Longest prefix first where two overlap; anything that is not listed is UNKNOWN.
+    ("EAPI:Rate limit exceeded", Outcome.RETRY_READ),
+    ("EService:Throttled", Outcome.RETRY_READ),
+    ("EService: Throttled", Outcome.RETRY_READ),
+    ("EService:Busy", Outcome.UNKNOWN),
+    ("EService:Market in", Outcome.DEFINITE_REJECT),
+    ("EService:Deadline elapsed", Outcome.DEFINITE_REJECT),
+    ("EService", Outcome.UNKNOWN),
+    ("EGeneral:Temporary lockout", Outcome.HALT),
+    ("EGeneral:Permission denied", Outcome.HALT),
+    ("EGeneral:Invalid arguments", Outcome.DEFINITE_REJECT),
+    ("EAPI:", Outcome.HALT),
+    ("EAuth:", Outcome.HALT),
+    ("EAccount:", Outcome.HALT),
+    ("ESession:", Outcome.DEFINITE_REJECT),
+    ("EOrder:", Outcome.DEFINITE_REJECT),
+    ("ETrade:", Outcome.DEFINITE_REJECT),
+    ("EQuery:", Outcome.DEFINITE_REJECT),
+    ("EFunding:", Outcome.DEFINITE_REJECT),
+    ("EBM:", Outcome.DEFINITE_REJECT),
+    # Texts of the WS gateway, which have no category: it refuses before the engine sees anything.
+    ("Unsupported field", Outcome.DEFINITE_REJECT),
+    ("Unsupported event", Outcome.DEFINITE_REJECT),
+    ("Token(s) not found", Outcome.DEFINITE_REJECT),
+    ("Exceeded msg rate", Outcome.RETRY_READ),
+)
+
+
+def classify(error: str) -> Outcome:
+    """Tell what an error text proves; an unlisted text proves nothing."""
+    if "field must be a number" in error:
+        return Outcome.DEFINITE_REJECT
+    return next((outcome for prefix, outcome in _OUTCOMES if error.startswith(prefix)), Outcome.UNKNOWN)
+
+
+def unknown_order(error: str) -> bool:
+    """Tell whether an amend or cancel failed because the order is not open (any more)."""
+    return error.startswith(("EOrder:Unknown order", "EOrder:Invalid order"))
+
+
+# ---- envelope ----
+
+
+class _Body(msgspec.Struct):
+    error: list[str] = []
+    result: msgspec.Raw = msgspec.Raw()
+
+
+def errors_of(body: bytes) -> tuple[str, ...] | None:
+    """Give the errors of an answer (warnings left out), or None if it is no such answer at all."""
+    try:
+        envelope = msgspec.json.decode(body, type=_Body)
+    except msgspec.DecodeError:
+        return None
+    return tuple(text for text in envelope.error if not text.startswith("W"))
+
+
+def result_of(body: bytes, kind: Any) -> Any:
+    """Decode `result` of an answer without errors; raises VenueError where it does not fit."""
+    try:
+        return msgspec.json.decode(msgspec.json.decode(body, type=_Body).result, type=kind)
+    except msgspec.DecodeError as broken:
+        raise VenueError(f"expected a REST result of {kind}, found {body[:80]!r}: {broken}") from broken
+
+
+# ---- public values ----
+
+
+class ServerTime(msgspec.Struct, frozen=True):
+    """The venue's clock, whole seconds."""
+
+    unixtime: int
+
+
+_RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """One row of AssetPairs, as far as it matters here."""
+
+    altname: str
+    pair_decimals: int
+    lot_decimals: int
+    ordermin: Decimal
+    wsname: str = ""
+    costmin: Decimal = Decimal(0)
+    tick_size: Decimal | None = None
+    leverage_buy: tuple[int, ...] = ()
+    leverage_sell: tuple[int, ...] = ()
+    status: str = "online"
+
+    @property
+    def symbol(self) -> str:
+        """Give the WS v2 symbol; `wsname` is the one of v1."""
+        base, _, quote = self.wsname.partition("/")
+        return f"{_RENAMED.get(base, base)}/{_RENAMED.get(quote, quote)}"
+
+    def instrument(self) -> Instrument:
+        """Give the pair in our own words; leverage is what both sides allow."""
+        base, _, quote = self.symbol.partition("/")
+        both = min(max(self.leverage_buy, default=1), max(self.leverage_sell, default=1))
+        tick = Decimal(1).scaleb(-self.pair_decimals) if self.tick_size is None else self.tick_size
+        return Instrument(
+            symbol=self.symbol,
+            base=base,
+            quote=quote,
+            price_increment=tick,
+            quantity_increment=Decimal(1).scaleb(-self.lot_decimals),
+            price_precision=self.pair_decimals,
+            quantity_precision=self.lot_decimals,
+            minimum_quantity=self.ordermin,
+            minimum_cost=self.costmin,
+            max_leverage=both,
+            status=self.status,
+        )
+
+
+class PairNames:
+    """Any spelling of a pair (REST id, altname, v1 name, v2 symbol) to its v2 symbol."""
+
+    def __init__(self, pairs: Mapping[str, Pair]) -> None:
+        self._symbols: dict[str, str] = {}
+        self._altnames: dict[str, str] = {}
+        for rest_id, pair in pairs.items():
+            if not pair.wsname:
+                continue  # dark-pool relics: nobody can subscribe to them
+            self._altnames[pair.symbol] = pair.altname
+            for name in (rest_id, pair.altname, pair.wsname, pair.symbol):
+                self._symbols[name] = pair.symbol
+
+    def symbol(self, name: str) -> str:
+        """Give the v2 symbol; an unlisted spelling comes back unchanged, to be seen as a stranger."""
+        return self._symbols.get(name, name)
+
+    def altname(self, symbol: str) -> str:
+        """Give the name for REST requests; raises VenueError for a symbol that is not listed."""
+        if symbol not in self._altnames:
+            raise VenueError(f"expected a listed pair, found {symbol!r} among {len(self._altnames)} pairs")
+        return self._altnames[symbol]
+
+
+def instruments(pairs: Mapping[str, Pair]) -> dict[str, Instrument]:
+    """Give all tradable instruments by symbol."""
+    return {pair.symbol: pair.instrument() for pair in pairs.values() if pair.wsname}
+
+
+OhlcRow = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal, Decimal, int]
+
+
+def bars(symbol: str, timeframe: Timeframe, rows: Iterable[OhlcRow]) -> list[Bar]:
+    """Give closed bars, oldest first: the last row is always the running candle and is dropped.
+
+    A row without trades is a quiet bar; the venue writes its vwap as 0, ours is its close.
+    """
+    closed = list(rows)[:-1]
+    return [
+        Bar(
+            instrument=symbol,
+            timeframe=timeframe,
+            ts_open=seconds * SECOND,
+            open=float(first),
+            high=float(high),
+            low=float(low),
+            close=float(last),
+            volume=float(volume),
+            vwap=float(vwap if count else last),
+            trades=count,
+        )
+        for seconds, first, high, low, last, vwap, volume, count in closed
+    ]
+
+
+# ---- private values ----
+
+
+class OrderDescription(msgspec.Struct, frozen=True):
+    """The `descr` of an order; `price` is the limit, or the trigger of a triggered type."""
+
+    pair: str
+    type: Side
+    ordertype: str
+    price: Decimal = Decimal(0)
+    price2: Decimal = Decimal(0)
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """One order of OpenOrders, ClosedOrders or QueryOrders."""
+
+    status: str
+    descr: OrderDescription
+    vol: Decimal
+    vol_exec: Decimal = Decimal(0)
+    cl_ord_id: str | None = None
+    reason: str | None = None
+
+
+_STATES = {
+    "pending": OrderState.WORKING,
+    "open": OrderState.WORKING,
+    "closed": OrderState.FILLED,
+    "canceled": OrderState.CANCELED,
+    "expired": OrderState.EXPIRED,
+}
+_TRIGGERED = ("stop-loss", "take-profit", "trailing-stop")
+
+
+def venue_order(order_id: str, row: OrderRow, names: PairNames) -> VenueOrder:
+    """Give an order in our own words; raises VenueError for a status that is not documented."""
+    state = _STATES.get(row.status)
+    if state is None:
+        raise VenueError(f"expected a known order status, found {row.status!r} on {order_id}")
+    triggered = row.descr.ordertype.startswith(_TRIGGERED)
+    trigger = row.descr.price if triggered else None
+    limit = row.descr.price2 if triggered else row.descr.price
+    return VenueOrder(
+        cl_ord_id=row.cl_ord_id or "",
+        order_id=order_id,
+        instrument=names.symbol(row.descr.pair),
+        side=row.descr.type,
+        state=state,
+        quantity=row.vol,
+        filled=row.vol_exec,
+        trigger_price=trigger,
+        limit_price=limit or None,
+        reason=row.reason or "",
+    )
+
+
+class TradeRow(msgspec.Struct, frozen=True):
+    """One own fill of TradesHistory."""
+
+    ordertxid: str
+    pair: str
+    time: Decimal
+    type: Side
+    price: Decimal
+    fee: Decimal
+    vol: Decimal
+    maker: bool = False
+
+
+def fill(account: str, exec_id: str, row: TradeRow, *, cl_ord_id: str, names: PairNames) -> Fill:
+    """Give a fill in our own words; `exec_id` equals the one on the executions channel."""
+    return Fill(
+        ts=0,
+        account=account,
+        exec_id=exec_id,
+        cl_ord_id=cl_ord_id,
+        order_id=row.ordertxid,
+        instrument=names.symbol(row.pair),
+        side=row.type,
+        price=row.price,
+        quantity=row.vol,
+        fee=row.fee,
+        maker=row.maker,
+        ts_event=int(row.time * SECOND),
+    )
+
+
+class PositionRow(msgspec.Struct, frozen=True):
+    """One margin position; several of a pair net."""
+
+    pair: str
+    type: Side
+    vol: Decimal
+    cost: Decimal
+    vol_closed: Decimal = Decimal(0)
+
+
+def positions(rows: Iterable[PositionRow], names: PairNames) -> tuple[VenuePosition, ...]:
+    """Net the open part of all positions per instrument, in order of first appearance."""
+    net: dict[str, tuple[Decimal, Decimal]] = {}
+    for row in rows:
+        rest = row.vol - row.vol_closed
+        if rest <= 0:
+            continue
+        quantity, cost = net.get(names.symbol(row.pair), (Decimal(0), Decimal(0)))
+        net[names.symbol(row.pair)] = (
+            quantity + rest * row.type.sign,
+            cost + row.cost * rest / row.vol * row.type.sign,
+        )
+    return tuple(VenuePosition(symbol, quantity, abs(cost)) for symbol, (quantity, cost) in net.items())
+
+
+def cash(balances: Mapping[str, Decimal], currency: str) -> Decimal:
+    """Add up one currency: plain or Z-prefixed, with every suffix that still is ours to spend."""
+    names = (currency, "Z" + currency, "X" + currency)
+    return sum((amount for asset, amount in balances.items() if asset.partition(".")[0] in names), Decimal(0))
