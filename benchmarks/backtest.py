@@ -5,6 +5,7 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from benchmarks.rows import Found
+from core.market import Timeframe
 from core.text import iso, parse_iso
 from feeds.lake import Lake
 from inference.artifact import load as load_model
@@ -28,7 +29,7 @@ def measure() -> Found:
     warm = min(one.seconds for one in runs)
     return Found(
         {"backtest.warm_bars_per_s": first.bars / warm, "backtest.cold_bars_per_s": first.bars / cold},
-        f"{len(config.universe.instruments)} pairs, {iso(START)[:10]} to {iso(END)[:10]}, {first.bars:,} bars; "
+        f"{len(config.universe.instruments)} pairs, {first.bars:,} bars from {iso(START)[:10]} on; "
         f"model {model.name} {model.model_hash[:12]} at {model.decision.value}; {first.orders:,} orders, "
         f"{first.active_bars / first.bars:.1%} of bars active; warm = predictions cached, reading included; "
         f"cold = everything from files",
@@ -36,11 +37,7 @@ def measure() -> Found:
 
 
 def _config(lake: Path) -> Config:
-    pairs = [
-        one.instrument
-        for one in Lake(lake).series()
-        if one.venue == "binance" and one.timeframe.value == "5m"
-    ]
+    pairs = [one.instrument for one in Lake(lake).series() if one[::2] == ("binance", Timeframe.M5)]
     return load(
         [],
         {},
@@ -52,7 +49,7 @@ def _config(lake: Path) -> Config:
             "trader.bench.code": "BE",
             "trader.bench.account": "bench",
             "trader.bench.model": str(MODEL),
-            "trader.bench.policy.min_confidence": 0.5,
+            "trader.bench.policy.min_confidence": 0.45,
             "trader.bench.policy.min_expected_value": -0.02,
             "trader.bench.policy.max_position_notional": 0.01,
             "trader.bench.policy.max_drawdown": 0.5,

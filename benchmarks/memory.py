@@ -16,7 +16,7 @@ INSTRUMENTS = 1_000
 
 
 def measure() -> Found:
-    importlib.import_module("ccxt.async_support").kraken
+    importlib.import_module("ccxt.async_support")
     importlib.import_module("trader.live")
     imports = _rss_mb()
     artifacts, listed, ts = shipped(), instruments(INSTRUMENTS), midnight(400)
@@ -30,8 +30,9 @@ def measure() -> Found:
     kept = (source, desk, model, builder)
     return Found(
         {"memory.rss_mb": _rss_mb(), "memory.slope_mb_per_day": None},
-        f"{len(kept)} parts of a daemon with {INSTRUMENTS} instruments and {len(artifacts)} models in one process, "
-        f"ccxt loaded ({imports:.0f} MB after imports); no sockets, no page; slope: a soak run is not built yet",
+        f"{len(kept)} parts of a daemon with {INSTRUMENTS} instruments and {len(artifacts)} models in one "
+        f"process, ccxt loaded ({imports:.0f} MB after imports); no sockets, no page; "
+        f"slope: a soak run is not built yet",
     )
 
 

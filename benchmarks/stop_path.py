@@ -75,7 +75,7 @@ def _with_position(artifacts: dict[str, Artifact], ts: int) -> bytes:
     entry = next(order for order in orders if order.purpose is Purpose.ENTRY)
     for order in orders:
         desk.on_event(OrderUpdate(ts, name, order.cl_ord_id, OrderState.WORKING, order_id=order.cl_ord_id))
-    price = Decimal("100.01")
+    price, bought = Decimal("100.01"), entry.quantity
     desk.on_event(
         Fill(
             ts,
@@ -92,7 +92,7 @@ def _with_position(artifacts: dict[str, Artifact], ts: int) -> bytes:
             ts,
         )
     )
-    desk.on_event(OrderUpdate(ts, name, entry.cl_ord_id, OrderState.FILLED, filled=entry.quantity))
+    desk.on_event(OrderUpdate(ts, name, entry.cl_ord_id, OrderState.FILLED, filled=bought))
     return desk.snapshot()
 
 

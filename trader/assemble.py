@@ -6,17 +6,16 @@ models and sessions are chosen.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
-
-from execution.paper import PaperGateway
 
 from core.clock import SECOND, Clock
 from core.errors import ConfigError, Recoverable, VenueUnavailable
-from core.events import Event, InstrumentsChanged
+from core.events import Event, InstrumentsChanged, VenuePosition
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
+from core.orders import OrderState
 from execution.gateway import Gateway
 from execution.live import VenueGateway, VenueUrls
+from execution.paper import PaperGateway
 from feeds.bars import BarBuilder
 from feeds.live import FeedSink, LiveFeed
 from inference import artifact
@@ -32,9 +31,11 @@ from trader.recovery import recover
 from trader.setup import DeskSetup
 from trader.state import ReadModel
 from trader.statedir import StatePaths, api_token, held
+from trader.tables import Account as AccountTable
 from trader.telemetry import Telemetry
 from venue.client import Credentials, PublicRest
-from venue.exchange import Exchange, FeeSchedule
+from venue.exchange import Exchange
+from venue.exchange_orders import FeeSchedule
 
 
 class Parts:
@@ -65,7 +66,7 @@ class Parts:
         self.builder = BarBuilder()
         self.budget_ns = config.inference.budget_ms * SECOND // 1000
         self.read_model = ReadModel(self.setup, speed=config.clock.speed)
-        self.telemetry = Telemetry(self.setup)
+        self.telemetry = Telemetry(self.read_model)
         self.notifier = Notifier(env)
         self.desk, self.resume, self.last_ts = _recovered(paths)
         self._env = env
@@ -85,7 +86,8 @@ class Parts:
             raise VenueUnavailable(msg) from error
         missing = [symbol for symbol in config.universe.instruments if symbol not in listed]
         if missing:
-            msg = f"universe.instruments: expected pairs that {config.venue.name} lists, found {', '.join(missing)}"
+            names = ", ".join(missing)
+            msg = f"universe.instruments: expected pairs that {config.venue.name} lists, found {names}"
             raise ConfigError(msg)
         instruments = {symbol: listed[symbol] for symbol in config.universe.instruments}
         return cls(config, env, clock, paths=paths, models=models, instruments=instruments, rest=rest)
@@ -93,7 +95,7 @@ class Parts:
     def gateways(self, sink: Callable[[Event], None]) -> dict[str, Gateway]:
         """Give a gateway for each account, by the configured style of execution."""
         if self.config.execution.style == "paper":
-            return {a.name: self._paper(a.name, sink) for a in self.config.accounts}
+            return {a.name: self._paper(a, sink) for a in self.config.accounts}
         urls = VenueUrls(private=self.config.venue.ws_private, rest=self.config.venue.rest)
         made: dict[str, Gateway] = {}
         for account in self.config.accounts:
@@ -123,17 +125,28 @@ class Parts:
         """Give the page as a context manager whose value is its one-time login address."""
         return _served(self, control)
 
-    def _paper(self, account: str, sink: Callable[[Event], None]) -> Gateway:
+    def _paper(self, account: AccountTable, sink: Callable[[Event], None]) -> Gateway:
+        """Give a simulated account; after a restart it is what the journal says it was."""
         table = self.config.exchange
         exchange = Exchange(
             self.instruments,
             fees=FeeSchedule(maker=table.maker_fee, taker=table.taker_fee),
             latency_ns=table.latency_ms * SECOND // 1000,
-            seed=table.seed,
+            # Every process draws other execution ids: they are the key that fills are counted by.
+            seed=table.seed + self.clock.now() // SECOND,
         )
-        state = next((e.state for e in self.desk.engines if e.state.account == account), None)
-        cash = next(a.cash for a in self.config.accounts if a.name == account)
-        return PaperGateway.resumed(account, exchange, self.clock, sink, cash=cash, known=_known(state))
+        known = next((e.state for e in self.desk.engines if e.state.account == account.name), None)
+        if known is None:
+            exchange.open_account(account.name, account.cash)
+        else:
+            held_positions = known.portfolio.positions.values()
+            exchange.adopt(
+                account.name,
+                known.portfolio.cash,
+                [VenuePosition(p.instrument, p.quantity, p.cost) for p in held_positions],
+                [o for o in known.execution.orders.values() if o.state is OrderState.WORKING],
+            )
+        return PaperGateway(account.name, exchange, self.clock, sink)
 
 
 def terms_of(model: artifact.Artifact) -> ModelTerms:
@@ -158,10 +171,6 @@ async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
             yield login_url(app, base)
         finally:
             parts.paths.address.unlink(missing_ok=True)
-
-
-def _known(state: Any) -> Any:
-    return None if state is None else (state.portfolio, state.execution)
 
 
 def _recovered(paths: StatePaths) -> tuple[Desk, Resume | None, int]:

@@ -368,21 +368,22 @@ def _exchange(config: Config, instruments: Mapping[str, Instrument]) -> Exchange
 
 
 def _series(lake: Lake, config: Config) -> list[Series]:
-    """Give the finest series of each instrument; all must be of one timeframe."""
-    found: dict[str, Series] = {}
-    for one in lake.series():  # finest first within an instrument
-        if one.venue == config.exchange.source:
-            found.setdefault(one.instrument, one)
-    missing = [symbol for symbol in config.universe.instruments if symbol not in found]
+    """Give one series of each instrument, all of the finest timeframe that they share."""
+    symbols = config.universe.instruments
+    found = [one for one in lake.series() if one.venue == config.exchange.source]
+    held = {symbol: {one.timeframe for one in found if one.instrument == symbol} for symbol in symbols}
+    missing = [symbol for symbol in symbols if not held[symbol]]
     if missing:
         raise DataError(
             f"{lake.root}: expected {config.exchange.source} bars of {', '.join(missing)}; found none"
         )
-    series = [found[symbol] for symbol in config.universe.instruments]
-    if len({one.timeframe for one in series}) != 1:
-        lengths = ", ".join(f"{one.instrument} {one.timeframe.value}" for one in series)
-        raise DataError(f"{lake.root}: expected one timeframe for all instruments; found {lengths}")
-    return series
+    shared = set.intersection(*held.values())
+    if not shared:
+        raise DataError(
+            f"{lake.root}: expected a timeframe that all {len(symbols)} instruments share; found none"
+        )
+    finest = min(shared, key=lambda timeframe: timeframe.ns)
+    return [Series(config.exchange.source, symbol, finest) for symbol in symbols]
 
 
 def _warm_up(artifacts: Mapping[str, Artifact]) -> int:

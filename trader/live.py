@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from execution.paper import PaperGateway
 
 from core.clock import SECOND, Clock
 from core.errors import EXIT_RISK_HALT, SeamarkError
@@ -37,6 +36,7 @@ from core.events import (
 from core.instrument import Instrument
 from core.market import Bar, Quote, Trade
 from core.version import VERSION
+from execution.paper import PaperGateway
 from risk.state import Mode
 from trader.assemble import Parts
 from trader.config import Config
@@ -209,11 +209,14 @@ class Daemon:
         if began is not None:
             taken = self.clock.monotonic() - began
             self.read_model.on_latency(taken, rows)
+            self.telemetry.on_latency(taken)
             self.summary.on_latency(taken)
 
     async def _tick(self) -> None:
         while True:
+            due = self.clock.monotonic() + int(TICK_S * SECOND)
             await asyncio.sleep(TICK_S)
+            self.telemetry.on_loop_lag((self.clock.monotonic() - due) / SECOND)
             self.door.put(Timer(0))
             if self.health().live:
                 self.notifier.send(WATCHDOG)
@@ -255,10 +258,9 @@ class Daemon:
 
     # ---- control (trader.control.Control) ----
 
-    async def submit(self, verb: Verb, actor: str, reason: str) -> None:
+    async def submit(self, verb: Verb, actor: str, reason: str, *, force: bool = False) -> None:
         """Put a wish through the door and wait until it is in the journal."""
         done = asyncio.Event()
-        force = verb is Verb.RESUME and reason.startswith("force")
         self.door.put(Operator(0, verb, actor, reason, force), done.set)
         async with asyncio.timeout(10):
             await done.wait()

@@ -86,9 +86,7 @@ def is_taped(event: Event) -> bool:
     return isinstance(event, TAPED)
 
 
-def make_step(
-    seq: int, event: Event, commands: Sequence[Command], *, labels: Labels, before: bytes
-) -> Step:
+def make_step(seq: int, event: Event, commands: Sequence[Command], *, labels: Labels, before: bytes) -> Step:
     """Turn one engine step into records and the next link of the chain.
 
     `before` is the 32-byte link of step `seq - 1`.

@@ -147,7 +147,13 @@ class AccountBoard:
             for p in event.positions
             if p.quantity != 0
         }
-        self.portfolio = msgspec.structs.replace(self.portfolio, cash=event.cash, positions=positions)
+        # What no fill explains (a deposit, rollover fees) is no result: peak and day move along.
+        unexplained = event.cash - self.portfolio.cash
+        self._day_open += unexplained
+        peak = max(ZERO, self.portfolio.peak_equity + unexplained)
+        self.portfolio = msgspec.structs.replace(
+            self.portfolio, cash=event.cash, positions=positions, peak_equity=peak
+        )
         self._adopt_orders(event)
         self.reconciled = True
         if not self._recovered:

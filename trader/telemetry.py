@@ -1,7 +1,7 @@
 """Logs and metrics: what machines read about the daemon.
 
-Must not know the engine, sockets or files. Set up and fed by the live shell; `Metrics.render` is
-served by the dashboard. Secrets are taken out of every log line, whoever wrote it.
+Must not know the engine, sockets or files. Set up and fed by the live shell; `Telemetry.exposition`
+is served by the dashboard. Secrets are taken out of every log line, whoever wrote it.
 """
 
 import logging
@@ -9,15 +9,18 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from core.clock import SECOND, Clock
+from core.clock import SECOND, Clock, LiveClock
 from core.events import Command, Decisions, Event, Fill, LinkChange, OrderUpdate, Prediction
 from core.orders import SubmitOrder
 from core.text import iso
+from core.version import VERSION
 from trader.state import ReadModel
 from trader.state_desk import Phase
 
@@ -76,28 +79,31 @@ class Redactor:
         return SECRET_SHAPES.sub(REDACTED, text)
 
 
-def configure_logging(
-    clock: Clock,
+def set_up_logging(
+    clock: Clock | None = None,
     *,
     level: str = "info",
     secrets: Collection[str] = (),
-    journald: bool = False,
+    path: Path | None = None,
     stream: TextIO | None = None,
+    journald: bool = False,
     **context: str,
 ) -> None:
-    """Send every log line of the process to `stream` (stdout): JSON, or colours on a terminal.
+    """Send every log line of the process to `path`, else to `stream` (stdout).
 
-    `journald` puts a syslog priority before each line; `context` (mode, run_id) is on every line.
-    Raises ValueError for an unknown level.
+    Lines are JSON, on a terminal coloured text. `journald` puts a syslog priority before each;
+    `context` (mode, run_id) is on each. Raises ValueError for an unknown level.
     """
     out = stream or sys.stdout
+    # A watched file is opened anew after logrotate has moved it away.
+    handler = WatchedFileHandler(path, encoding="utf-8") if path else logging.StreamHandler(out)
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ValueError(f"log level: expected debug, info, warning, error or critical; found {level!r}")
-    pretty = out.isatty() and not journald
+    pretty = path is None and out.isatty() and not journald
     first: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        _with_context(clock, context),
+        _with_context(clock or LiveClock(), context),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.format_exc_info,
@@ -112,7 +118,6 @@ def configure_logging(
         last.append(structlog.processors.JSONRenderer(sort_keys=False))
     if journald:
         last.append(_Priority())
-    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=first, processors=last, pass_foreign_args=False)
     )
@@ -146,21 +151,21 @@ class _Priority:
 # ---- metrics ----
 
 
-class Metrics:
+class Telemetry:
     """Prometheus figures: counters are folded from steps, gauges are read off the read model."""
 
-    def __init__(self, model: ReadModel, *, version: str) -> None:
+    def __init__(self, model: ReadModel) -> None:
         self._model = model
         self._asked_at: OrderedDict[str, tuple[int, SubmitOrder]] = OrderedDict()
         self._links_seen: set[tuple[str, str]] = set()
         self.registry = CollectorRegistry()
-        self._build(version)
+        self._build()
 
-    def _build(self, version: str) -> None:
+    def _build(self) -> None:
         own = self.registry
         mode = self._model.setup.mode
         Gauge("trader_build_info", "Version and mode", ["version", "mode"], registry=own).labels(
-            version, mode
+            VERSION, mode
         ).set(1)
         self._state = Gauge("trader_state", "1 for the current state", ["state"], registry=own)
         self._equity = Gauge(
@@ -234,7 +239,7 @@ class Metrics:
         """Take how late the event loop woke."""
         self._loop_lag.set(seconds)
 
-    def render(self) -> bytes:
+    def exposition(self) -> bytes:
         """Give the exposition text."""
         self._read_model()
         return generate_latest(self.registry)

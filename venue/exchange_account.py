@@ -24,13 +24,13 @@ HISTORY = 10_000
 class ExchangeAccount:
     """Money and orders of one client. Mutable, owned by the exchange."""
 
-    def __init__(self, name: str, portfolio: Portfolio) -> None:
+    def __init__(self, name: str, portfolio: Portfolio, *, history: int = HISTORY) -> None:
         self.name = name
         self.portfolio = portfolio
         self.assets: dict[str, Decimal] = {}  # spot holdings other than the quote currency
         self.open: dict[str, ExchangeOrder] = {}  # by order id, oldest first
-        self.closed: deque[ExchangeOrder] = deque(maxlen=HISTORY)
-        self.fills: deque[Fill] = deque(maxlen=HISTORY)
+        self.closed: deque[ExchangeOrder] = deque(maxlen=history)
+        self.fills: deque[Fill] = deque(maxlen=history)
         self.switch: int | None = None  # when the dead man's switch fires
         self._index: dict[str, ExchangeOrder] = {}
 
@@ -48,7 +48,7 @@ class ExchangeAccount:
     def close(self, order: ExchangeOrder) -> None:
         """Move an order that reached a terminal state to the history."""
         del self.open[order.order_id]
-        if len(self.closed) == HISTORY:
+        if len(self.closed) == self.closed.maxlen:
             oldest = self.closed[0]
             for key in (oldest.order_id, oldest.submit.cl_ord_id):
                 if self._index.get(key) is oldest:

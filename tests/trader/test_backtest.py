@@ -184,6 +184,17 @@ def test_a_lake_without_the_instruments_is_named(config, tmp_path):
         run(config, tmp_path, START, START + DAY)
 
 
+@pytest.mark.skipif(not MODEL.is_dir(), reason="needs the shipped models")
+def test_instruments_share_a_timeframe(config, tmp_path):
+    for symbol, timeframe in (("BTC-USDT", "5m"), ("ETH-USDT", "1m")):
+        source = MARKET / "ohlcv" / "binance" / "BTC-USDT" / "5m.parquet"
+        target = tmp_path / "ohlcv" / "binance" / symbol / f"{timeframe}.parquet"
+        target.parent.mkdir(parents=True)
+        target.write_bytes(source.read_bytes())
+    with pytest.raises(DataError, match="all 2 instruments share"):
+        run(config, tmp_path, START, START + DAY)
+
+
 def fill(number, side, price, quantity="1", fee="0.5"):
     return Fill(
         number,

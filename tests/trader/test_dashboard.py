@@ -22,7 +22,7 @@ from trader.dashboard.auth import FAILURES_ALLOWED
 from trader.dashboard.server import MAX_BODY, MAX_REASON, build_app, login_url, serve
 from trader.dashboard.stream import Sections, changed, joined
 from trader.state import ReadModel
-from trader.telemetry import Metrics
+from trader.telemetry import Telemetry
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 STATIC = Path(pages.__file__).parent / "static"
@@ -49,8 +49,8 @@ async def desk(*, steps=None, http_headers=None, **more):
     for seq, (event, commands) in enumerate(story.hour() if steps is None else steps, 1):
         model.on_step(seq, event, commands)
     control = QuietControl()
-    metrics = Metrics(model, version="t")
-    app = build_app(model, control, token=TOKEN, metrics=metrics.render, clock=ManualClock(1), **more)
+    metrics = Telemetry(model)
+    app = build_app(model, control, token=TOKEN, metrics=metrics.exposition, clock=ManualClock(1), **more)
     jar = aiohttp.CookieJar(unsafe=True)
     async with (
         serve(app, "127.0.0.1", 0) as base,

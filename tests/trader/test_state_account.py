@@ -229,3 +229,13 @@ def test_an_account_that_nobody_named_is_shown_all_the_same():
     )
     model = folded([*story.opening(), (stray, [])])
     assert [a["account"] for a in model.view()["equity"]["accounts"]] == [story.ACCOUNT, "other"]
+
+
+def test_a_deposit_is_no_result():
+    model = folded(
+        [*story.opening(), (Reconciled(story.START + 5, story.ACCOUNT, Decimal(12_000), (), (), ()), [])]
+    )
+    equity = model.view()["equity"]
+    assert (equity["total"], equity["today"], equity["drawdown"]) == ("12000.00", "0.00", 0.0)
+    feed(model, [(Reconciled(story.START + 9, story.ACCOUNT, Decimal(9_000), (), (), ()), [])])
+    assert model.view()["equity"]["drawdown"] == 0.0

@@ -14,9 +14,10 @@ from core.clock import MINUTE, SECOND, ManualClock
 from core.events import BarsClosed, LinkChange, Stream, Timer
 from core.market import Bar, Timeframe
 from core.orders import OrderState, Side
+from core.version import VERSION
 from tests import desk_story as story
 from trader.state import ReadModel
-from trader.telemetry import ORDERS_WATCHED, REDACTED, Metrics, Redactor, configure_logging
+from trader.telemetry import ORDERS_WATCHED, REDACTED, Redactor, Telemetry, set_up_logging
 
 CANARY = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
 
@@ -35,7 +36,7 @@ def logs():
 
     def configure(stream=None, **more):
         out = stream or io.StringIO()
-        configure_logging(ManualClock(story.START), stream=out, **more)
+        set_up_logging(ManualClock(story.START), stream=out, **more)
         return out
 
     yield configure
@@ -138,12 +139,20 @@ def test_on_a_terminal_lines_are_for_people(logs):
     assert CANARY not in out.getvalue()
 
 
+def test_a_log_file_holds_json_and_the_terminal_nothing(logs, tmp_path):
+    out = logs(stream=Terminal(), path=tmp_path / "daemon.log")
+    structlog.get_logger("a").info("hello")
+    logging.getLogger().handlers[0].close()
+    assert json.loads((tmp_path / "daemon.log").read_text("utf-8"))["event"] == "hello"
+    assert out.getvalue() == ""
+
+
 # ---- metrics ----
 
 
 def counted(steps):
     model = ReadModel(story.setup(), speed=60.0)
-    metrics = Metrics(model, version="0.1.0")
+    metrics = Telemetry(model)
     for seq, (event, commands) in enumerate(steps, 1):
         model.on_step(seq, event, commands)
         metrics.on_step(seq, event, commands)
@@ -151,7 +160,7 @@ def counted(steps):
 
 
 def samples(metrics):
-    text = metrics.render().decode()
+    text = metrics.exposition().decode()
     return {
         (s.name, tuple(sorted(s.labels.items()))): s.value
         for family in text_string_to_metric_families(text)
@@ -165,7 +174,7 @@ def value(metrics, series, **labels):
 
 def test_the_hour_in_figures():
     model, metrics = counted(story.hour())
-    assert value(metrics, "trader_build_info", version="0.1.0", mode="paper") == 1
+    assert value(metrics, "trader_build_info", version=VERSION, mode="paper") == 1
     assert value(metrics, "trader_state", state="running") == 1
     assert value(metrics, "trader_state", state="halted") == 0
     assert value(metrics, "trader_equity_usd", account=story.ACCOUNT) == pytest.approx(
