@@ -8,6 +8,7 @@ event the venue is made equal to the intent, and nothing is asked twice.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from core.events import Fill, Notice, OrderUpdate, Reconciled, RequestReconcile, Severity
 from core.instrument import Instrument
@@ -218,6 +219,8 @@ class OrderManager:
                 return CancelOrder(self._account, self._trader, cl_ord_id, symbol)
             case Leave(reason):
                 return self._leave(symbol, reason)
+            case _:
+                assert_never(draft)
 
     def _submit(self, draft: Place, symbol: str, now: int, *, after: str = "") -> SubmitOrder:
         submit = SubmitOrder(

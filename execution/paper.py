@@ -6,6 +6,7 @@ that are simulated; the shell feeds it the quotes and trades that the market rea
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import assert_never
 
 import msgspec
@@ -86,11 +87,11 @@ class PaperGateway:
             self._exchange.submit(order, now)
 
     def _cancel(self, command: CancelOrder, now: int) -> None:
-        for order in self._held:
-            if order.cl_ord_id == command.cl_ord_id:
-                self._drop(order, OrderState.CANCELED)
-                return
-        self._exchange.cancel(command, now)
+        held = [order for order in self._held if order.cl_ord_id == command.cl_ord_id]
+        for order in held:
+            self._drop(order, OrderState.CANCELED)
+        if not held:
+            self._exchange.cancel(command, now)
 
     def _tell(self, reports: Iterable[OrderUpdate | Fill]) -> None:
         for report in reports:
@@ -105,7 +106,7 @@ class PaperGateway:
                 self._held.remove(order)
                 self._exchange.submit(order, self._clock.now())
                 self._moved.set()
-            elif news.state.terminal:
+            else:
                 self._drop(order, OrderState.REJECTED)
 
     def _drop(self, order: SubmitOrder, state: OrderState) -> None:
@@ -123,8 +124,6 @@ class PaperGateway:
         if due is None:
             await self._moved.wait()
             return
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._clock.wall_seconds(max(0, due - self._clock.now()))):
                 await self._moved.wait()
-        except TimeoutError:
-            return

@@ -190,12 +190,13 @@ def _targets(s: Situation, held: Decimal, live: Sequence[Order]) -> list[Draft]:
 
 def _exit(s: Situation, held: Decimal, live: Sequence[Order]) -> list[Draft]:
     """Close at market; what guards the position stays until it is gone."""
-    under_way = [
-        o for o in _of(live, Purpose.EXIT) if counts(o, s.now, s.settle) or o.state is OrderState.CANCELLING
-    ]
+    side = _closing_side(held)
+    # One of the other side was meant for a position that news has since corrected: it does nothing.
+    exits = [order for order in _of(live, Purpose.EXIT) if order.submit.side is side]
+    under_way = any(counts(o, s.now, s.settle) or o.state is OrderState.CANCELLING for o in exits)
     if under_way or Purpose.EXIT in s.held_back:
         return []
-    return [Place(Purpose.EXIT, _closing_side(held), _sendable(s, abs(held)), OrderType.MARKET)]
+    return [Place(Purpose.EXIT, side, _sendable(s, abs(held)), OrderType.MARKET)]
 
 
 def _shrink(s: Situation, order: Order, need: Decimal) -> list[Draft]:

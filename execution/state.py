@@ -20,8 +20,8 @@ class Timing(msgspec.Struct, frozen=True):
 
     `settle_s` is what is added to a deadline before absence proves anything, and the pause before
     a cancel or amend is asked again. While anything is open the venue's truth is polled every
-    `poll_s`, because a report may be lost on a link that looks healthy. After a second refusal in a row a protective order waits
-    `retry_s`, doubling to `retry_most_s`.
+    `poll_s`, because a report may be lost on a link that looks healthy. After a second refusal in
+    a row a protective order waits `retry_s`, doubling to `retry_most_s`.
     """
 
     entry_deadline_s: float = 5.0

@@ -123,9 +123,7 @@ class RiskBot:
         if state.must_be_flat:
             return state.halted or state.reducing or state.paused
         position = view.portfolio.positions.get(symbol)
-        if position is None:
-            return ""
-        return exits.overdue(position, view.now, policy=self.policy, terms=self.terms)
+        return exits.overdue(position, view.now, policy=self.policy, terms=self.terms) if position else ""
 
     def _close(self, symbol: str, now: int, source: str, reason: str) -> Approved[OrderIntent]:
         self.state.closing[symbol] = reason

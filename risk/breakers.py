@@ -5,6 +5,7 @@ changes RiskState and says so in notices, and never releases a stronger brake fo
 """
 
 from decimal import Decimal
+from typing import assert_never
 
 from core.clock import DAY
 from core.events import Notice, Severity, Verb
@@ -55,6 +56,8 @@ def obey(trader: str, state: RiskState, verb: Verb, *, actor: str, force: bool) 
             state.draining = True
         case Verb.RESUME:
             return _resume(trader, state, actor=actor, force=force)
+        case _:
+            assert_never(verb)
     return [Notice(Severity.WARNING, verb.value, f"{verb.value} by {actor}", trader)]
 
 

@@ -12,7 +12,7 @@ from core.instrument import Instrument
 from core.orders import Refused
 from risk.edge import Edge, spread
 from risk.policy import ModelTerms, RiskPolicy, ns
-from risk.state import Mode, RiskState
+from risk.state import RiskState
 from risk.view import AccountView
 
 RULES: Final[dict[str, str]] = {
@@ -77,15 +77,10 @@ def check_edge(edge: Edge, policy: RiskPolicy) -> Refused | None:
 
 def check_account(state: RiskState, view: AccountView) -> Refused | None:
     """Refuse every entry while a brake is on or the venue's truth is not known."""
-    match state.mode:
-        case Mode.HALTED:
-            return Refused("halted", state.halted)
-        case Mode.REDUCING:
-            return Refused("daily_loss", state.reducing)
-        case Mode.PAUSED:
-            return Refused("paused", state.paused)
-        case Mode.ACTIVE:
-            pass
+    brakes = (("halted", state.halted), ("daily_loss", state.reducing), ("paused", state.paused))
+    for rule, reason in brakes:
+        if reason:
+            return Refused(rule, reason)
     if state.draining:
         return Refused("draining", "")
     if not (view.public_up and view.private_up):

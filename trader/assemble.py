@@ -21,6 +21,7 @@ from feeds.live import FeedSink, LiveFeed
 from inference import artifact
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms
+from risk.state import Mode
 from trader.config import Config
 from trader.control import Control
 from trader.dashboard.server import build_app, login_url, serve
@@ -30,6 +31,7 @@ from trader.notify_systemd import Notifier
 from trader.recovery import recover
 from trader.setup import DeskSetup
 from trader.state import ReadModel
+from trader.state_desk import Phase
 from trader.statedir import StatePaths, api_token, held
 from trader.tables import Account as AccountTable
 from trader.telemetry import Telemetry
@@ -70,6 +72,7 @@ class Parts:
         self.notifier = Notifier(env)
         self.desk, self.resume, self.last_ts = _recovered(paths)
         self._env = env
+        self._show_recovered()
 
     @classmethod
     async def gather(
@@ -124,6 +127,20 @@ class Parts:
     def dashboard(self, control: Control) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
         return _served(self, control)
+
+    def _show_recovered(self) -> None:
+        """Let the page begin where the last process ended: positions, guards, brakes."""
+        for engine in self.desk.engines:
+            known = engine.state
+            self.read_model.on_recovered(
+                known.account,
+                known.portfolio,
+                known.execution.orders.values(),
+                day_equity=known.risk.day_equity,
+            )
+            if known.risk.mode is not Mode.ACTIVE:
+                why = known.risk.halted or known.risk.reducing or known.risk.paused
+                self.read_model.on_brake(Phase(known.risk.mode.value), why)
 
     def _paper(self, account: AccountTable, sink: Callable[[Event], None]) -> Gateway:
         """Give a simulated account; after a restart it is what the journal says it was."""

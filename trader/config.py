@@ -86,6 +86,13 @@ class Config(tables.Table):
         """Tell whether any trader accepts trades that are expected to lose (a demonstration)."""
         return any(trader.policy.min_expected_value < 0 for trader in self.traders)
 
+    def secrets(self, env: Mapping[str, str]) -> tuple[str, ...]:
+        """Give every secret that this configuration points to, so that logs can blank them."""
+        if self.execution.style == "paper":
+            return ()
+        pairs = (account.credentials(env) for account in self.accounts)
+        return tuple(value.get_secret_value() for pair in pairs for value in pair)
+
     def tree(self) -> Tree:
         """Give every value as JSON would hold it, keyed as in the TOML file."""
         return self.model_dump(mode="json", by_alias=True)
@@ -140,6 +147,7 @@ class Config(tables.Table):
                     instruments=t.instruments,
                     policy=t.policy,
                     terms=terms[t.name],
+                    timing=self.execution.timing,
                 )
                 for t in self.traders
             ),

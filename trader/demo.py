@@ -58,8 +58,8 @@ def run_demo(options: DemoOptions) -> int:
     config.journal.directory.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, **_keys(config)}
     _say(f"simulated Kraken on 127.0.0.1:{port}; state in {config.journal.directory}")
-    secrets_known = tuple(_secrets(config, env))
-    set_up_logging(config.make_clock(), secrets=secrets_known, path=config.journal.directory / "daemon.log")
+    log = config.journal.directory / "daemon.log"
+    set_up_logging(config.make_clock(), secrets=config.secrets(env), path=log)
     with _loopback(options, overrides, env, log=config.journal.directory / "loopback.log") as venue:
         _await_port(port, venue)
         return asyncio.run(_trade(config, env, options))
@@ -98,12 +98,6 @@ def _keys(config: Config) -> dict[str, str]:
         made[f"{prefix}_KEY"] = secrets.token_hex(16)
         made[f"{prefix}_SECRET"] = base64.b64encode(secrets.token_bytes(48)).decode()
     return made
-
-
-def _secrets(config: Config, env: Mapping[str, str]) -> Iterator[str]:
-    for account in config.accounts:
-        for value in account.credentials(env):
-            yield value.get_secret_value()
 
 
 @contextmanager

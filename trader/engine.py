@@ -240,7 +240,9 @@ class Engine:
         notices: list[Command] = [*outcome.notices]
         notices += self._adopt_cash(event.cash)
         if outcome.mismatches:
-            self._risk.on_halt(f"the venue holds another position in {', '.join(outcome.mismatches)}")
+            reason = f"the venue holds another position in {', '.join(outcome.mismatches)}"
+            self._risk.on_halt(reason)
+            notices.append(Notice(Severity.CRITICAL, "halted", reason, self._trader.name))
         self.state.reconciled = True
         return notices
 

@@ -42,7 +42,7 @@ class HistoryGate:
         self.warm = False
 
     def on_link_up(self) -> None:
-        """The feed is complete from now on: what came before has to be fetched."""
+        """Take note that the feed is complete from now on: what came before has to be fetched."""
         self.warm = False
         self._due.set()
 

@@ -132,7 +132,8 @@ class JournalReader:
             )
             raise JournalError(msg)
         if self.closed is not None and (self.closed.seq != seq - 1 or self.tape.torn or taped is not None):
-            msg = f"{self.database}: was closed after step {self.closed.seq}, found the last whole step {seq - 1}"
+            after = self.closed.seq
+            msg = f"{self.database}: was closed after step {after}, found the last whole step {seq - 1}"
             raise JournalError(msg)
         if taped is not None or self.tape.torn:
             size = tape_path(self.database).stat().st_size

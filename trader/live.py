@@ -107,9 +107,7 @@ class Daemon:
                 self.notifier.send(READY)
                 if on_ready is not None:
                     on_ready(self)
-                await self._ended.wait()
-                await self._drain()
-                raise _Stopped
+                await self._until_stopped()
         except* _Stopped:
             pass
         finally:
@@ -118,6 +116,11 @@ class Daemon:
         await self.journal.snapshot(self.desk.snapshot())
         halted = any(engine.state.risk.mode is Mode.HALTED for engine in self.desk.engines)
         return EXIT_RISK_HALT if halted else 0
+
+    async def _until_stopped(self) -> None:
+        await self._ended.wait()
+        await self._drain()
+        raise _Stopped
 
     def stop(self) -> None:
         """Ask for an orderly end: entries are cancelled, protection stays at the venue."""
@@ -128,7 +131,7 @@ class Daemon:
             Verb.FLATTEN if self.config.shutdown.flatten else Verb.DRAIN, "shutdown", "stopping"
         )
         deadline = self.clock.monotonic() + int(self.config.shutdown.timeout_s * SECOND)
-        while self.clock.monotonic() < deadline and not self._quiet():
+        while self.clock.monotonic() < deadline and not self._quiet():  # noqa: ASYNC110 - the state of a desk has no event
             await asyncio.sleep(DRAIN_POLL_S)
         await self.journal.commit()
 
@@ -152,7 +155,7 @@ class Daemon:
             fresh = self.reload()
             refused = changed_keys(self.config, fresh)
         except SeamarkError as error:
-            log.error("reload_refused", reason=str(error))
+            log.error("reload_refused", reason=str(error))  # noqa: TRY400 - the reason is the message
             return
         if refused:
             log.error("reload_refused", reason="these keys need a restart", keys=refused)
@@ -315,7 +318,22 @@ async def run_daemon(
             url = await stack.enter_async_context(parts.dashboard(daemon))
             if on_url is not None:
                 on_url(url)
-        code = await daemon.run(on_ready=on_ready)
+        try:
+            code = await daemon.run(on_ready=on_ready)
+        except BaseExceptionGroup as group:
+            known = group.subgroup(SeamarkError)
+            if known is None:
+                raise
+            raise _first(known) from group
         if on_end is not None:
             on_end(daemon)
         return code
+
+
+def _first(group: BaseExceptionGroup[SeamarkError]) -> SeamarkError:
+    """Give the first error of a tree of tasks: the others are mostly its echo."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, SeamarkError)
+    return error

@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from core.errors import ConfigError, NotPermitted
 from core.text import iso, parse_iso
+from execution.state import Timing
 from risk.policy import RiskPolicy
 from trader.layers import nearest
 
@@ -106,6 +107,20 @@ class Execution(Table):
     """`paper`: orders fill in this process at the feed's prices. `venue`: they go to the venue."""
 
     style: Literal["venue", "paper"] = "paper"
+    entry_deadline_s: float = Field(default=5.0, ge=0.5, le=60)
+    protect_deadline_s: float = Field(default=2.0, ge=0.5, le=60)
+    settle_s: float = Field(default=3.0, gt=0, le=600)
+    ask_again_s: float = Field(default=15.0, gt=0, le=3600)
+
+    @property
+    def timing(self) -> Timing:
+        """Give execution its patience; market time, as the venue's deadlines are."""
+        return Timing(
+            entry_deadline_s=self.entry_deadline_s,
+            protect_deadline_s=self.protect_deadline_s,
+            settle_s=self.settle_s,
+            ask_again_s=self.ask_again_s,
+        )
 
 
 class ClockTable(Table):

@@ -338,6 +338,14 @@ def test_fills_reported_before_their_details_count_already():
     assert desk.act() == []
 
 
+def test_filled_without_a_figure_means_all_of_it():
+    desk = Desk()
+    stop, entry = desk.act(intent())
+    desk.says(stop.cl_ord_id, OrderState.WORKING)
+    desk.says(entry.cl_ord_id, OrderState.FILLED)
+    assert desk.order(entry).filled == 1
+
+
 def test_a_fill_before_its_acknowledgement_leads_to_the_same_place():
     one, other = Desk(), Desk()
     for desk, order in ((one, (0, 1, 2)), (other, (2, 1, 0))):
@@ -890,10 +898,13 @@ class World(RuleBasedStateMachine):
             sent, self.requests = self.requests, []
             for command in sent:
                 self.arrive(command, "ok")
-            for name, row in self.venue.items():
-                if row["submit"].purpose is Purpose.ENTRY and row["state"] is OrderState.WORKING:
+            for name in self.live():
+                row = self.venue[name]
+                if row["submit"].purpose is Purpose.ENTRY:
                     row["state"] = OrderState.CANCELED  # immediate or cancel
                     self.report(name)
+                elif row["submit"].purpose is Purpose.EXIT:
+                    self.execute(name, "2")  # at market
             desk.now += 2 * SECOND
             if desk.orders.needs_reconcile(desk.now):
                 self.ask()

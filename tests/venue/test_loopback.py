@@ -354,6 +354,32 @@ def test_balances_tell_cash_after_every_trade():
     assert line["balance"] == 10_000 - line["fee"]
 
 
+def test_a_spot_trade_moves_two_balances():
+    venue, clock = venue_at()
+    client = Client(venue, clock, account="paper")
+    client.subscribed("balances")
+    _, ask = top(venue)
+    client.ask("add_order", **margin_order(limit_price=float(ask) + 0.01, margin=False))
+    base, quote = rows(client.wait(SECOND), "balances")
+    assert (base["asset"], base["amount"], base["balance"]) == ("XRP", 100, 100)
+    assert (quote["asset"], quote["ref_id"]) == ("USDT", base["ref_id"])
+    assert quote["balance"] == 10_000 + quote["amount"] - quote["fee"]
+
+
+def test_a_stop_that_fires_says_so_before_it_fills():
+    venue, clock = venue_at()
+    client = Client(venue, clock, account="paper")
+    _, ask = top(venue)
+    client.ask("add_order", **margin_order(limit_price=float(ask) + 0.01))
+    client.wait(SECOND)
+    client.subscribed("executions")
+    stop = {"order_type": "stop-loss", "triggers": {"price": float(ask) + 0.01}, "reduce_only": True}
+    client.ask("add_order", **margin_order(side="sell", cl_ord_id="stop", **stop))
+    told = [row["exec_type"] for row in rows(client.wait(SECOND))]
+    assert told == ["pending_new", "status", "new", "trade", "filled"]
+    assert rest(venue, "OpenPositions") == {}
+
+
 def test_tokens_live_fifteen_minutes_unless_held():
     venue, clock = venue_at()
     held, idle = Client(venue, clock, account="paper"), Client(venue, clock, account="paper")

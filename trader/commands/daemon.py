@@ -30,7 +30,14 @@ def run(
     resolved = load_config(config, settings, more)
     require_permission(resolved, live_flag=live and not paper)
     from trader.live import run_daemon
+    from trader.telemetry import set_up_logging
 
+    set_up_logging(
+        resolved.make_clock(),
+        secrets=resolved.secrets(os.environ),
+        journald="JOURNAL_STREAM" in os.environ,
+        mode=resolved.mode,
+    )
     talk(f"trader: {resolved.mode} at {resolved.venue.name}, configuration {resolved.hash[:12]}")
     daemon = run_daemon(
         resolved,

@@ -1,0 +1,192 @@
+"""The daemon as a process: kill -9 with open positions, recovery, drain, replay, and the backtest beside it.
+
+One run on real sockets serves all tests of this file; its trades never end by themselves (wide
+stops, no targets), so that what is compared is compared like with like.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.clock import DAY
+from core.events import Decisions, Fill, Prediction, Reconciled, RequestReconcile, SessionStarted
+from core.orders import Purpose, Side, SubmitOrder
+from feeds.lake import Lake
+from tests.e2e.world import ROOT, World, until
+from trader.backtest import run as backtest
+from trader.journal_read import JournalReader
+from trader.records import decode_command, decode_event
+from trader.recovery import verify
+
+pytestmark = pytest.mark.e2e
+
+HOLD = {
+    "stop_atr": 20.0,
+    "target_atr": 0.0,
+    "max_hold_bars": 10_000,
+    "min_hold_s": 600_000.0,
+}
+SPEED = 120
+START = 1_717_372_800_000_000_000  # 2024-06-03T00:00:00Z, where configs/demo.toml begins
+
+
+class Told:
+    """What the journal of the run says."""
+
+    def __init__(self, journal: Path) -> None:
+        self.events: list[Any] = []
+        self.commands: list[Any] = []
+        reader = JournalReader(journal)
+        for step in reader.steps():
+            self.events.append(decode_event(step.body))
+            self.commands += [decode_command(r.body) for r in step.records if r.idx > 0]
+        self.rows = [r for step in reader.steps() for r in step.records]
+        reader.close()
+
+    def of(self, kind: type) -> list[Any]:
+        return [item for item in (*self.events, *self.commands) if isinstance(item, kind)]
+
+
+class Run:
+    """The run, and what was seen of it from outside."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.before: dict[str, Any] = {}
+        self.after: dict[str, Any] = {}
+        self.exit_code = -1
+        self.told: Told
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    settings = {f"trader.{name}.policy.{k}": v for name in ("scalp", "swing") for k, v in HOLD.items()}
+    with World(tmp_path_factory.mktemp("world"), settings, speed=SPEED) as world:
+        made = Run(world)
+        world.start_daemon()
+        until(lambda: guarded(world.shown()), "open positions with stops", process=world.daemon)
+        made.before = world.shown()
+        world.kill()
+        world.start_daemon()
+        until(lambda: bool(world.shown()["session"]), "the next session", process=world.daemon)
+        until(lambda: world.shown()["state"]["state"] == "running", "a reconciled desk", process=world.daemon)
+        made.after = world.shown()
+        decided = made.after["latency"]["instruments"]
+        until(lambda: world.shown()["latency"]["instruments"] > decided, "decisions", process=world.daemon)
+        made.exit_code = world.terminate()
+        made.told = Told(world.journal)
+        yield made
+
+
+def guarded(state: dict[str, Any]) -> bool:
+    """Tell whether both accounts hold positions and every one of them shows its stop."""
+    accounts = {position["account"] for position in state["positions"]}
+    return accounts == {"scalp", "swing"} and all(position["stop"] for position in state["positions"])
+
+
+def by_key(state: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(p["account"], p["instrument"]): p for p in state["positions"]}
+
+
+def test_positions_and_their_stops_survive_a_kill(run: Run):
+    before, after = by_key(run.before), by_key(run.after)
+    assert before
+    for key, position in before.items():
+        assert after[key]["quantity"] == position["quantity"], key
+        assert after[key]["stop"] == position["stop"], key
+        assert after[key]["side"] == position["side"], key
+
+
+def test_no_order_was_sent_twice(run: Run):
+    ids = [order.cl_ord_id for order in run.told.of(SubmitOrder)]
+    assert ids
+    assert len(set(ids)) == len(ids)
+    entries = [(o.trader, o.instrument) for o in run.told.of(SubmitOrder) if o.purpose is Purpose.ENTRY]
+    assert len(set(entries)) == len(entries), "a position that is held for ever is entered once"
+
+
+def test_every_entry_left_behind_its_stop(run: Run):
+    orders = {order.cl_ord_id: order for order in run.told.of(SubmitOrder)}
+    entries = [order for order in orders.values() if order.purpose is Purpose.ENTRY]
+    assert entries
+    for entry in entries:
+        stop = orders[entry.after]
+        assert stop.purpose is Purpose.STOP
+        assert stop.reduce_only
+        assert stop.quantity >= entry.quantity
+
+
+def test_the_venue_was_asked_before_trading_went_on(run: Run):
+    events = run.told.events
+    starts = [i for i, event in enumerate(events) if isinstance(event, SessionStarted)]
+    assert len(starts) == 2
+    answers = [i for i, e in enumerate(events) if isinstance(e, Reconciled) and i > starts[1]]
+    assert answers
+    assert run.told.of(RequestReconcile)
+
+
+def test_a_stop_by_signal_drains_and_exits_cleanly(run: Run):
+    assert run.exit_code == 0
+    assert "Traceback" not in run.world.log()
+
+
+def test_the_journal_of_both_processes_replays_bit_for_bit(run: Run):
+    verdict = verify(run.world.journal)
+    assert verdict.sessions == 2
+    assert verdict.steps == len(run.told.events)
+    assert verdict.remains == ""
+
+
+def test_two_traders_each_have_their_own_account(run: Run):
+    fills = run.told.of(Fill)
+    assert {fill.account for fill in fills} == {"scalp", "swing"}
+    for order in run.told.of(SubmitOrder):
+        assert order.account == order.trader
+        assert order.cl_ord_id.startswith({"scalp": "SMSC", "swing": "SMSW"}[order.trader])
+    traders = {row.trader for row in run.told.rows if row.kind == "submit"}
+    assert traders == {"scalp", "swing"}
+    assert all(row.model_hash and row.config_hash and row.stage for row in run.told.rows if row.kind == "submit")
+
+
+def test_the_backtest_has_the_same_opinions(run: Run):
+    told = {
+        (p.trader, p.ts_close, o.instrument): o for p in run.told.of(Prediction) for o in p.opinions if o.ready
+    }
+    assert len(told) >= 12
+    result = backtest(run.world.config, ROOT / "configs" / "market", START, START + DAY)
+    replayed = {(s.trader, s.ts_close, s.instrument): s for s in result.signals}
+    for key, opinion in told.items():
+        same = replayed[key]
+        assert (same.p_down, same.p_hold, same.p_up) == pytest.approx(
+            (opinion.p_down, opinion.p_hold, opinion.p_up), abs=1e-6
+        ), key
+
+
+def test_the_backtest_enters_where_the_daemon_did(run: Run):
+    """Directions and sizes agree; prices differ by what the market moved while the order travelled."""
+    decided = {
+        (d.trader, d.ts_close, row.instrument): row
+        for d in run.told.of(Decisions)
+        for row in d.rows
+        if row.rule == ""
+    }
+    entries = [o for o in run.told.of(SubmitOrder) if o.purpose is Purpose.ENTRY]
+    assert len(entries) == len(decided)
+    lake = Lake(ROOT / "configs" / "market")
+    for (trader, ts_close, instrument), row in decided.items():
+        order = next(o for o in entries if (o.trader, o.instrument) == (trader, instrument))
+        assert (order.side is Side.BUY) == (row.direction.sign > 0)
+        assert order.limit_price is not None
+        source = next(s for s in lake.series() if s.instrument == instrument)
+        bars = lake.read(*source, start=ts_close - DAY, end=ts_close + DAY)
+        at = int(bars.ts_open.searchsorted(ts_close))
+        low, high = float(bars.low[at - 1 : at + 1].min()), float(bars.high[at - 1 : at + 1].max())
+        assert low * 0.997 <= float(order.limit_price) <= high * 1.003
+
+
+def test_rows_can_be_read_without_the_program(run: Run):
+    submit = next(row for row in run.told.rows if row.kind == "submit")
+    assert msgspec.msgpack.decode(submit.body)["cl_ord_id"] == submit.cl_ord_id
