@@ -117,6 +117,7 @@ class Reconciled(msgspec.Struct, frozen=True, tag="reconciled"):
 
     `orders` holds every open order and the resolved state of each id in the request's `asked`;
     an asked id that is missing here was never accepted. `fills` covers the time since `since`.
+    `asked` and `asked_at` repeat the question: an answer may be slow, and a newer question open.
     """
 
     ts: int
@@ -125,6 +126,8 @@ class Reconciled(msgspec.Struct, frozen=True, tag="reconciled"):
     positions: tuple[VenuePosition, ...]
     orders: tuple[VenueOrder, ...]
     fills: tuple[Fill, ...]
+    asked: tuple[str, ...] = ()
+    asked_at: int = 0
 
 
 class Stream(enum.StrEnum):
@@ -225,11 +228,15 @@ class RequestOpinion(msgspec.Struct, frozen=True, tag="opinion"):
 
 
 class RequestReconcile(msgspec.Struct, frozen=True, tag="reconcile"):
-    """Ask the venue for the whole truth; `asked` are ids whose outcome is not proved."""
+    """Ask the venue for the whole truth; `asked` are ids whose outcome is not proved.
+
+    `since` is from when fills are wanted, `asked_at` when the question was put.
+    """
 
     account: str
     asked: tuple[str, ...]
     since: int
+    asked_at: int = 0
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):

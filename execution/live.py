@@ -24,6 +24,7 @@ from venue.session import Dead, Ignored, Ready, SystemStatus
 
 KRAKEN_PRIVATE = "wss://ws-auth.kraken.com/v2"
 PROTECTION_REFUSED = "protection refused"
+NEVER_SENT = "cancelled before it was sent"
 TICK_S = 0.2
 READINGS = 3
 """A reconciliation during which fills arrived is read again, so often at most."""
@@ -105,6 +106,8 @@ class VenueGateway:
         for command in commands:
             if isinstance(command, SubmitOrder) and command.after:
                 self._send_after(command)
+            elif isinstance(command, CancelOrder) and self._drop_held(command.cl_ord_id):
+                continue
             else:
                 self._send_now(command)
 
@@ -140,6 +143,14 @@ class VenueGateway:
             self._held.append(order)
         else:
             self._not_sent(order, PROTECTION_REFUSED)
+
+    def _drop_held(self, cl_ord_id: str) -> bool:
+        """End an entry that still waits for its stop; False if none of that id waits."""
+        held = [order for order in self._held if order.cl_ord_id == cl_ord_id]
+        self._held = [order for order in self._held if order.cl_ord_id != cl_ord_id]
+        for order in held:
+            self._not_sent(order, NEVER_SENT)
+        return bool(held)
 
     def _release(self, report: OrderUpdate) -> None:
         """Let entries go, or end them, now that their stop has been spoken of."""
@@ -257,6 +268,7 @@ class VenueGateway:
                 account=self.account,
                 asked=tuple(dict.fromkeys(one for request in waiting for one in request.asked)),
                 since=min(request.since for request in waiting),
+                asked_at=min(request.asked_at for request in waiting),
             )
             try:
                 reconciled = await self._read_settled(request)
@@ -303,6 +315,8 @@ class VenueGateway:
             positions=positions,
             orders=self._freshest(orders, request.asked),
             fills=fills(self.account, trades, orders, names),
+            asked=request.asked,
+            asked_at=request.asked_at,
         )
 
     def _freshest(self, orders: dict[str, VenueOrder], asked: tuple[str, ...]) -> tuple[VenueOrder, ...]:

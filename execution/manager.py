@@ -111,7 +111,7 @@ class OrderManager:
         self.state.open_since = self.state.open_since or now
         self.state.asked_at = now
         since = self.state.reconciled_at - OVERLAP if self.state.reconciled_at else now
-        return RequestReconcile(self._account, self.state.asked, since)
+        return RequestReconcile(self._account, self.state.asked, since, asked_at=now)
 
     def needs_reconcile(self, now: int) -> bool:
         """Tell whether something is unproved, or uncompared, for too long and not being asked."""

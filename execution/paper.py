@@ -59,7 +59,7 @@ class PaperGateway:
         """Answer at once with the account as it is."""
         self.settle()
         found = self._exchange.reconcile(self._account, request.asked, request.since)
-        self._sink(msgspec.structs.replace(found, ts=0))
+        self._sink(msgspec.structs.replace(found, ts=0, asked=request.asked, asked_at=request.asked_at))
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -121,9 +121,7 @@ class PaperGateway:
 
     async def _wait(self, due: int | None) -> None:
         """Sleep until market time is `due` or something was sent."""
-        if due is None:
-            await self._moved.wait()
-            return
+        pause = None if due is None else self._clock.wall_seconds(max(0, due - self._clock.now()))
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._clock.wall_seconds(max(0, due - self._clock.now()))):
+            async with asyncio.timeout(pause):
                 await self._moved.wait()

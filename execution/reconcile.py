@@ -42,34 +42,37 @@ class Reconciler:
 
     def apply(self, found: Reconciled, portfolio: Portfolio) -> Applied:
         """Adopt fills, then order states, then compare positions; the portfolio is as before."""
-        asked_at = self._state.open_since or self._state.reconciled_at
+        asked_at = found.asked_at or self._state.open_since or self._state.reconciled_at
+        asked = frozenset(found.asked if found.asked_at else self._state.asked)
         self._state.crossed = ()
         applied = Applied()
         for fill in found.fills:
             applied = join(applied, self._reporter.fill(fill, asked_at))
         named = {order.cl_ord_id: order for order in found.orders if order.cl_ord_id}
-        for known in list(self._state.orders.values()):
-            answer = named.pop(known.submit.cl_ord_id, None)
-            applied = join(applied, self._settle(known, answer, asked_at, found.ts))
+        for name, known in list(self._state.orders.items()):
+            answer = named.pop(name, None)
+            applied = join(applied, self._settle(known, answer, asked_at, found.ts, name in asked))
         strangers = [*named.values(), *(order for order in found.orders if not order.cl_ord_id)]
         for order in strangers:
             applied = join(applied, self._reporter.stranger(order, found.ts))
         applied = join(applied, self._compare(found, portfolio, applied, asked_at))
-        self._state.asked, self._state.asked_at, self._state.open_since = (), 0, 0
+        if not found.asked_at or found.asked_at >= self._state.asked_at:
+            # An answer to an older question leaves the newer one open.
+            self._state.asked, self._state.asked_at, self._state.open_since = (), 0, 0
         self._state.reconciled_at = asked_at
         self._forget(asked_at)
         return applied
 
-    def _settle(self, known: Order, answer: VenueOrder | None, asked_at: int, now: int) -> Applied:
-        """Bring one of our orders to what the venue says of it."""
+    def _settle(
+        self, known: Order, answer: VenueOrder | None, asked_at: int, now: int, asked: bool
+    ) -> Applied:
+        """Bring one of our orders to what the venue says of it; `asked` = the question named it."""
         if known.created >= asked_at or known.changed > asked_at:
             # Younger than the question: the stream knows better than this answer.
             return Applied()
         if answer is not None:
             return self._reporter.found(known, answer, now)
-        name = known.submit.cl_ord_id
-        expected = not known.state.terminal and name in self._state.asked
-        if expected and asked_at > known.submit.deadline + self._timing.settle:
+        if asked and not known.state.terminal and asked_at > known.submit.deadline + self._timing.settle:
             return self._reporter.move(known, Happening.ABSENT, now, reason=ABSENT)
         return Applied()
 

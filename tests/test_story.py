@@ -14,6 +14,7 @@ from core.events import (
     LinkChange,
     Operator,
     OrderUpdate,
+    Reconciled,
     RequestOpinion,
     RequestReconcile,
     Stream,
@@ -43,7 +44,7 @@ def test_morning_asks_the_venue_before_anything_else():
     assert day.said == []
     day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
     question = only(day.said, RequestReconcile)
-    assert question == RequestReconcile("main", (), question.since)
+    assert question == RequestReconcile("main", (), question.since, asked_at=day.now)
 
 
 def test_no_entry_before_the_venue_has_answered():
@@ -162,6 +163,25 @@ def test_a_lost_answer_is_asked_for_and_never_sent_again(day: Day):
     cancel = only(day.said, CancelOrder)
     assert isinstance(cancel, CancelOrder)
     assert cancel.cl_ord_id == stop.cl_ord_id
+
+
+def test_an_answer_to_an_old_question_proves_nothing_about_younger_orders(day: Day):
+    """A slow venue answers what was asked before the stop existed: the stop is not thereby absent."""
+    old = day.now
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    day.after(600)
+    day.quote("59999.9", "60000.1")
+    question = only(day.tell(Timer(day.after(1))), RequestReconcile)
+    assert isinstance(question, RequestReconcile)
+    assert stop.cl_ord_id in question.asked
+    held = VenuePosition(BTC, entry.quantity, entry.quantity * Decimal("60000.1"))
+    cash = day.desk.engines[0].state.portfolio.cash
+    said = day.tell(Reconciled(day.after(1), "main", cash, (held,), (), (), asked=(), asked_at=old))
+    assert submits(said) == []
+    state = day.desk.engines[0].state.execution.orders[stop.cl_ord_id].state
+    assert state is OrderState.WORKING
 
 
 def test_a_position_at_the_venue_that_is_not_ours_halts(day: Day):

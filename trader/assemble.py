@@ -18,15 +18,15 @@ from execution.live import VenueGateway, VenueUrls
 from execution.paper import PaperGateway
 from feeds.bars import BarBuilder
 from feeds.live import FeedSink, LiveFeed
-from inference import artifact
+from inference.artifact import Artifact
 from inference.pipeline import OpinionSource
-from risk.policy import ModelTerms
 from risk.state import Mode
 from trader.config import Config
 from trader.control import Control
 from trader.dashboard.server import build_app, login_url, serve
 from trader.desk import Desk
 from trader.journal import Resume
+from trader.models import load_models, terms_of
 from trader.notify_systemd import Notifier
 from trader.recovery import recover
 from trader.setup import DeskSetup
@@ -50,7 +50,7 @@ class Parts:
         clock: Clock,
         *,
         paths: StatePaths,
-        models: Mapping[str, artifact.Artifact],
+        models: Mapping[str, Artifact],
         instruments: Mapping[str, Instrument],
         rest: PublicRest,
     ) -> None:
@@ -80,7 +80,7 @@ class Parts:
     ) -> "Parts":
         """Take the state directory, check the models, and ask the venue for its instruments."""
         paths = stack.enter_context(held(config.journal.directory))
-        models = {trader.name: artifact.load(trader.model) for trader in config.traders}
+        models = load_models(config)
         rest = await stack.enter_async_context(PublicRest(config.venue.rest))
         try:
             listed = await rest.asset_pairs()
@@ -164,12 +164,6 @@ class Parts:
                 [o for o in known.execution.orders.values() if o.state is OrderState.WORKING],
             )
         return PaperGateway(account.name, exchange, self.clock, sink)
-
-
-def terms_of(model: artifact.Artifact) -> ModelTerms:
-    """Give what risk has to know of a model."""
-    label = model.card.label
-    return ModelTerms(model.model_hash, model.name, model.decision, label.barrier_atr, label.horizon_bars)
 
 
 @asynccontextmanager

@@ -40,13 +40,14 @@ from core.text import iso
 from core.version import VERSION
 from feeds.lake import BarArrays, Lake, Series, aggregate
 from feeds.replay import replay
-from inference.artifact import Artifact, load
+from inference.artifact import Artifact
 from risk.policy import ModelTerms
 from trader.backtest_market import close_quote, path
 from trader.backtest_opinions import FoldedOpinions
 from trader.backtest_result import BacktestResult, Ledger, SignalLine, Tally
 from trader.config import Config
 from trader.desk import Desk
+from trader.models import load_models, terms_of
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
@@ -82,13 +83,13 @@ def run(
     """
     if start % DAY or end % DAY or end <= start:
         raise UsageError(f"expected whole UTC days, first before last; found {iso(start)} to {iso(end)}")
-    artifacts = {trader.name: load(trader.model) for trader in config.traders}
+    artifacts = load_models(config)
     lake = _GridLake(lake_root, config)
     series = _series(lake, config)
     needed = sorted({t for a in artifacts.values() for t in a.spec.timeframes}, key=lambda t: t.ns)
     return simulate(
         config,
-        {name: _terms(artifact) for name, artifact in artifacts.items()},
+        {name: terms_of(artifact) for name, artifact in artifacts.items()},
         opinions or _folded(artifacts, lake, series, start, end),
         replay(lake, series, start, end, timeframes=needed),
         start=start,
@@ -120,7 +121,7 @@ def simulate(
 
 def span_opinions(config: Config, lake_root: Path, start: int, end: int) -> FoldedOpinions:
     """Give the models' opinions about [start, end), to be used for more than one run."""
-    artifacts = {trader.name: load(trader.model) for trader in config.traders}
+    artifacts = load_models(config)
     lake = _GridLake(lake_root, config)
     return _folded(artifacts, lake, _series(lake, config), start, end)
 
@@ -390,13 +391,6 @@ def _warm_up(artifacts: Mapping[str, Artifact]) -> int:
     """Give the time before the first decision that the features need, in whole days of ns."""
     needed = max(b.warm_up * b.timeframe.ns for a in artifacts.values() for b in a.spec.blocks)
     return (needed // DAY + 2) * DAY
-
-
-def _terms(artifact: Artifact) -> ModelTerms:
-    label = artifact.card.label
-    return ModelTerms(
-        artifact.model_hash, artifact.name, artifact.decision, label.barrier_atr, label.horizon_bars
-    )
 
 
 def _time(quote: Quote) -> int:

@@ -40,6 +40,8 @@ class Journal:
         self._clock = clock
         self._pending: list[tuple[Step, Release | None, int]] = []
         self._wake = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._unsure = False
         self.seq = seq
         self.chain = chain
         self.commit_ns: list[int] = []
@@ -92,26 +94,47 @@ class Journal:
 
     async def commit(self) -> None:
         """Make everything appended so far durable, then release it in order."""
-        self._wake.clear()
-        batch, self._pending = self._pending, []
+        async with self._one_at_a_time:
+            self._wake.clear()
+            try:
+                await self._write()
+            except (sqlite3.Error, OSError) as error:
+                msg = f"expected to commit up to step {self.seq}, found: {error}"
+                raise JournalError(msg) from error
+
+    async def _write(self) -> None:
+        if self._unsure:
+            await self._settle()
+        batch = tuple(self._pending)
         if not batch:
             return
         rows = [tuple(getattr(r, c) for c in COLUMNS) for step, _, _ in batch for r in step.records]
-        try:
-            # The tape first: a row on disk must never be younger than the events that led to it.
-            await asyncio.to_thread(self._tape.sync)
-            await self._db.execute("BEGIN IMMEDIATE")
-            await self._db.executemany(_INSERT, rows)
-            await self._db.executemany(
-                "INSERT INTO links VALUES (?, ?)", [(s.seq, s.chain) for s, _, _ in batch]
-            )
-            await self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
-            msg = f"expected to commit up to step {batch[-1][0].seq}, found: {error}"
-            raise JournalError(msg) from error
+        self._unsure = True
+        # The tape first: a row on disk must never be younger than the events that led to it.
+        await asyncio.to_thread(self._tape.sync)
+        await self._db.execute("BEGIN IMMEDIATE")
+        await self._db.executemany(_INSERT, rows)
+        await self._db.executemany("INSERT INTO links VALUES (?, ?)", [(s.seq, s.chain) for s, _, _ in batch])
+        await self._db.execute("COMMIT")
+        self._unsure = False
         now = self._clock.monotonic()
         self.commit_ns = (self.commit_ns + [now - began for _, _, began in batch])[-2000:]
-        for _, release, _ in batch:
+        self._released(len(batch))
+
+    async def _settle(self) -> None:
+        """Find out what became of a commit that was cancelled: nobody saw whether it took place."""
+        await self._db.execute("SELECT 1")
+        if self._db.in_transaction:
+            await self._db.execute("ROLLBACK")
+        async with self._db.execute("SELECT coalesce(max(seq), 0) FROM links") as cursor:
+            row = await cursor.fetchone()
+        durable = int(row[0]) if row else 0
+        self._unsure = False
+        self._released(sum(step.seq <= durable for step, _, _ in self._pending))
+
+    def _released(self, count: int) -> None:
+        done, self._pending = self._pending[:count], self._pending[count:]
+        for _, release, _ in done:
             if release is not None:
                 release()
 

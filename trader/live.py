@@ -7,6 +7,7 @@ one TaskGroup: when any of them fails the process ends, and what rests at the ve
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -54,6 +55,7 @@ log = structlog.get_logger()
 TICK_S = 0.25
 LIVE_WITHIN = 5 * SECOND
 DRAIN_POLL_S = 0.05
+SWITCH_S = 0.0005
 
 
 class _Stopped(Exception):
@@ -308,6 +310,8 @@ async def run_daemon(
     """
     clock = config.make_clock()
     started = clock.monotonic()
+    # Worker threads give the loop back within half a millisecond: a stop must not wait for features.
+    sys.setswitchinterval(SWITCH_S)
     async with AsyncExitStack() as stack:
         parts = await Parts.gather(config, env, clock, stack)
         journal = await Journal.open(parts.paths.journal, after=parts.resume, clock=clock)

@@ -228,9 +228,11 @@ class AccountBoard:
         )
 
     def _adopt_orders(self, event: Reconciled) -> None:
-        in_flight = {k: v for k, v in self.orders.items() if v.state is OrderState.SUBMITTING}
         told = {order.cl_ord_id or order.order_id: order for order in event.orders}
-        self.orders = {k: v for k, v in in_flight.items() if k not in told}
+        # An own order that the question did not name is younger than the answer: it stays.
+        self.orders = {
+            k: v for k, v in self.orders.items() if k in self._ours and k not in told and k not in event.asked
+        }
         for key, order in told.items():
             if not order.state.terminal:
                 self.orders[key] = _line_of(key, order, self._ours.get(key), event.ts)

@@ -214,11 +214,12 @@ class SignedRest:
 
     async def _call(self, path: str, params: Mapping[str, Any] | None = None, *, cost: float = 1.0) -> Any:
         async with self._one_at_a_time:
-            now = self._clock.monotonic()
-            if now < self._silent_until:
+            if self._clock.monotonic() < self._silent_until:
                 raise LinkLost(f"{path}: the key is locked out, silent for {LOCKOUT // MINUTE} min")
-            await asyncio.sleep(self._budget.wait_s(cost, now))
-            self._budget.charge(cost, self._clock.monotonic())
+            # The venue's counter decays in the venue's time, which may run faster than the wall.
+            wait = self._budget.wait_s(cost, self._clock.now())
+            await asyncio.sleep(self._clock.wall_seconds(round(wait * SECOND)))
+            self._budget.charge(cost, self._clock.now())
             exchange = await self._signer()
             try:
                 async with asyncio.timeout(TIMEOUT_S):

@@ -148,12 +148,17 @@ def test_two_traders_each_have_their_own_account(run: Run):
         assert order.cl_ord_id.startswith({"scalp": "SMSC", "swing": "SMSW"}[order.trader])
     traders = {row.trader for row in run.told.rows if row.kind == "submit"}
     assert traders == {"scalp", "swing"}
-    assert all(row.model_hash and row.config_hash and row.stage for row in run.told.rows if row.kind == "submit")
+    assert all(
+        row.model_hash and row.config_hash and row.stage for row in run.told.rows if row.kind == "submit"
+    )
 
 
 def test_the_backtest_has_the_same_opinions(run: Run):
     told = {
-        (p.trader, p.ts_close, o.instrument): o for p in run.told.of(Prediction) for o in p.opinions if o.ready
+        (p.trader, p.ts_close, o.instrument): o
+        for p in run.told.of(Prediction)
+        for o in p.opinions
+        if o.ready
     }
     assert len(told) >= 12
     result = backtest(run.world.config, ROOT / "configs" / "market", START, START + DAY)

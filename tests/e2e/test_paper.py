@@ -51,7 +51,13 @@ def both_filled(world: World) -> bool:
 
 def test_a_second_daemon_on_the_same_state_is_refused(world: World):
     second = subprocess.run(
-        world.arguments("run"), env=world.env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        world.arguments("run"),
+        env=world.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert second.returncode == 75
     assert "expected no other daemon" in second.stderr

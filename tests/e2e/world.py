@@ -111,7 +111,11 @@ class World:
 
 
 def until(
-    holds: Callable[[], bool], what: str, *, process: subprocess.Popen[bytes] | None = None, seconds: float = 60
+    holds: Callable[[], bool],
+    what: str,
+    *,
+    process: subprocess.Popen[bytes] | None = None,
+    seconds: float = 60,
 ) -> None:
     """Wait until something holds; fails with what was waited for."""
     end = time.monotonic() + seconds

@@ -18,7 +18,7 @@ from core.orders import (
     SubmitOrder,
     TimeInForce,
 )
-from execution.live import PROTECTION_REFUSED, VenueGateway, VenueUrls
+from execution.live import NEVER_SENT, PROTECTION_REFUSED, VenueGateway, VenueUrls
 from tests.venue.fake_kraken import fake_kraken, running, told
 from venue import rest
 from venue.client import Credentials
@@ -242,6 +242,17 @@ async def test_stop_that_dies_after_its_ack_is_no_protection():
     await rig.send(ENTRY)
     assert rig.sent() == []
     assert rig.take()[-1] == ("SMaa2", OrderState.REJECTED, PROTECTION_REFUSED)
+
+
+async def test_a_cancelled_entry_that_waits_for_its_stop_never_leaves():
+    rig = Rig()
+    await rig.send(STOP, ENTRY)
+    stop = rig.sent()[0]
+    await rig.send(CancelOrder(ENTRY.account, ENTRY.trader, ENTRY.cl_ord_id, ENTRY.instrument))
+    assert rig.sent() == []
+    assert rig.take()[-1] == ("SMaa2", OrderState.REJECTED, NEVER_SENT)
+    rig.answer(stop, success=True, result={"order_id": "O1"})
+    assert rig.sent() == []
 
 
 async def test_link_loss_leaves_the_stop_unknown_and_the_entry_unsent():

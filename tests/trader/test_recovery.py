@@ -25,7 +25,7 @@ class Written:
         self.events: list[Event] = []
         tell = self.day.tell
 
-        def noted(event: Event):  # noqa: ANN202
+        def noted(event: Event):
             self.events.append(event)
             return tell(event)
 
@@ -138,7 +138,18 @@ async def test_any_altered_byte_of_the_tape_is_found(written: Written, place: in
         tape.write_bytes(sound)
 
 
-RECORD_COLUMNS = ("ts", "kind", "account", "trader", "stage", "model_hash", "config_hash", "prediction_id", "cl_ord_id", "body")
+RECORD_COLUMNS = (
+    "ts",
+    "kind",
+    "account",
+    "trader",
+    "stage",
+    "model_hash",
+    "config_hash",
+    "prediction_id",
+    "cl_ord_id",
+    "body",
+)
 
 
 @pytest.mark.parametrize("column", RECORD_COLUMNS)
@@ -148,8 +159,12 @@ async def test_any_altered_column_of_a_record_is_found(written: Written, column:
     rows = database.execute("SELECT seq, idx FROM records").fetchall()
     sound = written.path.read_bytes()
     for seq, idx in rows[:: max(1, len(rows) // 5)]:
-        value = database.execute(f"SELECT {column} FROM records WHERE seq=? AND idx=?", (seq, idx)).fetchone()[0]
-        changed = value + 1 if isinstance(value, int) else value[:-1] + (b"!" if isinstance(value, bytes) else "!")
+        value = database.execute(
+            f"SELECT {column} FROM records WHERE seq=? AND idx=?", (seq, idx)
+        ).fetchone()[0]
+        changed = (
+            value + 1 if isinstance(value, int) else value[:-1] + (b"!" if isinstance(value, bytes) else "!")
+        )
         database.execute(f"UPDATE records SET {column}=? WHERE seq=? AND idx=?", (changed, seq, idx))
         database.commit()
         with pytest.raises(JournalError):

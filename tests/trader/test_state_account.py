@@ -109,7 +109,23 @@ def test_reconciliation_keeps_what_is_in_flight_and_when_a_position_was_opened()
     model = folded([*story.opening(), *held, (Timer(story.START + 9), [wish])])
     opened = model.accounts[story.ACCOUNT].portfolio.positions["BTC/USDT"].opened
     position = VenuePosition("BTC/USDT", Decimal("0.03600"), Decimal("2459.70"))
-    feed(model, [(Reconciled(story.START + 10, story.ACCOUNT, Decimal(9_996), (position,), (), ()), [])])
+    feed(
+        model,
+        [
+            (
+                Reconciled(
+                    story.START + 10,
+                    story.ACCOUNT,
+                    Decimal(9_996),
+                    (position,),
+                    (),
+                    (),
+                    asked=("SMHB00052", "SMHB00053"),
+                ),
+                [],
+            )
+        ],
+    )
     account = model.accounts[story.ACCOUNT]
     assert list(account.orders) == ["SMNEW"]
     assert account.portfolio.positions["BTC/USDT"].opened == opened
