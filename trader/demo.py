@@ -23,6 +23,7 @@ from core.errors import VenueUnavailable
 from core.text import iso
 from trader.config import Config, load
 from trader.live import Daemon, run_daemon
+from trader.loop import run
 from trader.telemetry import set_up_logging
 
 START_TIMEOUT_S = 60.0
@@ -62,7 +63,7 @@ def run_demo(options: DemoOptions) -> int:
     set_up_logging(config.make_clock(), secrets=config.secrets(env), path=log)
     with _loopback(options, overrides, env, log=config.journal.directory / "loopback.log") as venue:
         _await_port(port, venue)
-        return asyncio.run(_trade(config, env, options))
+        return run(_trade(config, env, options))
 
 
 async def _trade(config: Config, env: Mapping[str, str], options: DemoOptions) -> int:

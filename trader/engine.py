@@ -41,6 +41,9 @@ from risk.state import Mode, RiskState
 from risk.view import AccountView
 from trader.setup import AccountSetup, TraderSetup
 
+ROUNDING = Decimal("0.01")
+"""A smaller difference in cash is the venue's rounding of its ledger: adopted without a word."""
+
 
 class EngineState(msgspec.Struct):
     """All memory of one engine: plain data that a snapshot can hold and two runs can compare."""
@@ -255,6 +258,8 @@ class Engine:
         self.state.portfolio = msgspec.structs.replace(
             portfolio, cash=cash, peak_equity=max(Decimal(0), portfolio.peak_equity + difference)
         )
+        if abs(difference) < ROUNDING:
+            return []
         text = f"cash is {cash} at the venue, {portfolio.cash} here; the venue's figure counts"
         return [Notice(Severity.INFO, "cash_adopted", text, trader=self._trader.name)]
 

@@ -6,6 +6,7 @@ one TaskGroup: when any of them fails the process ends, and what rests at the ve
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -284,6 +285,7 @@ class Daemon:
         """Give the figures of this run."""
         engines = self.desk.engines
         equity = sum(engine.equity() for engine in engines)
+        used = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "mode": self.config.mode,
             **self.summary.figures(),
@@ -292,6 +294,8 @@ class Daemon:
             "journal": str(self.parts.paths.journal),
             "journal_steps": self.journal.seq,
             "showcase": self.config.showcase,
+            "cpu_s": round(used.ru_utime + used.ru_stime, 1),
+            "peak_rss_mb": round(used.ru_maxrss / 1024),
         }
 
 

@@ -373,9 +373,9 @@ def _lines(desk: DeskBoard, instrument: str) -> list[Json]:
     for account, position in desk.held():
         if position.instrument != instrument:
             continue
-        lines.append({"kind": "entry", "price": float(position.entry_price)})
+        lines.append({"kind": "entry", "price": float(position.entry_price), "account": account.name})
         for purpose in (Purpose.STOP, Purpose.TARGET):
             price = account.price_of(instrument, purpose)
             if price is not None:
-                lines.append({"kind": str(purpose), "price": float(price)})
+                lines.append({"kind": str(purpose), "price": float(price), "account": account.name})
     return lines

@@ -3,10 +3,8 @@
 Must not know how any of them works. Called by trader.cli.
 """
 
-import asyncio
 import os
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -23,13 +21,14 @@ def run(
     live: Annotated[bool, typer.Option("--live", help="Real money: also needs mode = 'live'.")] = False,
     paper: Annotated[bool, typer.Option("--paper", help="Paper, whatever the file says.")] = False,
 ) -> int:
-    """Trade until stopped (SIGTERM or Ctrl-C); paper unless two switches say otherwise."""
+    """Trade until stopped by SIGTERM or Ctrl-C. Paper, unless two switches say otherwise."""
     from trader.config import require_permission
 
     more = {"mode": "paper"} if paper else {}
-    resolved = load_config(config, settings, more)
+    resolved = load_config(config, settings, more, demo=False)
     require_permission(resolved, live_flag=live and not paper)
     from trader.live import run_daemon
+    from trader.loop import run as run_loop
     from trader.telemetry import set_up_logging
 
     set_up_logging(
@@ -43,32 +42,26 @@ def run(
         resolved,
         os.environ,
         on_url=lambda url: talk(f"trader: {url}"),
-        reload=lambda: load_config(config, settings, more),
+        reload=lambda: load_config(config, settings, more, demo=False),
     )
-    return _run(daemon)
+    return run_loop(daemon)
 
 
 def loopback(config: ConfigFiles = None, settings: Settings = None) -> int:
-    """Serve the simulated Kraken of a configuration on 127.0.0.1 until stopped."""
+    """Serve the simulated Kraken until stopped. It listens on 127.0.0.1 only."""
+    from trader.loop import run as run_loop
     from trader.simulation import loopback_settings
     from venue.loopback import serve
 
-    resolved = load_config(config, settings)
+    resolved = load_config(config, settings, demo=False)
     if resolved.clock.scaled and not resolved.clock.wall_epoch:
         now = iso(LiveClock().now())
-        resolved = load_config(config, settings, {"clock.wall_epoch": now})
+        resolved = load_config(config, settings, {"clock.wall_epoch": now}, demo=False)
         talk(f"loopback: give the daemon TRADER_CLOCK__WALL_EPOCH={now}")
-    _run(
+    run_loop(
         serve(
             loopback_settings(resolved, os.environ),
             ready=lambda ports: talk(f"loopback: ready at {ports.rest}"),
         )
     )
     return 0
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)

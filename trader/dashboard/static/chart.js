@@ -135,8 +135,12 @@ function layout(chart) {
     const [name, dash] = LINES[line.kind];
     return { type: "line", layer: "above", xref: "paper", yref: "y", x0: 0, x1: 1, y0: line.price, y1: line.price, line: { color: colour(name), width: 1.4, dash } };
   });
+  // Lines of two accounts, and an entry close to its stop, lie on each other: their names stand side by side.
+  const accounts = [...new Set(chart.lines.map((line) => line.account))];
+  const place = (line) => 0.004 + 0.22 * accounts.indexOf(line.account) + (line.kind === "entry" ? 0.11 : 0);
+  const named = (line) => (accounts.length > 1 ? `${line.account} ${line.kind}` : line.kind);
   const notes = chart.lines.map((line) => ({
-    xref: "paper", yref: "y", x: 0.004, xanchor: "left", y: line.price, yanchor: "bottom", showarrow: false, text: line.kind,
+    xref: "paper", yref: "y", x: place(line), xanchor: "left", y: line.price, yanchor: "bottom", showarrow: false, text: named(line),
     font: { size: 11, color: colour("--muted") }, bgcolor: colour("--panel"), borderpad: 1,
   }));
   const narrow = find("chart").clientWidth < 520;
