@@ -31,6 +31,10 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/trader
  && install -d -o 10001 -g 10001 -m 0700 /var/lib/trader /var/cache/trader \
  && install -d -m 0755 /etc/trader
 COPY --from=build /usr/lib/seamark /usr/lib/seamark
+# Paper trading on public prices unless another file is mounted over this one. Paths in it belong to
+# its folder, hence the link.
+RUN install -m 0644 /usr/lib/seamark/configs/paper-kraken.toml /etc/trader/trader.toml \
+ && ln -s /usr/lib/seamark/configs/models /etc/trader/models
 WORKDIR /usr/lib/seamark
 USER 10001:10001
 # Kernels are compiled here and not at trading time; a named volume starts from what the image holds.
@@ -42,7 +46,8 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 CMD ["tra
 # The process handles SIGTERM itself, so it can be PID 1. Inside the container it listens on every
 # address; publish it on the loopback of the host:
 #   docker run -p 127.0.0.1:8080:8080 --read-only --tmpfs /tmp --stop-timeout 60 -v trader:/var/lib/trader seamark
-ENV TRADER_API__HOST=0.0.0.0 \
-    TRADER_API__PORT=8080
+ENV TRADER_DASHBOARD__HOST=0.0.0.0 \
+    TRADER_DASHBOARD__EXPOSED=true \
+    TRADER_DASHBOARD__PORT=8080
 ENTRYPOINT ["trader"]
 CMD ["run"]

@@ -8,6 +8,9 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
 import msgspec
 
+PLACES = 18
+"""Most decimals that a venue may use; Decimal arithmetic here keeps 28 digits."""
+
 
 class Instrument(msgspec.Struct, frozen=True):
     """One tradable pair.
@@ -27,6 +30,20 @@ class Instrument(msgspec.Struct, frozen=True):
     minimum_cost: Decimal
     max_leverage: int = 1
     status: str = "online"
+
+    @property
+    def possible(self) -> bool:
+        """Tell whether a market can have such grids; JSON allows 1e308 and, as text, even NaN."""
+        grids, least = (
+            (self.price_increment, self.quantity_increment),
+            (self.minimum_quantity, self.minimum_cost),
+        )
+        return (
+            all(0 <= places <= PLACES for places in (self.price_precision, self.quantity_precision))
+            and all(value.is_finite() for value in (*grids, *least))
+            and min(grids) > 0
+            and min(least) >= 0
+        )
 
     def quantity_down(self, quantity: Decimal) -> Decimal:
         """Round a magnitude down to the lot grid."""

@@ -13,6 +13,14 @@ def iso(ts: int) -> str:
 
 def parse_iso(text: str) -> int:
     """Give ns UTC of an RFC 3339 text with up to nine decimals; raises ValueError."""
+    try:
+        return _parsed(text)
+    except ValueError as error:
+        msg = f"expected a time such as 2024-06-03T00:00:00Z; found {text!r}"
+        raise ValueError(msg) from error
+
+
+def _parsed(text: str) -> int:
     body = text.removesuffix("Z")
     if body == text:
         moment = datetime.fromisoformat(text)

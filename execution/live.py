@@ -5,6 +5,7 @@ Must not know why an order is wanted. Called by trader.live for accounts whose s
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import assert_never
 
 import msgspec
@@ -96,10 +97,11 @@ class VenueGateway:
             await self.close()
 
     async def close(self) -> None:
-        """Give the HTTP sockets back."""
-        async with asyncio.timeout(2.0):
-            await self._signed.close()
-            await self._public.close()
+        """Give the HTTP sockets back; those that do not close in time end with the process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await self._signed.close()
+                await self._public.close()
 
     async def send(self, commands: Sequence[VenueCommand]) -> None:
         """Take journaled commands in order; see the class for what waits and what is refused."""
@@ -136,8 +138,8 @@ class VenueGateway:
             self._link.flush()
 
     def _send_after(self, order: SubmitOrder) -> None:
-        if self.session.state_of(order.after) is OrderState.WORKING:
-            self._send_now(order)
+        if not self.session.ready or self.session.state_of(order.after) is OrderState.WORKING:
+            self._send_now(order)  # which refuses an entry while the link is down
         elif order.after in self._unanswered:
             self._unanswered.add(order.cl_ord_id)
             self._held.append(order)
@@ -268,7 +270,8 @@ class VenueGateway:
                 account=self.account,
                 asked=tuple(dict.fromkeys(one for request in waiting for one in request.asked)),
                 since=min(request.since for request in waiting),
-                asked_at=min(request.asked_at for request in waiting),
+                # Read after the newest of them was asked, so it answers that one and the others.
+                asked_at=max(request.asked_at for request in waiting),
             )
             try:
                 reconciled = await self._read_settled(request)

@@ -105,22 +105,32 @@ class OrderManager:
         self._wake(report.cl_ord_id)
         return applied
 
-    def request_reconcile(self, now: int) -> RequestReconcile:
-        """Ask for the venue's whole truth: at a start, after a gap, or when `needs_reconcile`."""
+    def request_reconcile(self, now: int, *, repeat: bool = False) -> RequestReconcile:
+        """Ask for the venue's whole truth: at a start, after a gap, or when `needs_reconcile`.
+
+        A `repeat` of an open question stays that question: an answer that is always slower than
+        our patience would otherwise never be the one that is waited for.
+        """
         self.state.asked = tuple(sorted(name for name, o in self.state.orders.items() if unfinished(o)))
         self.state.open_since = self.state.open_since or now
-        self.state.asked_at = now
+        self.state.asked_at = (repeat and self.state.asked_at) or now
+        self.state.put_at = now
         since = self.state.reconciled_at - OVERLAP if self.state.reconciled_at else now
-        return RequestReconcile(self._account, self.state.asked, since, asked_at=now)
+        return RequestReconcile(self._account, self.state.asked, since, asked_at=self.state.asked_at)
 
-    def needs_reconcile(self, now: int) -> bool:
-        """Tell whether something is unproved, or uncompared, for too long and not being asked."""
+    def needs_reconcile(self, now: int, portfolio: Portfolio) -> bool:
+        """Tell whether something is unproved, or uncompared, for too long and not being asked.
+
+        Follows from state alone, not from the books: those of a restored manager are fuller until
+        its first plan, and it must ask exactly when the one that it was would have asked.
+        """
         state, timing = self.state, self._timing
         if state.asked_at:
-            return now - state.asked_at > timing.ask_again
+            return now - state.put_at > timing.ask_again
         if now - state.reconciled_at <= timing.settle:
             return False
-        if self._books and now - state.reconciled_at > timing.poll:
+        idle = not portfolio.positions and not any(map(unfinished, state.orders.values()))
+        if not idle and now - state.reconciled_at > timing.poll:
             return True
         doubtful = (self._is_doubtful(order, now) for book in self._books.values() for order in book)
         return bool(state.crossed) or any(doubtful)

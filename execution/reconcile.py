@@ -19,7 +19,7 @@ from execution.reports import Applied, Reporter, join, signed
 from execution.state import ABSENT, ZERO, ExecutionState, Timing, unfinished
 
 FORGET = DAY
-"""Ended orders and executions older than this are forgotten, but never beyond the last answer."""
+"""Ended orders and executions that are this much older than the last answer are forgotten."""
 
 
 class Reconciler:
@@ -59,8 +59,9 @@ class Reconciler:
         if not found.asked_at or found.asked_at >= self._state.asked_at:
             # An answer to an older question leaves the newer one open.
             self._state.asked, self._state.asked_at, self._state.open_since = (), 0, 0
+        # Fills since the answer before this one may be told again, however long ago that was.
+        self._forget(self._state.reconciled_at)
         self._state.reconciled_at = asked_at
-        self._forget(asked_at)
         return applied
 
     def _settle(
@@ -99,8 +100,8 @@ class Reconciler:
         instrument = self._instruments.get(symbol)
         return instrument.quantity_increment / 2 if instrument else ZERO
 
-    def _forget(self, asked_at: int) -> None:
-        horizon = asked_at - FORGET
+    def _forget(self, answered: int) -> None:
+        horizon = answered - FORGET
         state = self._state
         state.orders = {
             name: order

@@ -78,8 +78,8 @@ class ExecutionState(msgspec.Struct):
     `intents` holds the last intent of each instrument: it goes on guarding what its entry may
     still fill. `seen` maps each applied exec_id to the time of its fill. `crossed` are instruments whose
     position could not be compared because a fill crossed the question. `asked_at` is the newest
-    unanswered question, `open_since` the oldest: an answer may belong to either, so it is judged
-    by the older.
+    unanswered question, last put at `put_at`, `open_since` the oldest: an answer may belong to
+    either, so it is judged by the older.
     """
 
     session: int = 0
@@ -93,6 +93,7 @@ class ExecutionState(msgspec.Struct):
     crossed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     asked_at: int = 0
+    put_at: int = 0
     open_since: int = 0
     reconciled_at: int = 0
 

@@ -85,6 +85,11 @@ class BarBuilder:
         """Watch an instrument whose trades are complete from `since` on."""
         self._slots[instrument] = _Slot(since, self._higher)
 
+    @property
+    def watched(self) -> frozenset[str]:
+        """Give the instruments that were added."""
+        return frozenset(self._slots)
+
     def warm(self, instrument: str, history: Mapping[Timeframe, Sequence[Bar]]) -> None:
         """Take closed bars of any timeframes in: the last close, and what running bars began with.
 

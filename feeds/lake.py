@@ -111,13 +111,7 @@ class Lake:
         if not path.is_file():
             msg = f"lake: expected {path}, found no such file"
             raise UsageError(msg)
-        # A quiet bar is known by the rows around it, which may lie outside the span asked for.
-        table = pl.scan_parquet(path)
-        if start is not None:
-            table = table.filter(pl.col("ts") >= (start - QUIET_LIMIT) // _MS)
-        if end is not None:
-            table = table.filter(pl.col("ts") < (end + QUIET_LIMIT) // _MS)
-        rows = table.collect()
+        rows = _read(path, start, end)
         _check(rows, path, timeframe)
         bars = _filled(_arrays(rows, Series(venue, instrument, timeframe), price_increment))
         low = start if start is not None else 0
@@ -166,6 +160,31 @@ def aggregate(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
     )
 
 
+def _read(path: Path, start: int | None, end: int | None) -> pl.DataFrame:
+    """Read the rows of a span; raises DataError for a file that is not Parquet with our columns."""
+    try:
+        table = pl.scan_parquet(path, row_index_name="row")
+        _check_columns(table.collect_schema(), path)
+        # A quiet bar is known by the rows around it, which may lie outside the span asked for.
+        if start is not None:
+            table = table.filter(pl.col("ts") >= (start - QUIET_LIMIT) // _MS)
+        if end is not None:
+            table = table.filter(pl.col("ts") < (end + QUIET_LIMIT) // _MS)
+        return table.collect()
+    except pl.exceptions.PolarsError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"lake: {path}: expected a Parquet file, found: {reason}") from error
+
+
+def _check_columns(schema: pl.Schema, path: Path) -> None:
+    numeric = {name for name, kind in schema.items() if kind.is_numeric()}
+    integer = {name for name, kind in schema.items() if kind.is_integer()}
+    lacking = sorted({*_PRICES, "volume"} - numeric | {"ts"} - integer)
+    if lacking:
+        found = ", ".join(f"{name} {kind}" for name, kind in schema.items())
+        raise DataError(f"lake: {path}: expected numbers in the columns {', '.join(lacking)}, found {found}")
+
+
 def _check(rows: pl.DataFrame, path: Path, timeframe: Timeframe) -> None:
     """Raise DataError for the first row that breaks a rule."""
     values = pl.col(*_PRICES, "volume")
@@ -181,7 +200,7 @@ def _check(rows: pl.DataFrame, path: Path, timeframe: Timeframe) -> None:
         "volume >= 0": pl.col("volume") < 0,
     }
     for rule, broken in rules.items():
-        found = rows.with_row_index("row").filter(broken).head(1)
+        found = rows.filter(broken).head(1)
         if len(found):
             row = {name: found[name][0] for name in ("row", "ts", *_PRICES, "volume")}
             text = " ".join(f"{name}={value}" for name, value in row.items())

@@ -75,6 +75,11 @@ class RiskBot:
         """Latch a halt that the engine found necessary; what is open keeps its protection."""
         self.state.halted = self.state.halted or reason
 
+    def on_cash(self, difference: Decimal) -> None:
+        """Take a deposit out of the day's result: it is no profit to lose. What is missing is lost."""
+        if self.state.day_equity > 0:
+            self.state.day_equity += max(Decimal(0), difference)
+
     def on_fill(self, fill: Fill, before: Decimal, after: Decimal) -> None:
         """Note a position's end, where cooldowns begin; quantities are signed, around the fill."""
         if before != 0 and after == 0:

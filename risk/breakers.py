@@ -29,7 +29,7 @@ def watch(trader: str, state: RiskState, view: AccountView, *, policy: RiskPolic
         state.flatten = True
         state.halted = f"drawdown of {drawdown(state, view.equity):.2%} from {state.peak_equity:.2f}"
         notices.append(Notice(Severity.CRITICAL, "halted", f"{state.halted}; closing everything", trader))
-    lost = 1 - view.equity / state.day_equity
+    lost = 1 - view.equity / state.day_equity if state.day_equity > 0 else ZERO
     if not state.reducing and lost >= exact(policy.max_daily_loss):
         state.reducing = f"lost {lost:.2%} of {state.day_equity:.2f} since 00:00 UTC"
         notices.append(

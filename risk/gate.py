@@ -47,7 +47,8 @@ class Gate:
         }
         full = exact(policy.max_position_notional) * max(view.equity, sizing.ZERO)
         # What is in flight may be filled already: it counts as the largest it can have been.
-        taken |= {s: max(full, taken.get(s, sizing.ZERO)) for s in view.busy}
+        # Sorted: sums of long decimals depend on their order, and a set has none that replay knows.
+        taken |= {s: max(full, taken.get(s, sizing.ZERO)) for s in sorted(view.busy)}
         self._open = len(taken)
         self._gross = sum(taken.values(), sizing.ZERO)
         self._margin = sum((n / self._leverage(s) for s, n in taken.items()), sizing.ZERO)

@@ -16,6 +16,7 @@ from core.orders import OrderState
 from execution.gateway import Gateway
 from execution.live import VenueGateway, VenueUrls
 from execution.paper import PaperGateway
+from execution.state import unfinished
 from feeds.bars import BarBuilder
 from feeds.live import FeedSink, LiveFeed
 from inference.artifact import Artifact
@@ -71,6 +72,7 @@ class Parts:
         self.telemetry = Telemetry(self.read_model)
         self.notifier = Notifier(env)
         self.desk, self.resume, self.last_ts = _recovered(paths)
+        refuse_orphans(self.desk, self.setup)
         self._env = env
         self._show_recovered()
 
@@ -164,6 +166,21 @@ class Parts:
                 [o for o in known.execution.orders.values() if o.state is OrderState.WORKING],
             )
         return PaperGateway(account.name, exchange, self.clock, sink)
+
+
+def refuse_orphans(desk: Desk, setup: DeskSetup) -> None:
+    """Insist that every instrument with a position or an open order still has its trader.
+
+    Raises ConfigError: an engine that lost the instrument could neither guard nor close it.
+    """
+    kept = {trader.account: set(trader.instruments) for trader in setup.traders}
+    for state in (engine.state for engine in desk.engines):
+        orders = state.execution.orders.values()
+        held = {*state.portfolio.positions, *(o.submit.instrument for o in orders if unfinished(o))}
+        if lost := sorted(held - kept.get(state.account, set())):
+            names = ", ".join(lost)
+            msg = f"account {state.account}: expected a trader of {names}, which is still open; found none"
+            raise ConfigError(msg)
 
 
 @asynccontextmanager

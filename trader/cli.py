@@ -7,7 +7,7 @@ Nothing heavy is imported before a command runs.
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,16 @@ from typer.exceptions import TyperException
 from core.errors import InternalError, SeamarkError, UsageError
 from core.version import VERSION
 from trader.commands import backtest, config, control, daemon, demo, model, service
-from trader.commands.options import AsJson, ConfigFiles, Settings, emit, load_config, rows, talk
+from trader.commands.options import (
+    AsJson,
+    ConfigFiles,
+    Settings,
+    emit,
+    examples,
+    load_config,
+    rows,
+    talk,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -36,22 +45,32 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(demo.demo)
-app.command()(daemon.run)
-app.command()(daemon.loopback)
-app.command()(control.status)
-app.command()(control.health)
-app.command()(control.pause)
-app.command()(control.resume)
-app.command()(control.flatten)
-app.command()(control.kill)
+COMMANDS: dict[Callable[..., int | None], tuple[str, ...]] = {
+    demo.demo: ("demo", "demo --headless --minutes 3 --json"),
+    daemon.run: (
+        "run -c configs/paper-kraken.toml",
+        "run -c trader.toml -c limits.toml --set dashboard.port=0",
+    ),
+    daemon.loopback: ("loopback -c configs/paper.toml",),
+    control.status: ("status", "status --json", "status -c trader.toml"),
+    control.health: ("health", "health --live --json"),
+    control.pause: ("pause --reason 'news at 14:30'",),
+    control.resume: ("resume", "resume --force --reason 'cause found'"),
+    control.flatten: ("flatten --reason 'over the weekend'",),
+    control.kill: ("kill --reason 'something is wrong'",),
+}
+app.command("open", epilog=examples("open", "open --json"))(control.open_page)
+for command, lines in COMMANDS.items():
+    app.command(epilog=examples(*lines))(command)
 app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(service.app, name="systemd")
 
 
-@app.command()
+@app.command(
+    epilog=examples("replay .demo", "replay .demo --verify", "replay STATE/journal.db --verify --json")
+)
 def replay(
     path: Annotated[Path, typer.Argument(help="A state directory or its journal.db.")],
     verify: Annotated[
@@ -59,14 +78,14 @@ def replay(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay a journal through the engine; exit 74 when anything differs."""
+    """Replay a journal through the engine. Exit 74 when anything differs."""
     from trader.commands.journal import replayed
 
     found = replayed(path, verify=verify)
     emit(found, as_json=as_json, lines=rows(list(found.items())))
 
 
-@app.command()
+@app.command(epilog=examples("doctor", "doctor -c trader.toml --json"))
 def doctor(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson = False) -> int:
     """Check that everything the daemon needs is here."""
     from core.clock import LiveClock
@@ -86,7 +105,7 @@ def doctor(config: ConfigFiles = None, settings: Settings = None, as_json: AsJso
     return verdict(findings)
 
 
-@app.command()
+@app.command(epilog=examples("version --json"))
 def version(as_json: AsJson = False) -> None:
     """Print the version."""
     emit({"version": VERSION}, as_json=as_json, lines=[VERSION])
@@ -97,10 +116,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except TyperException as error:
-        talk(error.format_message())
+        talk(f"trader: {error.format_message()}")
         return UsageError.exit_code
     except SeamarkError as error:
-        talk(f"trader: {error}")
+        talk(f"trader: {' '.join(str(error).split())}")  # SQLite and pydantic speak in paragraphs
         return error.exit_code
     except KeyboardInterrupt:
         return 130

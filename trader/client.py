@@ -42,7 +42,8 @@ def ask(config: Config, method: str, path: str, body: object = None) -> Answer:
         answer = Answer(reply.status, _decoded(reply.read()))
     except (OSError, http.client.HTTPException) as error:
         raise TemporaryError(
-            f"expected a daemon at {host}:{port}; found: {error}. Start one with `trader run`"
+            f"expected a daemon at {host}:{port}; found: {getattr(error, 'strerror', '') or error}. "
+            "Start one with `trader run`"
         ) from error
     finally:
         connection.close()
@@ -63,8 +64,8 @@ def address(config: Config) -> tuple[str, int]:
     try:
         parts = urlsplit(StatePaths(state_root(config.journal.directory)).address.read_text("utf-8").strip())
     except OSError:
-        return config.dashboard.host, config.dashboard.port
-    return parts.hostname or config.dashboard.host, parts.port or config.dashboard.port
+        return config.dashboard.local_host, config.dashboard.port
+    return parts.hostname or config.dashboard.local_host, parts.port or config.dashboard.port
 
 
 def state_root(directory: Path) -> Path:

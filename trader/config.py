@@ -4,6 +4,7 @@ Must not know how any value is used, and never holds a secret. Called by the com
 hands the result to the shells.
 """
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -252,11 +253,21 @@ def _sentence(error: ValidationError, values: Tree, origins: Mapping[str, str], 
     elif first["type"] == "extra_forbidden":
         text = f"unknown key; {nearest(key.rpartition('.')[2], _known(key))}"
     elif first["type"] == "missing":
-        text = "missing"
+        text = f"missing{_meant(first, values)}"
     elif first["type"] not in {"said", "value_error"}:
         words = text.replace("Input should be ", "expected ").replace("Input should", "expected to")
         text = f"{words}; found {_short(first['input'])}"
     return f"{origin(origins, key, files)}: {key}: {text}"
+
+
+def _meant(missing: ErrorDetails, values: Tree) -> str:
+    """Guess the table that a misspelt name was to change: layers make a new one of it."""
+    table, row, *_ = (*missing["loc"], "")
+    if table not in TABLES:
+        return ""
+    names = [entry["name"] for entry in values[str(table)]]
+    close = difflib.get_close_matches(names.pop(int(row)), names, n=1)
+    return f"; did you mean {table} '{close[0]}'?" if close else ""
 
 
 def _key(problem: ErrorDetails, values: Tree) -> list[str]:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.clock import LiveClock
-from core.errors import VenueUnavailable
+from core.errors import Fatal, VenueUnavailable
 from core.text import iso
 from trader.config import Config, load
 from trader.live import Daemon, run_daemon
 from trader.loop import run
+from trader.statedir import held
 from trader.telemetry import set_up_logging
 
 START_TIMEOUT_S = 60.0
@@ -56,18 +57,19 @@ def run_demo(options: DemoOptions) -> int:
     if options.headless:
         overrides["dashboard.port"] = 0
     config = load(options.configs, os.environ, overrides)
-    config.journal.directory.mkdir(parents=True, exist_ok=True)
+    with held(config.journal.directory):
+        pass  # made here, for the logs below; the daemon holds it
     env = {**os.environ, **_keys(config)}
-    _say(f"simulated Kraken on 127.0.0.1:{port}; state in {config.journal.directory}")
     log = config.journal.directory / "daemon.log"
     set_up_logging(config.make_clock(), secrets=config.secrets(env), path=log)
     with _loopback(options, overrides, env, log=config.journal.directory / "loopback.log") as venue:
-        _await_port(port, venue)
+        _await_port(port, venue, log=config.journal.directory / "loopback.log")
         return run(_trade(config, env, options))
 
 
 async def _trade(config: Config, env: Mapping[str, str], options: DemoOptions) -> int:
     def ready(daemon: Daemon) -> None:
+        _say(f"simulated Kraken at {config.venue.rest}; state in {config.journal.directory}")
         if options.minutes:
             asyncio.get_running_loop().call_later(options.minutes * 60, daemon.stop)
 
@@ -105,7 +107,7 @@ def _keys(config: Config) -> dict[str, str]:
 def _loopback(
     options: DemoOptions, overrides: Mapping[str, object], env: Mapping[str, str], *, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    arguments = [sys.executable, "-m", "trader.cli", "loopback"]
+    arguments = [sys.executable, "-m", "trader.cli", "loopback", "--attached"]
     for path in options.configs:
         arguments += ["--config", str(path)]
     for key, value in overrides.items():
@@ -113,7 +115,12 @@ def _loopback(
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the daemon first, which still needs its venue to stop.
         venue = subprocess.Popen(  # noqa: S603 - our own interpreter and command
-            arguments, env=dict(env), stdout=output, stderr=output, start_new_session=True
+            arguments,
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             yield venue
@@ -126,13 +133,12 @@ def _loopback(
                 venue.wait()
 
 
-def _await_port(port: int, venue: subprocess.Popen[bytes]) -> None:
+def _await_port(port: int, venue: subprocess.Popen[bytes], *, log: Path) -> None:
     clock = LiveClock()
     began = clock.monotonic()
     while clock.monotonic() - began < START_TIMEOUT_S * 1e9:
         if venue.poll() is not None:
-            msg = f"expected the simulated Kraken to start, found it ended with code {venue.returncode}"
-            raise VenueUnavailable(msg)
+            raise _ended(venue.returncode, log.read_text("utf-8", "replace"))
         with socket.socket() as probe:
             probe.settimeout(POLL_S)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -143,6 +149,13 @@ def _await_port(port: int, venue: subprocess.Popen[bytes]) -> None:
             continue
     msg = f"expected the simulated Kraken on port {port} within {START_TIMEOUT_S:g} s, found nothing"
     raise VenueUnavailable(msg)
+
+
+def _ended(code: int, said: str) -> Fatal:
+    """Pass on the last words of the other process, as the error that it ended with."""
+    kind = next((kind for kind in Fatal.__subclasses__() if kind.exit_code == code), VenueUnavailable)
+    words = said.strip().rpartition("\n")[2].removeprefix("trader: ")
+    return kind(f"expected the simulated Kraken to start; it ended with code {code}: {words}")
 
 
 def _free_port() -> int:

@@ -4,6 +4,8 @@ Must not know clocks, files or sockets. Called by the live shell, the backtest, 
 replay, which all feed it the same events and get the same commands.
 """
 
+import hashlib
+
 import msgspec
 
 from core.errors import DataError
@@ -11,6 +13,8 @@ from core.events import Command, Event, SessionStarted, SetupChanged
 from trader.engine import Engine, EngineState
 from trader.records import NOBODY, Labels
 from trader.setup import DeskSetup
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 class DeskState(msgspec.Struct, frozen=True):
@@ -33,9 +37,13 @@ class Desk:
 
     @classmethod
     def restore(cls, state: bytes) -> "Desk":
-        """Rebuild a desk from `snapshot` bytes; DataError if they are not ours."""
+        """Rebuild a desk from `snapshot` bytes; DataError if they are not ours or were altered."""
+        digest, body = state[:_DIGEST], state[_DIGEST:]
+        if hashlib.sha256(body).digest() != digest:
+            msg = "expected a desk snapshot, found bytes that were altered (sha256 differs)"
+            raise DataError(msg)
         try:
-            known = msgspec.msgpack.decode(state, type=DeskState)
+            known = msgspec.msgpack.decode(body, type=DeskState)
         except msgspec.DecodeError as error:
             msg = f"expected a desk snapshot, found: {error}"
             raise DataError(msg) from error
@@ -49,7 +57,8 @@ class Desk:
             msg = "expected a desk that has begun a session, found an empty one"
             raise DataError(msg)
         states = tuple(engine.state for engine in self._engines)
-        return msgspec.msgpack.encode(DeskState(self._setup, self._config_hash, states))
+        body = msgspec.msgpack.encode(DeskState(self._setup, self._config_hash, states))
+        return hashlib.sha256(body).digest() + body
 
     @property
     def engines(self) -> tuple[Engine, ...]:

@@ -18,7 +18,9 @@ from core.clock import DAY, Clock
 from core.errors import ConfigError, InternalError, JournalError, ModelError, TemporaryError
 from core.text import iso, parse_iso
 from core.version import VERSION
+from trader.client import address, state_root
 from trader.config import Config
+from trader.statedir import StatePaths
 
 PACKAGES = (
     "aiohttp",
@@ -61,7 +63,7 @@ def examine(config: Config | ConfigError, env: Mapping[str, str], clock: Clock) 
         return [*findings, Finding("configuration", str(config), config.exit_code)]
     findings.append(Finding("configuration", f"valid, mode {config.mode}, hash {config.hash[:12]}"))
     findings.append(_state(config.journal.directory))
-    findings.append(_port(config.dashboard.host, config.dashboard.port))
+    findings.append(_port(config))
     return [*findings, *_models(config)]
 
 
@@ -129,14 +131,20 @@ def _state(root: Path) -> Finding:
     return Finding("state", f"{root}, {free:,} MiB free", note=free < 1024)
 
 
-def _port(host: str, port: int) -> Finding:
+def _port(config: Config) -> Finding:
+    host, port = config.dashboard.host, config.dashboard.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            text = f"expected {host}:{port} to be free; {error.strerror} (a daemon of yours, perhaps)"
+            if (
+                StatePaths(state_root(config.journal.directory)).address.exists()
+                and address(config)[1] == port
+            ):
+                return Finding("port", f"{host}:{port} is taken by your running daemon", note=True)
+            text = f"expected {host}:{port} to be free; {error.strerror}"
             return Finding("port", text, TemporaryError.exit_code)
     return Finding("port", f"{host}:{port} is free" if port else f"any free port on {host}")
 

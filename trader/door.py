@@ -37,6 +37,7 @@ class Door:
         self._last = last_ts
         self._events: deque[Entered] = deque()
         self._quotes: dict[str, Quote] = {}
+        self._quoted = False
         self._wake = asyncio.Event()
 
     def put(self, event: Event, journaled: Callable[[], None] | None = None) -> None:
@@ -53,13 +54,19 @@ class Door:
         self._wake.set()
 
     async def next(self) -> Entered:
-        """Give the next event, stamped; quotes go first, for the rest is judged against them."""
+        """Give the next event, stamped; quotes go first, for the rest is judged against them.
+
+        Once, though: between two rounds of quotes one waiting event passes, or a fill would wait
+        for as long as a burst lasts.
+        """
         while not self._events and not self._quotes:
             self._wake.clear()
             await self._wake.wait()
         self._last = max(self._last, self._clock.now())
-        if self._quotes:
+        if self._quotes and not (self._quoted and self._events):
+            self._quoted = True
             quotes, self._quotes = tuple(self._quotes.values()), {}
             return Entered(Quotes(ts=self._last, quotes=quotes), None)
+        self._quoted = False
         event, journaled = self._events.popleft()
         return Entered(msgspec.structs.replace(event, ts=self._last), journaled)

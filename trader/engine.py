@@ -32,7 +32,7 @@ from core.events import (
 )
 from core.instrument import Instrument
 from core.market import Quote
-from core.orders import Approved, OrderIntent, Purpose
+from core.orders import Approved, OrderIntent, OrderState, Purpose
 from core.portfolio import Portfolio, apply_fill, marked
 from execution.manager import OrderManager
 from execution.state import ExecutionState
@@ -57,6 +57,7 @@ class EngineState(msgspec.Struct):
     listed: dict[str, Instrument] = {}
     public_up: bool = False
     private_up: bool = False
+    private_since: int = 0  # when the private link last came up, or last had a gap
     reconciled: bool = False
     system: str = "online"
     opinions: int = 0
@@ -78,7 +79,8 @@ class Engine:
             account.name, Portfolio(cash=account.cash), RiskState(), ExecutionState()
         )
         self._trader = trader
-        mine = {s: self.state.listed.get(s, instruments[s]) for s in trader.instruments if s in instruments}
+        self._instruments = tuple(instruments[s] for s in trader.instruments if s in instruments)
+        mine = {i.symbol: self.state.listed.get(i.symbol, i) for i in self._instruments}
         self._mine = frozenset(mine)
         self._risk = RiskBot(trader.name, trader.policy, trader.terms, mine, state=self.state.risk)
         self._orders = OrderManager(
@@ -95,10 +97,11 @@ class Engine:
         """Give the account's equity at the last quotes."""
         return self.state.portfolio.equity(self._marks())
 
-    def entries_under_way(self) -> bool:
-        """Tell whether any entry may still fill."""
+    def orders_under_way(self) -> bool:
+        """Tell whether an entry may still fill, or a guard may not have reached the venue yet."""
         return any(
-            order.submit.purpose is Purpose.ENTRY and not order.state.terminal
+            order.state is OrderState.SUBMITTING
+            or (order.submit.purpose is Purpose.ENTRY and not order.state.terminal)
             for order in self.state.execution.orders.values()
         )
 
@@ -178,7 +181,10 @@ class Engine:
     def _on_session(self, event: SessionStarted) -> None:
         state = self.state
         state.public_up = state.private_up = state.reconciled = False
+        # What changed in an earlier session is part of what the venue lists at the start of this one.
         state.listed = {}
+        self._risk.on_instruments(self._instruments)
+        self._orders.on_instruments(self._instruments)
         self._risk.on_session()
         self._orders.on_session(event.session)
 
@@ -232,21 +238,23 @@ class Engine:
             state.public_up = event.up
             state.system = event.system
             return []
-        state.private_up = event.up
+        state.private_up, state.private_since = event.up, self._now
         state.reconciled = False
         return [self._orders.request_reconcile(self._now)] if event.up else []
 
     def _on_reconciled(self, event: Reconciled) -> list[Command]:
         outcome = self._orders.on_reconciled(event, self.state.portfolio)
         for fill in outcome.fills:
-            self._book(fill)
+            self._book(msgspec.structs.replace(fill, ts=event.ts))  # known from now on: cooldowns begin
         notices: list[Command] = [*outcome.notices]
         notices += self._adopt_cash(event.cash)
         if outcome.mismatches:
             reason = f"the venue holds another position in {', '.join(outcome.mismatches)}"
             self._risk.on_halt(reason)
             notices.append(Notice(Severity.CRITICAL, "halted", reason, self._trader.name))
-        self.state.reconciled = True
+        # An answer from before a gap says nothing of what happened in it.
+        asked_at = event.asked_at or self._now
+        self.state.reconciled = self.state.reconciled or asked_at >= self.state.private_since
         return notices
 
     def _adopt_cash(self, cash: Decimal) -> list[Command]:
@@ -260,13 +268,15 @@ class Engine:
         )
         if abs(difference) < ROUNDING:
             return []
+        self._risk.on_cash(difference)
         text = f"cash is {cash} at the venue, {portfolio.cash} here; the venue's figure counts"
         return [Notice(Severity.INFO, "cash_adopted", text, trader=self._trader.name)]
 
     def _ask_venue(self) -> list[Command]:
-        if not self.state.private_up or not self._orders.needs_reconcile(self._now):
+        state = self.state
+        if not state.private_up or not self._orders.needs_reconcile(self._now, state.portfolio):
             return []
-        return [self._orders.request_reconcile(self._now)]
+        return [self._orders.request_reconcile(self._now, repeat=True)]
 
     def _marks(self) -> dict[str, Decimal]:
         quotes = self.state.quotes

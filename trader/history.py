@@ -105,7 +105,8 @@ class HistoryGate:
         for symbol, history in fetched.items():
             live = [bar for _, bars in self._held for bar in bars if bar.instrument == symbol]
             fetched[symbol] = warmup.complete(history, live)
-            parts.builder.warm(symbol, history)
+            if symbol in parts.builder.watched:  # the venue may refuse to stream what it lists
+                parts.builder.warm(symbol, history)
         held, self._held = self._held, []
         groups = warmup.by_close(fetched.values())
         parts.read_model.on_history(bar for _, bars in groups for bar in bars)

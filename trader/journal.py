@@ -6,8 +6,10 @@ Must not know the engine or the venue. Called by the live shell: `append` in the
 
 import asyncio
 import hashlib
+import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from core.errors import JournalError
 from core.events import Command, Event
 from trader.journal_read import SCHEMA_VERSION, Closed, tape_path
 from trader.records import COLUMNS, Labels, Step, is_taped, make_step
-from trader.tape import TapeWriter
+from trader.tape import START, TapeWriter
 
 _INSERT = f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 BACKLOG = 5_000
@@ -42,6 +44,7 @@ class Journal:
         self._wake = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._unsure = False
+        self._failure = ""
         self.seq = seq
         self.chain = chain
         self.commit_ns: list[int] = []
@@ -50,19 +53,18 @@ class Journal:
     async def open(cls, database: Path, *, after: "Resume | None", clock: Clock) -> "Journal":
         """Create a journal, or go on after the last whole step that recovery found."""
         try:
-            db = await aiosqlite.connect(database, isolation_level=None)
-            await db.execute("PRAGMA busy_timeout=5000")
-            await db.execute("PRAGMA journal_mode=WAL")
-            await db.execute("PRAGMA synchronous=FULL")
-            if after is None:
-                genesis = hashlib.sha256(f"{database}{clock.now()}{clock.monotonic()}".encode()).digest()
-                await db.executescript(files("trader").joinpath("schema.sql").read_text())
-                await db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                await db.execute("INSERT INTO meta VALUES ('genesis', ?)", (genesis,))
-                after = Resume(seq=0, chain=genesis, tape_size=None)
-            else:
+            async with AsyncExitStack() as stack:
+                if after is None:
+                    genesis = hashlib.sha256(f"{database}{clock.now()}{clock.monotonic()}".encode()).digest()
+                    await asyncio.to_thread(_create, database, genesis)
+                    after = Resume(seq=0, chain=genesis, tape_size=START)
+                db = await stack.enter_async_context(aiosqlite.connect(database, isolation_level=None))
+                await db.execute("PRAGMA busy_timeout=5000")
+                await db.execute("PRAGMA journal_mode=WAL")
+                await db.execute("PRAGMA synchronous=FULL")
                 await db.execute("DELETE FROM meta WHERE key = 'closed'")
-            tape = TapeWriter(tape_path(database), genesis=after.chain, size=after.tape_size)
+                tape = TapeWriter(tape_path(database), genesis=after.chain, size=after.tape_size)
+                stack.pop_all()
         except (sqlite3.Error, OSError) as error:
             msg = f"{database}: expected a journal that can be written, found: {error}"
             raise JournalError(msg) from error
@@ -72,14 +74,15 @@ class Journal:
         self, event: Event, commands: Sequence[Command], labels: Labels, release: Release | None = None
     ) -> Step:
         """Add one step; `release` is called once its rows are committed (at once if it has none)."""
+        # Before anything is noted: the journal stays whole up to the step before this one.
+        if len(self._pending) >= BACKLOG:
+            msg = f"expected commits to keep up, found {BACKLOG} steps waiting after step {self.seq}"
+            raise JournalError(msg)
         step = make_step(self.seq + 1, event, commands, labels=labels, before=self.chain)
         self.seq, self.chain = step.seq, step.chain
         if is_taped(event):
             self._tape.append(step.seq, len(step.records), step.taped, step.chain)
         if step.records:
-            if len(self._pending) >= BACKLOG:
-                msg = f"expected commits to keep up, found {BACKLOG} steps waiting at step {step.seq}"
-                raise JournalError(msg)
             self._pending.append((step, release, self._clock.monotonic()))
             self._wake.set()
         elif release is not None:
@@ -96,11 +99,19 @@ class Journal:
         """Make everything appended so far durable, then release it in order."""
         async with self._one_at_a_time:
             self._wake.clear()
-            try:
+            with self._lasting():
                 await self._write()
-            except (sqlite3.Error, OSError) as error:
-                msg = f"expected to commit up to step {self.seq}, found: {error}"
-                raise JournalError(msg) from error
+
+    @contextmanager
+    def _lasting(self) -> Iterator[None]:
+        """Make a failure of the disk final: after one, a second fsync may succeed and mean nothing."""
+        if self._failure:
+            raise JournalError(self._failure)
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self._failure = f"expected to commit up to step {self.seq}, found: {error}"
+            raise JournalError(self._failure) from error
 
     async def _write(self) -> None:
         if self._unsure:
@@ -142,17 +153,23 @@ class Journal:
         """Store the engine's state after the last appended step, to make the next start short."""
         seq = self.seq
         await self.commit()
-        await self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (seq, state))
+        with self._lasting():
+            # The step may be on the tape only, and a snapshot must not outlive its step.
+            await asyncio.to_thread(self._tape.sync)
+            await self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (seq, state))
 
     async def close(self) -> None:
-        """Commit, mark the journal as whole, and let go of both files."""
+        """Commit, mark the journal as whole, and let go of both files; JournalError if it is not whole."""
         try:
-            await self.commit()
-            closed = Closed(self.seq, self.chain, self._tape.close())
-            await self._db.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('closed', ?)", (msgspec.msgpack.encode(closed),)
-            )
+            while self._pending:
+                await self.commit()
+            with self._lasting():
+                closed = Closed(self.seq, self.chain, self._tape.close())
+                await self._db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('closed', ?)", (msgspec.msgpack.encode(closed),)
+                )
         finally:
+            self._tape.abandon()
             await self._db.close()
 
 
@@ -162,3 +179,26 @@ class Resume(msgspec.Struct, frozen=True):
     seq: int
     chain: bytes
     tape_size: int | None
+
+
+def _create(database: Path, genesis: bytes) -> None:
+    """Make an empty journal, whole or not at all: a start that dies in here was no start."""
+    if database.exists():
+        msg = f"{database}: expected no journal yet, found one"
+        raise JournalError(msg)
+    fresh = database.with_suffix(".new")
+    # A log that outlived its database would be played into the new one.
+    for left in (fresh, *(database.with_name(f"{database.name}-{end}") for end in ("wal", "shm"))):
+        left.unlink(missing_ok=True)
+    with closing(sqlite3.connect(fresh)) as db:
+        db.executescript(files("trader").joinpath("schema.sql").read_text())
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        db.execute("INSERT INTO meta VALUES ('genesis', ?)", (genesis,))
+        db.commit()
+    TapeWriter(tape_path(database), genesis=genesis, size=None).close()
+    fresh.replace(database)
+    folder = os.open(database.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -6,6 +6,7 @@ Reads through a read-only connection, so it can run beside a living daemon.
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -54,15 +55,13 @@ class JournalReader:
         self.database = database
         self.tape = TapeReader(tape_path(database))
         self.remains = ""
-        try:
+        with self._sound():
             self._db = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
             self._db.execute("PRAGMA busy_timeout=5000")
             self._check()
-        except sqlite3.DatabaseError as error:
-            raise _corrupt(database, error) from error
-        self.genesis = self._meta("genesis") or b""
-        closed = self._meta("closed")
-        self.closed = msgspec.msgpack.decode(closed, type=Closed) if closed else None
+            self.genesis = self._meta("genesis") or b""
+            closed = self._meta("closed")
+            self.closed = msgspec.msgpack.decode(closed, type=Closed) if closed else None
 
     def close(self) -> None:
         """Let go of the database."""
@@ -70,12 +69,14 @@ class JournalReader:
 
     def snapshot(self) -> tuple[int, bytes] | None:
         """Give the newest stored engine state and the step after which it was taken."""
-        row = self._db.execute("SELECT seq, state FROM snapshots ORDER BY seq DESC LIMIT 1").fetchone()
+        with self._sound():
+            row = self._db.execute("SELECT seq, state FROM snapshots ORDER BY seq DESC LIMIT 1").fetchone()
         return (int(row[0]), bytes(row[1])) if row else None
 
     def snapshots(self) -> dict[int, bytes]:
         """Give all stored states by step."""
-        return {int(s): bytes(b) for s, b in self._db.execute("SELECT seq, state FROM snapshots")}
+        with self._sound():
+            return {int(s): bytes(b) for s, b in self._db.execute("SELECT seq, state FROM snapshots")}
 
     def link(self, seq: int) -> bytes | None:
         """Give the chain value of a step that has rows."""
@@ -84,10 +85,20 @@ class JournalReader:
 
     def steps(self) -> Iterator[StoredStep]:
         """Give every complete step; afterwards `remains` says what lies beyond the last one."""
-        try:
+        with self._sound():
             yield from self._merge()
-        except sqlite3.DatabaseError as error:
-            raise _corrupt(self.database, error) from error
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Turn what SQLite and the file system say of a broken journal into one JournalError."""
+        try:
+            yield
+        except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
+            msg = f"{self.database}: expected a sound SQLite journal, found: {error}"
+            raise JournalError(msg) from error
+        except OSError as error:
+            msg = f"{self.tape.path}: expected the tape of {self.database.name}, found: {error.strerror}"
+            raise JournalError(msg) from error
 
     def _merge(self) -> Iterator[StoredStep]:
         last_row = int(self._db.execute("SELECT coalesce(max(seq), 0) FROM records").fetchone()[0])
@@ -156,7 +167,3 @@ class JournalReader:
     def _meta(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return bytes(row[0]) if row else None
-
-
-def _corrupt(database: Path, error: Exception) -> JournalError:
-    return JournalError(f"{database}: expected a sound SQLite journal, found: {error}")

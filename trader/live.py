@@ -57,6 +57,8 @@ TICK_S = 0.25
 LIVE_WITHIN = 5 * SECOND
 DRAIN_POLL_S = 0.05
 SWITCH_S = 0.0005
+SNAPSHOT_STEPS = 50_000
+"""Steps after which the desk is kept: what a crash leaves to fold again is seconds of work."""
 
 
 class _Stopped(Exception):
@@ -141,7 +143,7 @@ class Daemon:
     def _quiet(self) -> bool:
         flatten = self.config.shutdown.flatten
         return all(
-            not engine.entries_under_way() and not (flatten and engine.state.portfolio.positions)
+            not engine.orders_under_way() and not (flatten and engine.state.portfolio.positions)
             for engine in self.desk.engines
         )
 
@@ -152,7 +154,8 @@ class Daemon:
 
     def _on_hangup(self) -> None:
         """Take over what may change while running; refuse the rest, all or nothing."""
-        if self.reload is None:
+        if self.reload is None:  # the demonstration reads nothing again: its terminal was closed
+            self.stop()
             return
         try:
             fresh = self.reload()
@@ -181,6 +184,8 @@ class Daemon:
             self.telemetry.on_step(step.seq, event, commands)
             self.summary.on_step(event, commands)
             self._inform(event, commands)
+            if step.seq % SNAPSHOT_STEPS == 0:
+                await self.journal.snapshot(self.desk.snapshot())
             self._beat = self.clock.monotonic()
             await asyncio.sleep(0)
 

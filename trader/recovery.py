@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import JournalError
+from core.errors import DataError, JournalError
 from core.events import SessionStarted
 from trader.desk import Desk
 from trader.journal import Resume
@@ -71,7 +71,7 @@ def recover(database: Path) -> Recovered:
     reader = JournalReader(database)
     try:
         kept = reader.snapshot()
-        desk = Desk.restore(kept[1]) if kept else Desk()
+        desk = _restored(database, *kept) if kept else Desk()
         replay = _Replay(reader, desk, reader.genesis)
         seq, tape_size, last_ts = 0, None, 0
         for stored in reader.steps():
@@ -81,6 +81,9 @@ def recover(database: Path) -> Recovered:
                 replay.step(stored)
             last_ts = max(last_ts, stored.records[0].ts if stored.records else last_ts)
             seq, tape_size = stored.seq, stored.tape_end or tape_size
+        if kept and seq < kept[0]:
+            msg = f"{database}: expected step {kept[0]} of the newest snapshot, found {seq} steps"
+            raise JournalError(msg)
     finally:
         reader.close()
     return Recovered(desk, Resume(seq, replay.chain, tape_size or START), last_ts, reader.remains)
@@ -112,6 +115,14 @@ def verify(database: Path) -> Verdict:
     finally:
         reader.close()
     return Verdict(str(database), steps, commands, sessions, checked, reader.remains)
+
+
+def _restored(database: Path, seq: int, state: bytes) -> Desk:
+    try:
+        return Desk.restore(state)
+    except DataError as error:
+        msg = f"{database}: snapshot after step {seq}: {error}"
+        raise JournalError(msg) from error
 
 
 _SESSION = str(SessionStarted.__struct_config__.tag)

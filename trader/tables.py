@@ -198,11 +198,35 @@ class Journal(Table):
 
 
 class Dashboard(Table):
-    """The page and the control API; port 0 takes any free one."""
+    """The page and the control API; port 0 takes any free one.
+
+    `exposed` is the second yes to listening beyond this machine, which a container needs. Requests
+    must still name a loopback host, so what publishes the port has to do so on the loopback too.
+    """
 
     enabled: bool = True
-    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    host: Literal["127.0.0.1", "::1", "0.0.0.0"] = "127.0.0.1"  # noqa: S104  # see _check_exposure
+    exposed: bool = False
     port: int = Field(default=8080, ge=0, le=65535)
+
+    @property
+    def _everywhere(self) -> bool:
+        return self.host == "0.0.0.0"  # noqa: S104  # read, not opened
+
+    @property
+    def local_host(self) -> str:
+        """Where this machine itself reaches the page."""
+        return "127.0.0.1" if self._everywhere else self.host
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        if self._everywhere and not self.exposed:
+            raise _at(
+                "host",
+                "expected 127.0.0.1 or ::1 without exposed = true, "
+                f"for the network could then reach the page and its controls; found {self.host!r}",
+            )
+        return self
 
 
 class Inference(Table):

@@ -14,7 +14,9 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 
@@ -51,6 +53,7 @@ class TapeWriter:
             self._file.truncate(size)
             self._file.seek(size)
         self._dirty = new
+        self._syncing = Lock()
 
     def append(self, seq: int, rows: int, body: bytes, link: bytes) -> None:
         """Add one record to the buffer."""
@@ -63,11 +66,14 @@ class TapeWriter:
         self._file.flush()
 
     def sync(self) -> None:
-        """Put everything on disk; blocks for some ms."""
-        if self._dirty:
-            self._file.flush()
-            os.fdatasync(self._file.fileno())
-            self._dirty = False
+        """Put everything appended before this call on disk; blocks for some ms, fit for a thread."""
+        # A second caller waits: returning early would promise what the first has not yet done.
+        with self._syncing:
+            if self._dirty:
+                # Cleared first: a record that is appended meanwhile has to be synced again.
+                self._dirty = False
+                self._file.flush()
+                os.fdatasync(self._file.fileno())
 
     def close(self) -> int:
         """Sync and close; gives the size in bytes."""
@@ -76,27 +82,32 @@ class TapeWriter:
         self._file.close()
         return size
 
+    def abandon(self) -> None:
+        """Let go of the file without promising anything; harmless after `close`."""
+        with self._syncing, suppress(OSError):
+            self._file.close()
+
 
 class TapeReader:
     """Read a tape in order; `torn` says how many bytes of an unfinished record remain."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.torn = 0
 
     def genesis(self) -> bytes:
         """Give the chain's first value from the file head; JournalError if it is no tape."""
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             head = file.read(START)
         if len(head) < START or not head.startswith(MAGIC):
-            msg = f"{self._path}: expected a tape that begins with {MAGIC.decode()}, found {head[:8]!r}"
+            msg = f"{self.path}: expected a tape that begins with {MAGIC.decode()}, found {head[:8]!r}"
             raise JournalError(msg)
         return head[len(MAGIC) :]
 
     def __iter__(self) -> Iterator[TapeRecord]:
         self.genesis()
-        total = self._path.stat().st_size
-        with self._path.open("rb") as file:
+        total = self.path.stat().st_size
+        with self.path.open("rb") as file:
             at = START
             file.seek(at)
             while at < total:
@@ -105,7 +116,7 @@ class TapeReader:
                     break
                 length, seq, rows = _HEADER.unpack_from(head)
                 if zlib.crc32(head[: _HEADER.size]) != _CRC.unpack_from(head, _HEADER.size)[0]:
-                    msg = f"{self._path}: record header at byte {at} was altered (checksum differs)"
+                    msg = f"{self.path}: record header at byte {at} was altered (checksum differs)"
                     raise JournalError(msg)
                 end = at + HEADER_SIZE + length + LINK_SIZE
                 if end > total:

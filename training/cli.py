@@ -140,7 +140,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _refuse("training: interrupted; the artifact is as it was", EXIT_INTERRUPTED)
     except TyperException as misused:
-        return _refuse(misused.format_message(), EXIT_USAGE)
+        return _refuse(f"training: {misused.format_message()}", EXIT_USAGE)
     return int(code or 0)
 
 

@@ -19,7 +19,9 @@ from training.report import tables, verdict
 def phases() -> Iterator[Callable[[str], None]]:
     """Give a function that ends the running phase and starts the one it is told."""
     columns = (SpinnerColumn(finished_text="*"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    # Without a terminal stderr is for refusals alone: one line each.
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
 
         def say(phase: str) -> None:
             finish()

@@ -102,7 +102,7 @@ class PublicRest:
                 body = await response.read()
                 status = response.status
         except (aiohttp.ClientError, TimeoutError) as broken:
-            raise LinkLost(f"GET {url}: {broken!r}") from broken
+            raise LinkLost(f"GET {url}: {str(broken) or f'no answer in {TIMEOUT_S:g} s'}") from broken
         errors = rest.errors_of(body)
         if status != 200 or errors is None:
             raise LinkLost(f"GET {url}: expected JSON, found HTTP {status} {body[:60]!r}")

@@ -17,7 +17,7 @@ import polars as pl
 from aiohttp import web
 
 from core.clock import SECOND, Clock, ScaledClock
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError, DataError, TemporaryError
 from core.instrument import Instrument
 from core.market import Timeframe
 from core.text import iso
@@ -37,6 +37,7 @@ from venue.market_model import Events, SourceBars, Tape
 HOST = "127.0.0.1"
 _PUMP_S = 0.01
 _MILLISECOND = SECOND // 1000
+_NUMBERS = ("open", "high", "low", "close", "volume")
 
 
 class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,16 +140,20 @@ class Loopback:
     def _open_markets(self) -> None:
         for symbol, tape in self._tapes.items():
             found = tape.at(self._seen)
-            if found is None:
-                moment = iso(self._seen)
-                raise DataError(f"expected bars of {symbol} before the market time {moment}, found none")
+            end = int(tape.ts[-1]) + tape.length
+            if found is None or end <= self._seen:
+                span = f"{iso(int(tape.ts[0]))} to {iso(end)}"
+                raise DataError(
+                    f"expected bars of {symbol} at the market time {iso(self._seen)}, found {span}"
+                )
             self.exchange.on_quote(tape.quote(*found))
 
 
 async def serve(settings: LoopbackSettings, *, ready: Callable[[LoopbackPorts], None]) -> None:
     """Serve until cancelled; `ready` is called once, when clients may connect.
 
-    Raises ConfigError for any address but 127.0.0.1 and DataError for bars that cannot be used.
+    Raises ConfigError for any address but 127.0.0.1, TemporaryError for a port that is taken and
+    DataError for bars that cannot be used.
     """
     if settings.host != HOST:
         raise ConfigError(f"expected host {HOST} for the loopback venue, found {settings.host!r}")
@@ -159,7 +164,10 @@ async def serve(settings: LoopbackSettings, *, ready: Callable[[LoopbackPorts], 
     runner = web.AppRunner(application(venue), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            raise TemporaryError(f"expected {HOST}:{settings.port} to be free; found: {error}") from error
         ready(LoopbackPorts(port=runner.addresses[0][1]))
         async with asyncio.TaskGroup() as group:
             group.create_task(_pump(venue))
@@ -205,9 +213,14 @@ def read_bars(settings: LoopbackSettings, symbol: str) -> SourceBars:
     path = settings.lake / "ohlcv" / settings.venue / name
     if not path.is_file():
         raise DataError(f"expected bars of {symbol} in the lake, found no file {path}")
-    frame = pl.read_parquet(path)
-    prices = (frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
-    return SourceBars(settings.timeframe.ns, frame["ts"].to_numpy() * _MILLISECOND, *prices)
+    try:
+        frame = pl.read_parquet(path, columns=["ts", *_NUMBERS])
+        if not frame["ts"].dtype.is_integer() or not all(frame[name].dtype.is_numeric() for name in _NUMBERS):
+            raise DataError(f"{path}: expected numbers, found {dict(frame.schema)}")
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{path}: expected Parquet with ts, {', '.join(_NUMBERS)}; found: {error}") from error
+    numbers = (frame[name].to_numpy() for name in _NUMBERS)
+    return SourceBars(settings.timeframe.ns, frame["ts"].to_numpy() * _MILLISECOND, *numbers)
 
 
 async def _pump(venue: Loopback) -> None:

@@ -173,8 +173,9 @@ class PairNames:
 
 
 def instruments(pairs: Mapping[str, Pair]) -> dict[str, Instrument]:
-    """Give all tradable instruments by symbol."""
-    return {pair.symbol: pair.instrument() for pair in pairs.values() if pair.wsname}
+    """Give all tradable instruments by symbol; rows with impossible grids count as not listed."""
+    listed = (pair.instrument() for pair in pairs.values() if pair.wsname)
+    return {one.symbol: one for one in listed if one.possible}
 
 
 OhlcRow = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal, Decimal, int]

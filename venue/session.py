@@ -6,6 +6,7 @@ Called by venue.link, which owns the socket; venue.private holds the account's s
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, assert_never
 
 import msgspec
@@ -241,11 +242,14 @@ class PublicSession(Keepalive):
 
     def _on_instruments(self, frame: wire.InstrumentFrame) -> list[PublicEvent]:
         wanted = set(self.symbols)
-        listed = tuple(_instrument(row) for row in frame.data.pairs if row.symbol in wanted)
+        told = [_instrument(row) for row in frame.data.pairs if row.symbol in wanted]
+        listed = [one for one in told if one.possible]
         first = not self._instruments
         changed = tuple(one for one in listed if self._instruments.get(one.symbol) != one)
         self._instruments |= {one.symbol: one for one in listed}
         events: list[PublicEvent] = [Listed(changed)] if changed else []
+        for odd in (one for one in told if not one.possible):
+            events += self._ignore("impossible instrument", f"impossible instrument {odd}")
         if first and frame.type == "snapshot":
             self._awaited.discard(("instrument", ""))
             missing = [symbol for symbol in self.symbols if symbol not in self._instruments]
@@ -409,10 +413,14 @@ def _precision(instrument: Instrument) -> tuple[int, int]:
     return instrument.price_precision, instrument.quantity_precision
 
 
+_LEAST_MARGIN = Decimal("0.001")
+
+
 def _instrument(row: wire.PairRow) -> Instrument:
     leverage = 1
-    if row.marginable and row.margin_initial:
-        leverage = max(1, int(1 / float(row.margin_initial) + 0.01))  # 0.3333 means 3x
+    margin = row.margin_initial
+    if row.marginable and margin is not None and margin.is_finite() and _LEAST_MARGIN <= margin <= 1:
+        leverage = int(1 / float(margin) + 0.01)  # 0.3333 means 3x
     return Instrument(
         symbol=row.symbol,
         base=row.base,

@@ -246,7 +246,7 @@ def decode(frame: bytes) -> Message:
 def _answer(frame: bytes, why: msgspec.ValidationError) -> Message:
     try:
         envelope = _envelopes.decode(frame)
-    except (msgspec.DecodeError, RecursionError) as broken:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as broken:
         return Malformed(f"expected a frame, found {frame[:60]!r}: {broken}")
     if envelope.channel is not None:
         if envelope.channel in KNOWN_CHANNELS:
@@ -268,7 +268,7 @@ def _answer(frame: bytes, why: msgspec.ValidationError) -> Message:
 def _result(raw: msgspec.Raw) -> AckResult:
     try:
         return _results.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return AckResult()  # absent, or the list of a batch, which we never send
 
 

@@ -74,6 +74,21 @@ def test_a_port_in_use_is_one_line(world: World, tmp_path: Path):
     assert "Traceback" not in second.stderr
 
 
+def test_a_log_holds_no_login_link_and_open_prints_one(world: World):
+    assert "#t=" not in world.log()
+    asked = subprocess.run(
+        world.arguments("open"),
+        env=world.env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.startswith(f"http://127.0.0.1:{world.settings['dashboard.port']}/#t=")
+
+
 def test_both_traders_decide_on_their_own_bars_and_accounts(world: World):
     assert world.terminate() == 0
     told = Told(world.journal)

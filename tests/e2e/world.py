@@ -29,8 +29,11 @@ DEMO = ROOT / "configs" / "demo.toml"
 class World:
     """One loopback venue and, between `start_daemon` and `kill`, one daemon."""
 
-    def __init__(self, home: Path, settings: Mapping[str, object], *, speed: float) -> None:
+    def __init__(
+        self, home: Path, settings: Mapping[str, object], *, speed: float, file: Path = DEMO
+    ) -> None:
         self.home = home
+        self.file = file
         port, page = free_port(), free_port()
         self.settings: dict[str, object] = {
             "clock.speed": speed,
@@ -46,7 +49,7 @@ class World:
         for account in ("SCALP", "SWING"):
             self.env[f"SEAMARK_{account}_KEY"] = secrets.token_hex(16)
             self.env[f"SEAMARK_{account}_SECRET"] = base64.b64encode(secrets.token_bytes(48)).decode()
-        self.config: Config = load([DEMO], self.env, self.settings)
+        self.config: Config = load([file], self.env, self.settings)
         self._venue: subprocess.Popen[bytes] | None = None
         self.daemon: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +72,7 @@ class World:
         return self.home / "state" / "journal.db"
 
     def arguments(self, verb: str) -> list[str]:
-        words = [sys.executable, "-m", "trader.cli", verb, "--config", str(DEMO)]
+        words = [sys.executable, "-m", "trader.cli", verb, "--config", str(self.file)]
         for key, value in self.settings.items():
             words += ["--set", f"{key}={value}"]
         return words

@@ -105,7 +105,7 @@ class Desk:
     def fills(self, submit, quantity, *, exec_id="T1", price="100"):
         return self.tell(execution(submit, quantity, exec_id=exec_id, price=price, now=self.now))
 
-    def answer(self, *orders, positions=(), fills=()):
+    def answer(self, *orders, positions=(), fills=(), to=None):
         found = Reconciled(
             ts=self.now,
             account="paper",
@@ -113,6 +113,8 @@ class Desk:
             positions=tuple(VenuePosition(SYMBOL, D(q), D(100)) for q in positions),
             orders=orders,
             fills=fills,
+            asked=to.asked if to else (),
+            asked_at=to.asked_at if to else 0,
         )
         applied = self.orders.on_reconciled(found, self.portfolio)
         self.adopt(applied)

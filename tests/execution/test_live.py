@@ -244,6 +244,14 @@ async def test_stop_that_dies_after_its_ack_is_no_protection():
     assert rig.take()[-1] == ("SMaa2", OrderState.REJECTED, PROTECTION_REFUSED)
 
 
+async def test_without_a_link_an_entry_does_not_wait_for_its_stop():
+    rig = Rig(ready=False)
+    await rig.send(STOP, ENTRY)
+    assert rig.take() == [("SMaa2", OrderState.REJECTED, "private link is down")]
+    rig.connect()
+    assert ids(rig.sent()) == ["SMaa1"]
+
+
 async def test_a_cancelled_entry_that_waits_for_its_stop_never_leaves():
     rig = Rig()
     await rig.send(STOP, ENTRY)
@@ -369,8 +377,10 @@ async def test_failed_queries_are_repeated_and_prove_nothing():
 
 async def test_waiting_requests_become_one():
     rig = Rig()
-    await rig.gateway.reconcile(RequestReconcile("main", ("SMaa8", "SMaa9"), 2 * DAY))
-    await reconciled(rig, "SMaa9")
+    await rig.gateway.reconcile(RequestReconcile("main", ("SMaa8", "SMaa9"), 2 * DAY, asked_at=5))
+    await rig.gateway.reconcile(RequestReconcile("main", (), 2 * DAY, asked_at=7))
+    truth = await reconciled(rig, "SMaa9")
+    assert truth.asked_at == 7  # it is read after the newest was asked
     assert rig.signed.asked == ["open", DAY, "SMaa8", "SMaa9", "open"]
     assert sum(isinstance(r, Reconciled) for r in rig.reports) == 1
 
@@ -414,6 +424,16 @@ async def test_expiry_runs_beside_the_link():
     rig.gateway.sink = told_of.put_nowait
     async with running(rig.gateway._expire()):
         assert (await told(told_of, bool)).state is OrderState.REJECTED
+
+
+async def test_sockets_that_do_not_close_in_time_do_not_spoil_an_orderly_end():
+    rig = Rig()
+
+    async def hangs():
+        raise TimeoutError
+
+    rig.signed.close = hangs
+    await rig.gateway.close()
 
 
 async def test_odd_frames_and_balances_are_survived():

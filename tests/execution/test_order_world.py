@@ -201,7 +201,7 @@ class World(RuleBasedStateMachine):
         self.desk.tell(msgspec.structs.replace(report, ts=self.desk.now))
         self.step()
 
-    @precondition(lambda self: self.desk.orders.needs_reconcile(self.desk.now))
+    @precondition(lambda self: self.desk.orders.needs_reconcile(self.desk.now, self.desk.portfolio))
     @rule()
     def reconcile(self):
         self.ask()
@@ -248,7 +248,7 @@ class World(RuleBasedStateMachine):
                 elif row["submit"].purpose is Purpose.EXIT:
                     self.execute(name, "2")  # at market
             desk.now += 2 * SECOND
-            if desk.orders.needs_reconcile(desk.now):
+            if desk.orders.needs_reconcile(desk.now, desk.portfolio):
                 self.ask()
         self.ask()
         assert desk.portfolio.quantity(SYMBOL) == self.position

@@ -75,6 +75,32 @@ async def test_feed_comes_up_tells_everything_and_comes_back():
             assert (await told(ears.heard, lambda item: item[0] == "link"))[1]
 
 
+GARBAGE = (
+    b"<html>520</html>",
+    b"\x00",
+    b"[[[[",
+    b'{"channel":"trade","type":"update","data":[{"price":"dear"}]}',
+    b'{"channel":"book","type":"update","data":null}',
+    b'{"method":"subscribe","success":"perhaps"}',
+    b'{"channel":"weather","data":["rain"]}',
+)
+
+
+@pytest.mark.e2e
+async def test_garbage_on_the_wire_costs_neither_the_link_nor_what_follows():
+    ears = Ears()
+    async with fake_kraken(answers) as venue:
+        feed = LiveFeed(venue.url, [BTC], LiveClock(), BarBuilder(), ears, delays_s=QUICK)
+        async with running(feed.run()):
+            await told(ears.heard, lambda item: item[0] == "link")
+            await venue.push(*GARBAGE, trade(7))
+            item = await told(ears.heard, lambda item: item[0] in {"trade", "link"})
+    assert item[0] == "trade"
+    assert item[1].trade_id == 7
+    assert venue.connections == 1
+    assert feed.session.counters.total() == len(GARBAGE)
+
+
 @pytest.mark.e2e
 async def test_bars_close_by_the_clock_without_any_trade():
     ears = Ears()

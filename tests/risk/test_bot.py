@@ -387,6 +387,14 @@ def test_a_wiped_out_account_halts():
     assert risk.mode is Mode.HALTED
 
 
+def test_an_account_that_was_emptied_outlives_midnight():
+    risk = bot()
+    risk.on_market(view())
+    for days in (0, 1, 2):
+        risk.on_market(view(equity="0", now=NOW + days * DAY))
+    assert risk.mode is Mode.HALTED
+
+
 @pytest.mark.parametrize(
     "verb,mode,closes",
     [

@@ -8,12 +8,15 @@ from time import perf_counter
 from typing import ClassVar
 
 import pytest
+import typer
 
 from core.errors import TemporaryError
 from core.version import VERSION
+from tests import desk_story as story
 from trader import cli
 from trader.client import state_root
 from trader.config import load
+from trader.state import ReadModel
 from trader.statedir import StatePaths, api_token
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +43,19 @@ def test_help_is_quick_and_imports_nothing_heavy():
     assert found.returncode == 0, found.stderr
     assert "Examples:" in found.stdout
     assert perf_counter() - began < 5  # 0.6 s on a quiet machine; this guards against seconds
+
+
+def every_command():
+    group = typer.main.get_command(cli.app)
+    for name, command in group.commands.items():
+        yield from ([name, verb] for verb in command.commands) if hasattr(command, "commands") else [[name]]
+
+
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+def test_every_command_has_help_with_an_example(capsys, words):
+    code, out, _ = run(capsys, *words, "--help")
+    assert code == 0
+    assert f"Examples:\n    trader {' '.join(words)}" in out
 
 
 @pytest.mark.parametrize("noun", ["config", "model", "backtest", "systemd"])
@@ -95,6 +111,17 @@ def test_without_a_configuration_the_places_are_named(capsys, tmp_path, monkeypa
     code, _, err = run(capsys, "config", "check")
     assert code == 78
     assert str(tmp_path / "etc" / "trader.toml") in err
+
+
+def test_a_checkout_without_a_configuration_looks_at_the_demonstration(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    code, out, _ = run(capsys, "config", "explain", "journal.directory", "--json")
+    assert code == 0
+    assert json.loads(out)["value"] == str(ROOT / ".demo")
+    code, _, err = run(capsys, "run")
+    assert code == 78
+    assert "Name one with --config" in err
 
 
 def test_a_setting_without_a_value_is_64(capsys):
@@ -176,6 +203,17 @@ def test_the_newest_state_below_a_directory_counts(tmp_path):
     assert state_root(tmp_path) == tmp_path
 
 
+def told():
+    """Give the view of a desk after the hour of tests.desk_story, without a daemon."""
+    model = ReadModel(story.setup())
+    for seq, (event, commands) in enumerate(story.hour(), start=1):
+        model.on_step(seq, event, commands)
+    return model.view()
+
+
+VIEW = told()
+
+
 class Daemon(BaseHTTPRequestHandler):
     """Answers as the control API does, and keeps what was asked."""
 
@@ -188,7 +226,7 @@ class Daemon(BaseHTTPRequestHandler):
         elif self.path == "/livez":
             self.reply(200, {"live": True})
         else:
-            self.reply(200, {"state": "running", "accounts": {"main": {"equity": "1"}}, "links": ["public"]})
+            self.reply(200, VIEW)
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -222,23 +260,37 @@ def daemon(tmp_path):
 
 
 def test_status_shows_the_daemons_state(capsys, daemon):
-    assert json.loads(run(capsys, "status", "--json", *daemon)[1])["state"] == "running"
+    assert json.loads(run(capsys, "status", "--json", *daemon)[1]) == json.loads(json.dumps(VIEW))
     code, out, _ = run(capsys, "status", *daemon)
     assert code == 0
-    assert "equity 1" in out
+    figures, positions = out.split("\n\n")
+    assert dict(line.split("  ", 1) for line in figures.splitlines())["state"].strip() == "running"
+    header, btc, doge = positions.splitlines()
+    assert header.split()[:4] == ["account", "instrument", "side", "quantity"]
+    assert btc.split()[1:4] == ["BTC/USDT", "long", "0.036"]
+    assert header.index("stop") == btc.index("67890.0") == doge.index(doge.split()[7])
+
+
+def test_a_wish_that_was_not_granted_shows(capsys, daemon, monkeypatch):
+    monkeypatch.setitem(VIEW, "state", {"state": "halted", "why": "drawdown", "since": ""})
+    code, out, _ = run(capsys, "resume", "--json", *daemon)
+    assert code == 0
+    assert json.loads(out)["state"] == "halted"
+    assert run(capsys, "resume", *daemon)[1] == "resume: journaled; the desk is halted (drawdown)\n"
 
 
 def test_health_gives_75_with_the_reasons(capsys, daemon):
     code, out, _ = run(capsys, "health", "--ready", *daemon)
     assert code == 75
-    assert "warming up" in out
+    assert out == "not ready: features are warming up\n"
     assert run(capsys, "health", "--live", *daemon)[0] == 0
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "flatten", "kill"])
 def test_a_verb_reaches_the_daemon_with_actor_and_reason(capsys, daemon, verb):
-    code, _, _ = run(capsys, verb, "--reason", "a test", *daemon)
+    code, out, _ = run(capsys, verb, "--reason", "a test", *daemon)
     assert code == 0
+    assert out == f"{verb}: journaled; the desk is running\n"
     ((path, body),) = Daemon.asked
     assert path == f"/api/v1/{verb}"
     assert body["reason"] == "a test"

@@ -61,6 +61,12 @@ def test_defaults_are_the_safe_choice(tmp_path):
     assert not config.showcase
 
 
+def test_a_page_beyond_this_machine_needs_a_second_yes(tmp_path):
+    table = load([write(tmp_path, BASE + '[dashboard]\nhost = "0.0.0.0"\nexposed = true\n')], {}).dashboard
+    assert (table.host, table.local_host) == ("0.0.0.0", "127.0.0.1")
+    assert load([write(tmp_path, BASE + '[dashboard]\nhost = "::1"\n')], {}).dashboard.local_host == "::1"
+
+
 def test_later_layers_win_and_are_named(tmp_path):
     path = write(tmp_path, BASE + "[inference]\nbudget_ms = 100\n[shutdown]\ntimeout_s = 5\n")
     write(tmp_path, "[inference]\nbudget_ms = 200\n", "trader.d/10-a.toml")
@@ -150,7 +156,14 @@ def test_an_unknown_variable_is_named(tmp_path):
             "trader.scalp.policy.stop_atr: expected float; found 'wide'",
         ),
         ('[venue]\nname = "binance"\n', "venue.name: expected 'loopback' or 'kraken'; found 'binance'"),
-        ('[dashboard]\nhost = "0.0.0.0"\n', "dashboard.host: expected '127.0.0.1' or '::1'; found '0.0.0.0'"),
+        (
+            '[dashboard]\nhost = "0.0.0.0"\n',
+            "for the network could then reach the page and its controls; found '0.0.0.0'",
+        ),
+        (
+            '[dashboard]\nexposed = true\nhost = "10.0.0.1"\n',
+            "dashboard.host: expected '127.0.0.1', '::1' or '0.0.0.0'; found '10.0.0.1'",
+        ),
     ],
 )
 def test_a_value_out_of_range_says_expected_and_found(tmp_path, extra, expected):

@@ -346,6 +346,16 @@ async def test_metrics_may_be_off():
         assert answer.status == 404
 
 
+async def test_listening_everywhere_still_asks_for_a_loopback_host():
+    app = build_app(ReadModel(story.setup()), QuietControl(), token=TOKEN, clock=ManualClock(1))
+    async with serve(app, "0.0.0.0", 0) as base, aiohttp.ClientSession() as http:
+        assert base.startswith("http://127.0.0.1:")
+        async with http.get(f"{base}/livez") as answer:
+            assert answer.status == 200
+        async with http.get(f"{base}/livez", headers={"Host": "desk.example"}) as answer:
+            assert answer.status == 403
+
+
 # ---- files ----
 
 

@@ -8,6 +8,7 @@ from core.errors import ConfigError
 from core.text import parse_iso
 from trader.config import load
 from trader.doctor import Finding, examine, lines, verdict
+from trader.statedir import StatePaths
 
 NOW = ManualClock(parse_iso("2026-11-21T00:00:00Z"))
 BASE = """
@@ -68,7 +69,14 @@ def test_a_taken_port_is_found(config):
         port = taken.getsockname()[1]
         dashboard = config.dashboard.model_copy(update={"port": port})
         findings = examine(config.model_copy(update={"dashboard": dashboard}), {}, NOW)
-    assert found(findings, "port").exit_code == 75
+        assert found(findings, "port").exit_code == 75
+        # The same port, and a state directory that says whose it is.
+        ours = StatePaths(config.journal.directory)
+        ours.root.mkdir(parents=True, exist_ok=True)
+        ours.address.write_text(f"http://127.0.0.1:{port}")
+        finding = found(examine(config.model_copy(update={"dashboard": dashboard}), {}, NOW), "port")
+    assert (finding.exit_code, finding.note) == (0, True)
+    assert "your running daemon" in finding.detail
 
 
 def test_a_state_directory_below_a_file_is_found(config, tmp_path):

@@ -198,6 +198,34 @@ async def test_rows_that_are_missing_or_moved_are_found(written: Written, statem
         verify(written.path)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE snapshots SET state = zeroblob(length(state))",
+        "UPDATE snapshots SET state = substr(state, 1, length(state) - 1)",
+        "UPDATE snapshots SET seq = seq + 5",
+        "UPDATE meta SET value = x'00' WHERE key = 'closed'",
+        "DELETE FROM meta",
+        "DROP TABLE snapshots",
+    ],
+)
+async def test_a_daemon_is_not_restored_from_an_altered_state(written: Written, statement: str):
+    await written.write()
+    database = sqlite3.connect(written.path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+    with pytest.raises(JournalError):
+        recover(written.path)
+
+
+async def test_a_journal_without_its_tape_is_refused(written: Written):
+    await written.write()
+    written.path.with_suffix(".tape").unlink()
+    with pytest.raises(JournalError, match=r"journal\.tape: expected the tape of journal\.db"):
+        recover(written.path)
+
+
 def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path):
     path = tmp_path / "journal.db"
     path.write_bytes(b"not a database" * 100)

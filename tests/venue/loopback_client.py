@@ -82,3 +82,8 @@ def top(venue, symbol=XRP):
 
 def rows(frames, channel="executions"):
     return [row for f in frames if f.get("channel") == channel for row in f["data"]]
+
+
+def margin_order(**more):
+    values = {"order_type": "limit", "side": "buy", "symbol": XRP, "order_qty": 100.0, "margin": True}
+    return values | more

@@ -361,6 +361,13 @@ def test_changed_grid_is_told_and_changed_precision_fetches_the_book():
     assert session.receive(instruments(kind="update"), 3) == []
 
 
+@pytest.mark.parametrize("margin, leverage", [("NaN", 1), (1e-300, 1), (0, 1), (0.3333, 3), (None, 1)])
+def test_leverage_follows_from_a_margin_that_can_be(margin, leverage):
+    listed = instruments({**pair(BTC), "margin_initial": margin})
+    events = connected().receive(listed, 1)
+    assert events[0].instruments[0].max_leverage == leverage
+
+
 def test_status_word_is_passed_on():
     status = {
         "channel": "status",
@@ -377,6 +384,9 @@ def test_status_word_is_passed_on():
         (b'{"channel":"ohlc","data":[]}', "unknown channel"),
         (b'{"channel":"executions","type":"update","data":[],"sequence":1}', "private"),
         (book_frame("ADA/USD"), "stray book"),
+        (instruments({**pair(BTC), "price_increment": 0.0}, kind="update"), "impossible instrument"),
+        (instruments({**pair(BTC), "qty_increment": "NaN"}, kind="update"), "impossible instrument"),
+        (instruments({**pair(BTC), "qty_precision": 10**30}, kind="update"), "impossible instrument"),
     ],
 )
 def test_odd_frames_are_ignored_counted_and_told_once(odd, kind):

@@ -122,6 +122,7 @@ def test_unknown_keys_are_ignored_in_any_order():
         b"[" * 100_000,
         b"{}",
         b"\xff\xfe",
+        b'{"method": "subscri\x97e", "success": true}',
         b'{"channel":"trade","data":7,"type":"update"}',
         b'{"channel":"book","type":"update","data":[{"symbol":"A/B","bids":[{"price":NaN,"qty":1}]}]}',
         b'{"channel":5}',

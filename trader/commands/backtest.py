@@ -10,7 +10,7 @@ import typer
 
 from core.errors import UsageError
 from core.text import parse_iso
-from trader.commands.options import AsJson, ConfigFiles, Settings, emit, load_config, rows
+from trader.commands.options import AsJson, ConfigFiles, Settings, emit, examples, load_config, rows
 
 app = typer.Typer(no_args_is_help=True, help="Run a configuration over recorded bars.")
 
@@ -20,19 +20,24 @@ def backtest() -> None:
     """Keep `run` a word of its own: a lone command would become the group."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "backtest run --from 2024-06-03 --to 2024-06-10",
+        "backtest run --data configs/market --from 2024-06-03 --to 2024-06-10 --json",
+    )
+)
 def run(
+    start: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC.")],
+    end: Annotated[str, typer.Option("--to", metavar="DAY", help="First day that is left out.")],
     data: Annotated[
-        Path | None, typer.Option("--data", help="Lake folder; default is exchange.lake.")
+        Path | None, typer.Option("--data", metavar="DIR", help="Lake folder; default is exchange.lake.")
     ] = None,
-    start: Annotated[str, typer.Option("--from", metavar="TIME", help="First moment, UTC.")] = "",
-    end: Annotated[str, typer.Option("--to", metavar="TIME", help="First moment that is left out.")] = "",
     config: ConfigFiles = None,
     settings: Settings = None,
     signals: Annotated[bool, typer.Option("--signals", help="List every opinion, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Trade the recorded bars with the engine, the models and the exchange of paper trading."""
+    """Trade recorded bars with the engine, the models and the exchange of paper trading."""
     from trader.backtest import run as run_backtest
 
     resolved = load_config(config, settings)

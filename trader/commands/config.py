@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from trader.commands.options import AsJson, ConfigFiles, Settings, emit, load_config
+from trader.commands.options import AsJson, ConfigFiles, Settings, emit, examples, load_config
 
 app = typer.Typer(no_args_is_help=True, help="Check, show and explain the configuration.")
 
 
-@app.command()
+@app.command(epilog=examples("config check -c trader.toml", "config check --set clock.speed=1 --json"))
 def check(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson = False) -> None:
     """Say whether the configuration is valid; exit 78 with one line when not."""
     resolved = load_config(config, settings)
@@ -21,7 +21,7 @@ def check(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson
     emit(found, as_json=as_json, lines=[f"ok  mode {resolved.mode}  hash {resolved.hash[:12]}"])
 
 
-@app.command()
+@app.command(epilog=examples("config show", "config show -c configs/paper.toml --json"))
 def show(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson = False) -> None:
     """Print every value and the layer that set it."""
     resolved = load_config(config, settings)
@@ -30,7 +30,7 @@ def show(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson 
     emit(resolved.tree(), as_json=as_json, lines=lines)
 
 
-@app.command()
+@app.command(epilog=examples("config explain trader.scalp.policy.min_confidence"))
 def explain(
     key: Annotated[str, typer.Argument(help="Dotted key, for example trader.scalp.policy.min_confidence")],
     config: ConfigFiles = None,

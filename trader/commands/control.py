@@ -9,15 +9,28 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import TemporaryError
-from trader.commands.options import AsJson, ConfigFiles, Reason, Settings, emit, load_config, rows
+from trader.commands.options import AsJson, ConfigFiles, Reason, Settings, columns, emit, load_config, rows
+
+COLUMNS = ("account", "instrument", "side", "quantity", "entry", "mark", "unrealised", "stop", "target")
 
 
 def status(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson = False) -> None:
-    """Show state, equity, positions and links of the running daemon."""
+    """Show state, equity and open positions of the running daemon."""
     from trader.client import ask, checked
 
     view = checked(ask(load_config(config, settings), "GET", "/api/v1/state"))
     emit(view, as_json=as_json, lines=_summary(view))
+
+
+def open_page(config: ConfigFiles = None, settings: Settings = None, as_json: AsJson = False) -> None:
+    """Print a fresh link to the page; it logs one browser in, once."""
+    from trader.client import address, ask, checked
+
+    resolved = load_config(config, settings)
+    link = checked(ask(resolved, "POST", "/api/v1/link", {}))["link"]
+    host, port = address(resolved)
+    url = f"http://{host}:{port}{link}"
+    emit({"url": url}, as_json=as_json, lines=[url])
 
 
 def health(
@@ -27,13 +40,15 @@ def health(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for health; exit 0 when well, 75 with the reasons when not."""
+    """Ask for health. Exit 0 when well, 75 with the reasons when not."""
     from trader.client import ask
 
     what = "live" if live and not ready else "ready"
     answer = ask(load_config(config, settings), "GET", f"/{what}z")
-    emit(answer.body, as_json=as_json, lines=[what if answer.status == 200 else f"not {what}: {answer.body}"])
-    if answer.status != 200:
+    well = answer.status == 200
+    why = ", ".join(answer.body.get("reasons", ())) if isinstance(answer.body, dict) else str(answer.body)
+    emit(answer.body, as_json=as_json, lines=[what if well else f"not {what}: {why}".rstrip(": ")])
+    if not well:
         raise typer.Exit(TemporaryError.exit_code)
 
 
@@ -77,18 +92,24 @@ def _operate(
     from trader.client import ask, checked
 
     body = {"actor": f"cli:{getpass.getuser()}", "reason": reason, "force": force}
-    reply = checked(ask(load_config(config, settings), "POST", f"/api/v1/{verb}", body))
-    emit(reply, as_json=as_json, lines=[f"{verb}: journaled"])
+    resolved = load_config(config, settings)
+    reply = checked(ask(resolved, "POST", f"/api/v1/{verb}", body))
+    now = checked(ask(resolved, "GET", "/api/v1/state"))["state"]
+    why = f" ({now['why']})" if now["why"] else ""
+    # A wish is not always granted: a halt, for one, outlasts a resume without --force.
+    emit(
+        {**reply, "state": now["state"], "why": now["why"]},
+        as_json=as_json,
+        lines=[f"{verb}: journaled; the desk is {now['state']}{why}"],
+    )
 
 
 def _summary(view: dict[str, Any]) -> list[str]:
-    """Give the scalars of the view first and one line for each entry of its lists."""
-    scalars = [(k, v) for k, v in view.items() if not isinstance(v, dict | list)]
-    tables = [(k, v) for k, v in view.items() if k in {"accounts", "positions", "links"} and v]
-    lines = rows(scalars)
-    for name, entries in tables:
-        lines += ["", name]
-        for entry in entries.values() if isinstance(entries, dict) else entries:
-            flat = entry.items() if isinstance(entry, dict) else ((name, entry),)
-            lines.append("  " + "  ".join(f"{k} {v}" for k, v in flat if not isinstance(v, dict | list)))
+    """Give the main figures and, where there are any, the open positions."""
+    from trader.state_view import headline
+
+    lines = rows(headline(view))
+    if view["positions"]:
+        held = [[str(position[column] or "-") for column in COLUMNS] for position in view["positions"]]
+        lines += ["", *columns([list(COLUMNS), *held])]
     return lines

@@ -3,16 +3,18 @@
 Must not know how any of them works. Called by trader.cli.
 """
 
+import asyncio
 import os
-from typing import Annotated, TypeVar
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
 from core.clock import LiveClock
 from core.text import iso
 from trader.commands.options import ConfigFiles, Settings, load_config, talk
-
-T = TypeVar("T")
 
 
 def run(
@@ -37,17 +39,31 @@ def run(
         journald="JOURNAL_STREAM" in os.environ,
         mode=resolved.mode,
     )
-    talk(f"trader: {resolved.mode} at {resolved.venue.name}, configuration {resolved.hash[:12]}")
     daemon = run_daemon(
         resolved,
         os.environ,
-        on_url=lambda url: talk(f"trader: {url}"),
+        on_ready=lambda _: talk(
+            f"trader: {resolved.mode} at {resolved.venue.name}, configuration {resolved.hash[:12]}"
+        ),
+        on_url=_say_address,
         reload=lambda: load_config(config, settings, more, demo=False),
     )
     return run_loop(daemon)
 
 
-def loopback(config: ConfigFiles = None, settings: Settings = None) -> int:
+def _say_address(url: str) -> None:
+    """Show the login link to a person; a log gets the address only, for the link is a secret."""
+    if sys.stderr.isatty():
+        talk(f"trader: open {url}")
+    else:
+        talk(f"trader: page at {url.partition('#')[0]} (`trader open` prints a login link)")
+
+
+def loopback(
+    config: ConfigFiles = None,
+    settings: Settings = None,
+    attached: Annotated[bool, typer.Option("--attached", help="End when standard input ends.")] = False,
+) -> int:
     """Serve the simulated Kraken until stopped. It listens on 127.0.0.1 only."""
     from trader.loop import run as run_loop
     from trader.simulation import loopback_settings
@@ -58,10 +74,18 @@ def loopback(config: ConfigFiles = None, settings: Settings = None) -> int:
         now = iso(LiveClock().now())
         resolved = load_config(config, settings, {"clock.wall_epoch": now}, demo=False)
         talk(f"loopback: give the daemon TRADER_CLOCK__WALL_EPOCH={now}")
-    run_loop(
-        serve(
-            loopback_settings(resolved, os.environ),
-            ready=lambda ports: talk(f"loopback: ready at {ports.rest}"),
-        )
+    work = serve(
+        loopback_settings(resolved, os.environ),
+        ready=lambda ports: talk(f"loopback: ready at {ports.rest}"),
     )
+    run_loop(_attached(work) if attached else work)
     return 0
+
+
+async def _attached(work: Coroutine[Any, Any, None]) -> None:
+    """End with the process at the other end of standard input, however that one ends."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_reader(sys.stdin, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await work

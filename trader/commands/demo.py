@@ -3,14 +3,11 @@
 Must not know how the demonstration is put together. Called by trader.cli.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trader.commands.options import AsJson, ConfigFiles, Settings, parsed
-
-SHIPPED = Path("configs/demo.toml")
+from trader.commands.options import DEMO, AsJson, ConfigFiles, Settings, parsed
 
 
 def demo(
@@ -23,12 +20,12 @@ def demo(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> int:
-    """Paper-trade the embedded simulated Kraken: no account, no key, no network."""
+    """Paper-trade the embedded simulated Kraken. Needs no account, no key and no network."""
     from trader.demo import DemoOptions, run_demo
 
     return run_demo(
         DemoOptions(
-            configs=tuple(config or (SHIPPED,)),
+            configs=tuple(config or (DEMO,)),
             overrides={"clock.speed": speed, **parsed(settings)},
             minutes=minutes,
             headless=headless,

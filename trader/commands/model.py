@@ -9,28 +9,28 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import ModelError, UsageError
-from trader.commands.options import AsJson, emit
+from trader.commands.options import AsJson, emit, examples
 
 app = typer.Typer(no_args_is_help=True, help="List and verify model artifacts.")
 Folder = Annotated[Path, typer.Option("--models", help="Folder that holds one folder for each model.")]
 SHIPPED = Path("configs/models")
 
 
-@app.command("list")
+@app.command("list", epilog=examples("model list", "model list --models DIR --json"))
 def list_models(models: Folder = SHIPPED, as_json: AsJson = False) -> None:
     """List the artifacts of a folder, verified or not."""
     found = [_verified(path) for path in _folders(models)]
     emit(found, as_json=as_json, lines=[_line(row) for row in found] or [f"no models in {models}"])
 
 
-@app.command()
+@app.command(epilog=examples("model verify --all", "model verify configs/models/entry-5m --json"))
 def verify(
     paths: Annotated[list[Path] | None, typer.Argument(help="Artifact folders.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every artifact of the --models folder.")] = False,
     models: Folder = SHIPPED,
     as_json: AsJson = False,
 ) -> None:
-    """Prove card, hashes, features and golden vectors; exit 65 when one fails."""
+    """Prove card, hashes, features and golden vectors. Exit 65 when one fails."""
     chosen = [*(paths or []), *(_folders(models) if every else [])]
     if not chosen:
         raise UsageError("expected artifact folders or --all; found neither")
@@ -54,7 +54,7 @@ def _verified(path: Path) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     if not row["ok"]:
-        return f"BAD  {row['path']}: {row['error']}"
+        return f"BAD  {row['error']}"
     return (
         f"ok   {row['name']:<12} {row['decision']:>4}  {row['feature_spec']}  {str(row['model_hash'])[:12]}"
     )

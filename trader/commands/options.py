@@ -20,25 +20,36 @@ if TYPE_CHECKING:
 
 ConfigFiles = Annotated[
     list[Path] | None,
-    typer.Option("--config", "-c", help="Configuration file; repeat to lay one over another."),
+    typer.Option(
+        "--config", "-c", metavar="FILE", help="Configuration file; repeat to lay one over another."
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One value that wins over files and environment."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the journal.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.")]
+
+DEMO = Path("configs/demo.toml")
+"""The shipped demonstration, seen from the checkout."""
 
 
 def load_config(
     files: Sequence[Path] | None,
     settings: Sequence[str] | None = None,
     more: Mapping[str, object] | None = None,
+    *,
+    demo: bool = True,
 ) -> "Config":
-    """Load the named files, or the first usual one that exists."""
+    """Load the named files, or the first usual one that exists.
+
+    Where there is none, commands that start nothing look at the demonstration's (`demo`).
+    """
     from trader.config import load
 
-    return load(list(files) if files else [usual_file()], os.environ, parsed(settings) | dict(more or {}))
+    chosen = list(files) if files else [usual_file(demo=demo)]
+    return load(chosen, os.environ, parsed(settings) | dict(more or {}))
 
 
 def parsed(settings: Sequence[str] | None) -> dict[str, object]:
@@ -54,7 +65,7 @@ def parsed(settings: Sequence[str] | None) -> dict[str, object]:
     return values
 
 
-def usual_file() -> Path:
+def usual_file(*, demo: bool) -> Path:
     """Find the configuration where services and users keep it; raises ConfigError."""
     import platformdirs
 
@@ -64,7 +75,7 @@ def usual_file() -> Path:
         "/etc/trader",
     ]
     candidates = [Path("trader.toml"), *(Path(folder) / "trader.toml" for folder in folders if folder)]
-    for candidate in candidates:
+    for candidate in (*candidates, DEMO) if demo else candidates:
         if candidate.is_file():
             return candidate
     places = ", ".join(map(str, candidates))
@@ -81,7 +92,21 @@ def talk(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def examples(*commands: str) -> str:
+    """Give the end of a help text: command lines that work as they stand."""
+    return "\b\nExamples:\n" + "\n".join(f"  trader {command}" for command in commands)
+
+
 def rows(pairs: Sequence[tuple[str, Any]]) -> list[str]:
     """Align names and values."""
     width = max((len(name) for name, _ in pairs), default=0)
     return [f"{name:<{width}}  {value}" for name, value in pairs]
+
+
+def columns(table: Sequence[Sequence[str]]) -> list[str]:
+    """Align the cells of a table below each other."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

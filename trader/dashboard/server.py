@@ -343,7 +343,9 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
         except OSError as error:
             raise _bind_error(host, port, error) from error
         bound = runner.addresses[0][1]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+        # Listening everywhere is for a container; whoever reads the address is on this machine.
+        shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # read, not opened
+        yield f"http://{f'[{shown}]' if ':' in shown else shown}:{bound}"
     finally:
         await runner.cleanup()
 

@@ -1,0 +1,155 @@
+"""The engine between its stages: what a restart, a gap or a late answer must not break."""
+
+from decimal import Decimal
+
+import msgspec
+
+from core.events import (
+    Command,
+    Event,
+    Fill,
+    InstrumentsChanged,
+    LinkChange,
+    OrderUpdate,
+    Reconciled,
+    RequestReconcile,
+    Stream,
+    Timer,
+)
+from core.orders import OrderState, SubmitOrder
+from tests.day import BTC, Day, enter_long, listed, only, submits
+from trader.desk import Desk
+
+
+def engine(day: Day):
+    return day.desk.engines[0]
+
+
+def question(day: Day) -> RequestReconcile:
+    asked = only(day.said, RequestReconcile)
+    assert isinstance(asked, RequestReconcile)
+    return asked
+
+
+def answer(day: Day, asked: RequestReconcile, *fills: Fill) -> None:
+    cash = engine(day).state.portfolio.cash
+    day.tell(
+        Reconciled(day.after(0.1), "main", cash, (), (), fills, asked=asked.asked, asked_at=asked.asked_at)
+    )
+
+
+def test_a_new_session_starts_from_the_instruments_that_the_venue_lists_now():
+    day = Day()
+    day.begin()
+    day.tell(InstrumentsChanged(day.after(1), (msgspec.structs.replace(listed(), status="cancel_only"),)))
+    day.after(3600)
+    day.begin()
+    day.link_up()
+    day.reconcile()
+    stop, _ = enter_long(day)
+    assert isinstance(stop, SubmitOrder)
+
+
+def test_an_answer_to_a_question_from_before_the_gap_does_not_end_it():
+    day = Day()
+    day.begin()
+    day.link_up()
+    before = question(day)
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, False, account="main"))
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
+    after = question(day)
+    answer(day, before)
+    assert not engine(day).state.reconciled
+    answer(day, after)
+    assert engine(day).state.reconciled
+
+
+def test_a_stop_that_filled_unseen_starts_the_cooldown_when_it_is_found():
+    day = Day()
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, False, account="main"))
+    gone = Fill(
+        0, "main", "T2", stop.cl_ord_id, "O1", BTC, stop.side, Decimal(59000), stop.quantity,
+        Decimal("0.5"), maker=False, ts_event=day.after(1),
+    )  # fmt: skip
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
+    answer(day, question(day), gone)
+    assert day.position() == 0
+    assert engine(day).state.risk.closed_at == {BTC: day.now}
+
+
+def test_a_stop_that_has_not_been_acknowledged_is_still_under_way():
+    day = Day()
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    (target,) = submits(day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1"))
+    day.working(target)
+    assert not engine(day).orders_under_way()
+    gone = OrderUpdate(day.after(1), "main", stop.cl_ord_id, OrderState.CANCELED, reason="by hand")
+    (again,) = submits(day.tell(gone))
+    assert engine(day).orders_under_way()  # a process that ends now would leave the position naked
+    day.working(again)
+    assert not engine(day).orders_under_way()
+
+
+def test_a_desk_that_is_restored_after_any_step_goes_on_like_the_one_that_never_stopped():
+    whole = busy_hour()
+    told: list[tuple[Event, bytes, list[Command]]] = []
+    desk = Desk()
+    for event in whole:
+        commands = desk.on_event(event)
+        told.append((event, desk.snapshot(), commands))
+    for at, (_, state, _) in enumerate(told):
+        again = Desk.restore(state)
+        for event, _, commands in told[at + 1 :]:
+            assert again.on_event(event) == commands, (at, event)
+        assert again.snapshot() == told[-1][1]
+
+
+def busy_hour() -> list[Event]:
+    """Give the events of a position that opens and closes, with idle polls around it."""
+    day = Day()
+    events: list[Event] = []
+    tell = day.tell
+
+    def noted(event: Event) -> list[Command]:
+        events.append(event)
+        return tell(event)
+
+    day.tell = noted  # type: ignore[method-assign]
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    (target,) = submits(day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1"))
+    day.working(target)
+    day.filled(stop, price="59000", quantity=entry.quantity, exec_id="T2")
+    day.tell(OrderUpdate(day.after(1), "main", target.cl_ord_id, OrderState.CANCELED))
+    for _ in range(4):
+        day.tell(Timer(day.after(61)))
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
+    answer(day, question(day))
+    for _ in range(4):
+        day.tell(Timer(day.after(61)))
+    return events
+
+
+def test_a_deposit_does_not_loosen_the_day_s_loss_limit():
+    day = Day()
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    day.quote("59999.9", "60000.1")
+    day.tell(Reconciled(day.after(1), "main", Decimal(20000), (), (), ()))
+    assert engine(day).state.risk.day_equity == 20000
+    day.tell(Reconciled(day.after(1), "main", Decimal(19900), (), (), ()))
+    assert engine(day).state.risk.day_equity == 20000  # what is missing counts as lost
