@@ -45,13 +45,19 @@ class _Replay:
         self.desk = desk
         self.chain = chain
 
+    def check(self, stored: StoredStep) -> None:
+        """Insist on the link alone: nobody has altered the step."""
+        chain = link(stored.seq, stored.body, stored.records, before=self.chain)
+        if chain != stored.chain:
+            where = f"{self._reader.database}: step {stored.seq}"
+            msg = f"{where}: expected link {chain.hex()[:16]}, found {stored.chain.hex()[:16]}"
+            raise JournalError(msg)
+        self.chain = chain
+
     def step(self, stored: StoredStep) -> int:
         where = f"{self._reader.database}: step {stored.seq}"
         # The link first: bytes that were altered are not fed to an engine.
-        chain = link(stored.seq, stored.body, stored.records, before=self.chain)
-        if chain != stored.chain:
-            msg = f"{where}: expected link {chain.hex()[:16]}, found {stored.chain.hex()[:16]}"
-            raise JournalError(msg)
+        self.check(stored)
         try:
             event = decode_event(stored.body)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
@@ -60,9 +66,9 @@ class _Replay:
         commands = self.desk.on_event(event)
         made = make_records(stored.seq, event, commands, labels=self.desk.labels, body=stored.body)
         if made != stored.records:
-            msg = f"{where}: {_difference(made, stored.records)}"
+            hint = "a journal is replayed by the version that wrote it (docs/adr/0010)"
+            msg = f"{where}: {_difference(made, stored.records)}; {hint}"
             raise JournalError(msg)
-        self.chain = chain
         return len(commands)
 
 
@@ -76,7 +82,7 @@ def recover(database: Path) -> Recovered:
         seq, tape_size, last_ts = 0, None, 0
         for stored in reader.steps():
             if kept and stored.seq <= kept[0]:
-                replay.chain = stored.chain
+                replay.check(stored)
             else:
                 replay.step(stored)
             last_ts = max(last_ts, stored.records[0].ts if stored.records else last_ts)

@@ -188,6 +188,27 @@ async def test_any_altered_column_of_a_record_is_found(written: Written, column:
         "UPDATE meta SET value = zeroblob(32) WHERE key = 'genesis'",
     ],
 )
+async def test_a_start_refuses_rows_altered_before_its_snapshot(written: Written, statement: str):
+    await written.write()
+    recover(written.path)
+    database = sqlite3.connect(written.path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+    with pytest.raises(JournalError):
+        recover(written.path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM records WHERE seq = (SELECT max(seq) FROM records)",
+        "DELETE FROM records WHERE idx = 1",
+        "UPDATE links SET chain = zeroblob(32) WHERE seq = 2",
+        "DELETE FROM links WHERE seq = 1",
+        "UPDATE meta SET value = zeroblob(32) WHERE key = 'genesis'",
+    ],
+)
 async def test_rows_that_are_missing_or_moved_are_found(written: Written, statement: str):
     await written.write()
     database = sqlite3.connect(written.path)
