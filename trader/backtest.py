@@ -5,7 +5,7 @@ by benchmarks and by the test that compares its signals with those of a live run
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
@@ -75,11 +75,13 @@ def run(
     *,
     opinions: Opinions | None = None,
     keep_signals: bool = True,
+    on_day: Callable[[int], None] | None = None,
 ) -> BacktestResult:
     """Trade [start, end) of the lake, ns UTC at midnight, with everything warm at `start`.
 
-    `opinions` replaces the models' own answers (a cache in benchmarks, a script in tests). Raises
-    UsageError for a span that is not whole days, DataError for a lake without the instruments.
+    `opinions` replaces the models' own answers (a cache in benchmarks, a script in tests); `on_day`
+    is told each UTC day that is done, for progress. Raises UsageError for a span that is not whole
+    days, DataError for a lake without the instruments.
     """
     if start % DAY or end % DAY or end <= start:
         raise UsageError(f"expected whole UTC days, first before last; found {iso(start)} to {iso(end)}")
@@ -91,12 +93,30 @@ def run(
         config,
         {name: terms_of(artifact) for name, artifact in artifacts.items()},
         opinions or _folded(artifacts, lake, series, start, end),
-        replay(lake, series, start, end, timeframes=needed),
+        _told(replay(lake, series, start, end, timeframes=needed), on_day),
         start=start,
         end=end,
         source=series[0].timeframe,
         keep_signals=keep_signals,
     )
+
+
+def whole_span(config: Config, lake_root: Path) -> tuple[int, int]:
+    """Give the longest [start, end) in whole days that all instruments share and that begins warm."""
+    artifacts = load_models(config)
+    lake = _GridLake(lake_root, config)
+    bars = [lake.read(*one).ts_open for one in _series(lake, config)]
+    first = max(int(times[0]) for times in bars)
+    last = min(int(times[-1]) for times in bars)
+    start = -(-(first + _warm_up(artifacts)) // DAY) * DAY
+    end = last // DAY * DAY
+    if end <= start:
+        needed = _warm_up(artifacts) // DAY
+        raise DataError(
+            f"{lake_root}: expected more than {needed} days of bars, which the features need; "
+            f"found {(last - first) // DAY}"
+        )
+    return start, end
 
 
 def simulate(
@@ -366,6 +386,15 @@ def _exchange(config: Config, instruments: Mapping[str, Instrument]) -> Exchange
     for account in config.accounts:
         exchange.open_account(account.name, account.cash)
     return exchange
+
+
+def _told(
+    instants: Iterable[tuple[int, tuple[Bar, ...]]], on_day: Callable[[int], None] | None
+) -> Iterable[tuple[int, tuple[Bar, ...]]]:
+    for ts_close, bars in instants:
+        if on_day is not None and ts_close % DAY == 0:
+            on_day(ts_close)
+        yield ts_close, bars
 
 
 def _series(lake: Lake, config: Config) -> list[Series]:

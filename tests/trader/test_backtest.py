@@ -11,13 +11,13 @@ from core.events import Fill, Prediction, RequestOpinion
 from core.market import Timeframe
 from core.orders import Side
 from core.signal import Opinion
-from core.text import parse_iso
+from core.text import iso, parse_iso
 from feeds.lake import Lake, Series, aggregate
 from feeds.replay import replay
 from inference.artifact import load as load_model
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms
-from trader.backtest import run, simulate
+from trader.backtest import run, simulate, whole_span
 from trader.backtest_opinions import FoldedOpinions
 from trader.backtest_result import Ledger
 from trader.config import load
@@ -236,3 +236,12 @@ def test_drawdown_is_from_the_highest_equity():
         ledger.on_marks({"A/USDT": Decimal(mark)})
     assert ledger.drawdown == pytest.approx(0.25)
     assert ledger.equity == Decimal(110)
+
+
+def test_the_whole_span_begins_when_features_are_warm_and_ends_with_a_whole_day():
+    config = load([ROOT / "configs" / "demo.toml"], {}, {})
+    start, end = whole_span(config, MARKET)
+    assert start % DAY == 0
+    assert end % DAY == 0
+    assert iso(start)[:10] == "2024-02-28"
+    assert iso(end)[:10] == "2024-07-18"

@@ -3,11 +3,15 @@
 Must not know the engine. Called by trader.cli.
 """
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from core.clock import DAY
 from core.errors import UsageError
 from core.text import parse_iso
 from trader.commands.options import AsJson, ConfigFiles, Settings, emit, examples, load_config, rows
@@ -22,13 +26,17 @@ def backtest() -> None:
 
 @app.command(
     epilog=examples(
+        "backtest run --data configs/market --json",
         "backtest run --from 2024-06-03 --to 2024-06-10",
-        "backtest run --data configs/market --from 2024-06-03 --to 2024-06-10 --json",
     )
 )
 def run(
-    start: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC.")],
-    end: Annotated[str, typer.Option("--to", metavar="DAY", help="First day that is left out.")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="DAY", help="First day, UTC; default: the first warm one.")
+    ] = "",
+    end: Annotated[
+        str, typer.Option("--to", metavar="DAY", help="First day that is left out; default: the end.")
+    ] = "",
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Lake folder; default is exchange.lake.")
     ] = None,
@@ -39,15 +47,37 @@ def run(
 ) -> None:
     """Trade recorded bars with the engine, the models and the exchange of paper trading."""
     from trader.backtest import run as run_backtest
+    from trader.backtest import whole_span
 
     resolved = load_config(config, settings)
     lake = data or resolved.exchange.lake
     if lake is None:
         raise UsageError("expected --data or exchange.lake; found neither")
-    result = run_backtest(resolved, lake, _moment("--from", start), _moment("--to", end))
+    since = _moment("--from", start) if start else None
+    until = _moment("--to", end) if end else None
+    if since is None or until is None:
+        first, last = whole_span(resolved, lake)
+        since, until = first if since is None else since, last if until is None else until
+    with _progress(since, until) as on_day:
+        result = run_backtest(resolved, lake, since, until, on_day=on_day)
     report = result.report(signals=signals)
     flat = [(k, v) for k, v in report.items() if not isinstance(v, list | dict)]
     emit(report, as_json=as_json, lines=rows(flat))
+
+
+@contextmanager
+def _progress(since: int, until: int) -> Iterator[Callable[[int], None] | None]:
+    """Show a bar of days to a person; nothing where stderr is a file."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("days"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("days", total=(until - since) // DAY)
+        yield lambda ts: bar.update(task, completed=(ts - since) // DAY)
 
 
 def _moment(option: str, text: str) -> int:
