@@ -227,6 +227,20 @@ class RequestOpinion(msgspec.Struct, frozen=True, tag="opinion"):
     instruments: tuple[str, ...]
 
 
+def unanswered(request: RequestOpinion, error: str) -> Prediction:
+    """Give the answer that holds no opinion, and why; `ts` and latency are left at 0."""
+    return Prediction(
+        ts=0,
+        prediction_id=request.prediction_id,
+        trader=request.trader,
+        ts_close=request.ts_close,
+        timeframe=request.timeframe,
+        model_hash="",
+        opinions=(),
+        error=error,
+    )
+
+
 class RequestReconcile(msgspec.Struct, frozen=True, tag="reconcile"):
     """Ask the venue for the whole truth; `asked` are ids whose outcome is not proved.
 

@@ -133,7 +133,7 @@ class OrderManager:
         if not idle and now - state.reconciled_at > timing.poll:
             return True
         doubtful = (self._is_doubtful(order, now) for book in self._books.values() for order in book)
-        return bool(state.crossed) or any(doubtful)
+        return bool(state.crossed or state.suspected) or any(doubtful)
 
     def on_reconciled(self, found: Reconciled, portfolio: Portfolio) -> Applied:
         """Adopt the venue's truth; `portfolio` is as before the fills that come back."""

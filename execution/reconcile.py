@@ -44,6 +44,7 @@ class Reconciler:
         """Adopt fills, then order states, then compare positions; the portfolio is as before."""
         asked_at = found.asked_at or self._state.open_since or self._state.reconciled_at
         asked = frozenset(found.asked if found.asked_at else self._state.asked)
+        self._state.suspected, suspected = (), self._state.suspected
         self._state.crossed = ()
         applied = Applied()
         for fill in found.fills:
@@ -55,7 +56,7 @@ class Reconciler:
         strangers = [*named.values(), *(order for order in found.orders if not order.cl_ord_id)]
         for order in strangers:
             applied = join(applied, self._reporter.stranger(order, found.ts))
-        applied = join(applied, self._compare(found, portfolio, applied, asked_at))
+        applied = join(applied, self._compare(found, portfolio, applied, asked_at, suspected))
         if not found.asked_at or found.asked_at >= self._state.asked_at:
             # An answer to an older question leaves the newer one open.
             self._state.asked, self._state.asked_at, self._state.open_since = (), 0, 0
@@ -77,8 +78,15 @@ class Reconciler:
             return self._reporter.move(known, Happening.ABSENT, now, reason=ABSENT)
         return Applied()
 
-    def _compare(self, found: Reconciled, portfolio: Portfolio, applied: Applied, asked_at: int) -> Applied:
-        """Report every position that differs from ours by more than half a lot."""
+    def _compare(
+        self,
+        found: Reconciled,
+        portfolio: Portfolio,
+        applied: Applied,
+        asked_at: int,
+        suspected: tuple[str, ...],
+    ) -> Applied:
+        """Report every position that differs from ours by more than half a lot, twice in a row."""
         theirs = {p.instrument: p.quantity for p in found.positions}
         notices: list[Notice] = []
         wrong: list[str] = []
@@ -91,10 +99,16 @@ class Reconciler:
                 # A fill crossed the question: the two pictures are of different moments.
                 self._state.crossed += (symbol,)
                 continue
+            if symbol not in suspected:
+                # One answer is not enough: its parts are read one after the other, and a fill in
+                # between reaches us later than the position that it made.
+                self._state.suspected += (symbol,)
+                continue
             text = f"expected {ours}, the venue holds {theirs.get(symbol, ZERO)}"
             notices.append(Notice(Severity.CRITICAL, "position_mismatch", text, self._trader, symbol))
             wrong.append(symbol)
-        return Applied(notices=tuple(notices), mismatches=tuple(wrong))
+        doubtful = self._state.crossed + self._state.suspected
+        return Applied(notices=tuple(notices), mismatches=tuple(wrong), doubtful=doubtful)
 
     def _tolerance(self, symbol: str) -> Decimal:
         instrument = self._instruments.get(symbol)

@@ -22,13 +22,14 @@ class Applied(msgspec.Struct, frozen=True):
 
     `fills` are new and belong into the portfolio, in this order. `refused` are instruments whose
     entry the venue refused. `mismatches` are instruments whose position at the venue is not ours:
-    a reason to halt.
+    a reason to halt. `doubtful` are those that one answer alone, or a fill on its way, makes differ.
     """
 
     fills: tuple[Fill, ...] = ()
     notices: tuple[Notice, ...] = ()
     refused: tuple[str, ...] = ()
     mismatches: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
 
 class Reporter:
@@ -152,6 +153,7 @@ def join(first: Applied, second: Applied) -> Applied:
         first.notices + second.notices,
         first.refused + second.refused,
         first.mismatches + second.mismatches,
+        first.doubtful + second.doubtful,
     )
 
 

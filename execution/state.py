@@ -77,7 +77,8 @@ class ExecutionState(msgspec.Struct):
 
     `intents` holds the last intent of each instrument: it goes on guarding what its entry may
     still fill. `seen` maps each applied exec_id to the time of its fill. `crossed` are instruments whose
-    position could not be compared because a fill crossed the question. `asked_at` is the newest
+    position could not be compared because a fill crossed the question, `suspected` those that differed
+    in the newest answer and not yet in the one before. `asked_at` is the newest
     unanswered question, last put at `put_at`, `open_since` the oldest: an answer may belong to
     either, so it is judged by the older.
     """
@@ -91,6 +92,7 @@ class ExecutionState(msgspec.Struct):
     refusals: dict[str, Refusals] = {}
     traded_at: dict[str, int] = {}
     crossed: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     asked_at: int = 0
     put_at: int = 0

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from core.clock import Clock
 from core.errors import InternalError
-from core.events import Prediction, RequestOpinion
+from core.events import Prediction, RequestOpinion, unanswered
 from core.market import Bar
 from core.text import iso
 from inference.artifact import INPUT, OUTPUT, Artifact, open_session
@@ -91,7 +91,9 @@ class PredictorThread:
         try:
             self._queue.put_nowait(partial(self._answer, request, since))
         except queue.Full:
-            self._refuse(request, since, f"expected room for a request; found {CAPACITY} things waiting")
+            self._tell(
+                unanswered(request, f"expected room for a request; found {CAPACITY} things waiting"), since
+            )
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End the worker after what it is doing now; what waits is dropped. False if it hangs."""
@@ -120,32 +122,17 @@ class PredictorThread:
 
     def _answer(self, request: RequestOpinion, since: int) -> None:
         if self._broken:
-            self._refuse(request, since, self._broken)
+            self._tell(unanswered(request, self._broken), since)
             return
         try:
             prediction = self._source.answer(request)
         except Exception as error:  # noqa: BLE001 - edge of a thread: the answer tells it
-            self._refuse(request, since, _words(error))
-            return
+            prediction = unanswered(request, _words(error))
+        self._tell(prediction, since)
+
+    def _tell(self, prediction: Prediction, since: int) -> None:
         latency = self._clock.monotonic() - since
         self._deliver(msgspec.structs.replace(prediction, latency_ns=latency, late=latency > self._budget_ns))
-
-    def _refuse(self, request: RequestOpinion, since: int, error: str) -> None:
-        latency = self._clock.monotonic() - since
-        self._deliver(
-            Prediction(
-                ts=0,
-                prediction_id=request.prediction_id,
-                trader=request.trader,
-                ts_close=request.ts_close,
-                timeframe=request.timeframe,
-                model_hash="",
-                opinions=(),
-                latency_ns=latency,
-                late=latency > self._budget_ns,
-                error=error,
-            )
-        )
 
 
 def _words(error: Exception) -> str:

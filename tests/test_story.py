@@ -187,7 +187,12 @@ def test_an_answer_to_an_old_question_proves_nothing_about_younger_orders(day: D
 def test_a_position_at_the_venue_that_is_not_ours_halts(day: Day):
     day.tell(LinkChange(day.after(1), Stream.PRIVATE, False, account="main", reason="gone"))
     day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
-    day.reconcile(positions=[VenuePosition(BTC, Decimal("0.5"), Decimal(30000))])
+    strange = VenuePosition(BTC, Decimal("0.5"), Decimal(30000))
+    day.reconcile(positions=[strange])
+    assert "main is not reconciled with the venue" in day.desk.engines[0].obstacles()
+    day.after(30)
+    only(day.tell(Timer(day.after(1))), RequestReconcile)
+    day.reconcile(positions=[strange])
     assert any("halted" in reason for reason in day.desk.engines[0].obstacles())
     assert submits(day.said) == []
 

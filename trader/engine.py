@@ -247,14 +247,16 @@ class Engine:
         for fill in outcome.fills:
             self._book(msgspec.structs.replace(fill, ts=event.ts))  # known from now on: cooldowns begin
         notices: list[Command] = [*outcome.notices]
-        notices += self._adopt_cash(event.cash)
+        if not outcome.doubtful:
+            notices += self._adopt_cash(event.cash)
         if outcome.mismatches:
             reason = f"the venue holds another position in {', '.join(outcome.mismatches)}"
             self._risk.on_halt(reason)
             notices.append(Notice(Severity.CRITICAL, "halted", reason, self._trader.name))
         # An answer from before a gap says nothing of what happened in it.
         asked_at = event.asked_at or self._now
-        self.state.reconciled = self.state.reconciled or asked_at >= self.state.private_since
+        proved = asked_at >= self.state.private_since and not outcome.doubtful
+        self.state.reconciled = self.state.reconciled or proved
         return notices
 
     def _adopt_cash(self, cash: Decimal) -> list[Command]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from core.clock import MINUTE
 from core.errors import VenueUnavailable
-from core.events import Prediction, RequestOpinion
+from core.events import Prediction, RequestOpinion, unanswered
 from core.market import Bar
 from inference.predictor import PredictorThread
 from trader import warmup
@@ -59,18 +59,7 @@ class HistoryGate:
         if self.warm and self._thread is not None:
             self._thread.request(request)
             return
-        self._deliver(
-            Prediction(
-                ts=0,
-                prediction_id=request.prediction_id,
-                trader=request.trader,
-                ts_close=request.ts_close,
-                timeframe=request.timeframe,
-                model_hash="",
-                opinions=(),
-                error=WARMING,
-            )
-        )
+        self._deliver(unanswered(request, WARMING))
 
     def stop(self) -> None:
         """End the worker thread."""
