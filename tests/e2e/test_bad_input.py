@@ -73,7 +73,7 @@ def start(state: Path, **settings: object) -> tuple[int, str]:
         (["config", "check", "-c", "no/such.toml"], 78, "no/such.toml: expected a readable file"),
         (["demo", "--minutes", "-1"], 64, "--minutes"),
         (["demo", "--set", "speed"], 64, "expected KEY=VALUE; found 'speed'"),
-        (["backtest", "run", "--from", "2024-06-03"], 64, "--to"),
+        (["backtest", "run", "--from", "2024-06-03", "--to", "2024-06-02"], 64, "first before last"),
         (["backtest", "run", "--from", "then", "--to", "now"], 64, "--from: expected a time such as"),
         (["model", "verify", "no/such/model", "--jsn"], 64, "--jsn"),
         (["replay", "no/such/journal.db"], 64, "expected a journal or a state directory; found none"),
