@@ -53,15 +53,15 @@ COMMANDS: dict[Callable[..., int | None], tuple[str, ...]] = {
     ),
     daemon.loopback: ("loopback -c configs/paper.toml",),
     control.status: ("status", "status --json", "status -c trader.toml"),
+    control.open_page: ("open", "open --json"),
     control.health: ("health", "health --live --json"),
     control.pause: ("pause --reason 'news at 14:30'",),
     control.resume: ("resume", "resume --force --reason 'cause found'"),
     control.flatten: ("flatten --reason 'over the weekend'",),
     control.kill: ("kill --reason 'something is wrong'",),
 }
-app.command("open", epilog=examples("open", "open --json"))(control.open_page)
 for command, lines in COMMANDS.items():
-    app.command(epilog=examples(*lines))(command)
+    app.command(command.__name__.removesuffix("_page"), epilog=examples(*lines))(command)
 app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")
 app.add_typer(backtest.app, name="backtest")

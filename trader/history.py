@@ -24,17 +24,10 @@ SERVED_S = 0.5
 class HistoryGate:
     """Feeds one opinion source; `warm` tells whether it has seen history without a hole."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        *,
-        deliver: Callable[[Prediction], None],
-        failed: Callable[[BaseException], None],
-    ) -> None:
+    def __init__(self, parts: Parts, *, deliver: Callable[[Prediction], None]) -> None:
         """Wire up; nothing happens before the first `on_link_up`."""
         self._parts = parts
         self._deliver = deliver
-        self._failed = failed
         self._thread: PredictorThread | None = None
         self._held: list[tuple[int, tuple[Bar, ...]]] = []
         self._fed = 0

@@ -83,13 +83,12 @@ class Daemon:
         gateways = parts.gateways(self.door.put)
         self.outboxes = {name: Outbox(gateway) for name, gateway in gateways.items()}
         self._simulated = [g for g in gateways.values() if isinstance(g, PaperGateway)]
-        self.history = HistoryGate(parts, deliver=self._predicted, failed=self._failed)
+        self.history = HistoryGate(parts, deliver=self._predicted)
         self.reload: Callable[[], Config] | None = None
         self._closed_at: dict[int, int] = {}
         self._beat = self.clock.monotonic()
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._failure: BaseException | None = None
 
     # ---- life ----
 
@@ -231,8 +230,6 @@ class Daemon:
             self.door.put(Timer(0))
             if self.health().live:
                 self.notifier.send(WATCHDOG)
-            if self._failure is not None:
-                raise self._failure
 
     # ---- what the feed says (feeds.live.FeedSink) ----
 
@@ -264,9 +261,6 @@ class Daemon:
     def _predicted(self, prediction: Prediction) -> None:
         self._loop.call_soon_threadsafe(self.door.put, prediction)
 
-    def _failed(self, error: BaseException) -> None:
-        self._failure = error
-
     # ---- control (trader.control.Control) ----
 
     async def submit(self, verb: Verb, actor: str, reason: str, *, force: bool = False) -> None:
@@ -278,7 +272,7 @@ class Daemon:
 
     def health(self) -> Health:
         """Tell whether the loop turns, and what keeps the desk from trading."""
-        live = self.clock.monotonic() - self._beat < LIVE_WITHIN and self._failure is None
+        live = self.clock.monotonic() - self._beat < LIVE_WITHIN
         reasons = [] if live else ["the engine's loop stands still"]
         for engine in self.desk.engines:
             reasons += engine.obstacles()

@@ -41,7 +41,7 @@ class TapeRecord(msgspec.Struct, frozen=True):
 
 
 class TapeWriter:
-    """Append records; buffered until `flush` or `sync`."""
+    """Append records; buffered until `sync`."""
 
     def __init__(self, path: Path, *, genesis: bytes, size: int | None) -> None:
         """Open `path` for appending after `size` bytes (what lies beyond was never committed)."""
@@ -60,10 +60,6 @@ class TapeWriter:
         head = _HEADER.pack(len(body), seq, rows)
         self._file.write(head + _CRC.pack(zlib.crc32(head)) + body + link)
         self._dirty = True
-
-    def flush(self) -> None:
-        """Hand the buffer to the operating system: survives the process, not the power."""
-        self._file.flush()
 
     def sync(self) -> None:
         """Put everything appended before this call on disk; blocks for some ms, fit for a thread."""

@@ -54,7 +54,7 @@ async def test_an_instrument_that_the_venue_refuses_to_stream_is_left_out():
         budget_ns=1,
         learn_history=lambda groups: [source.on_bars(bars) for _, bars in groups],
     )
-    gate = HistoryGate(parts, deliver=print, failed=print)  # type: ignore[arg-type]
+    gate = HistoryGate(parts, deliver=print)  # type: ignore[arg-type]
     await gate._warm_up()
     assert gate.warm
     gate.stop()
