@@ -265,6 +265,7 @@ class _World:
             showcase=self._config.showcase,
             accounts={name: ledger.equity for name, ledger in self._ledgers.items()},
             signals=tally.signals,
+            sent=tally.sent,
         )
 
     def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
@@ -330,6 +331,8 @@ class _World:
         match command:
             case SubmitOrder():
                 self._tally.orders += 1
+                if self._keep_signals:
+                    self._tally.sent.append(command)
                 if command.after:
                     self._waiting.setdefault(command.after, []).append(command)
                 else:

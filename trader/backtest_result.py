@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from core.events import Fill
+from core.orders import SubmitOrder
 from core.portfolio import ZERO, Portfolio, apply_fill
 from core.text import iso
 
@@ -87,6 +88,7 @@ class BacktestResult(msgspec.Struct, frozen=True):
     showcase: bool
     accounts: dict[str, Decimal]
     signals: list[SignalLine]
+    sent: list[SubmitOrder]
 
     @property
     def bars_per_s(self) -> float:
@@ -140,3 +142,4 @@ class Tally:
         self.refusals: Counter[str] = Counter()
         self.notices: Counter[str] = Counter()
         self.signals: list[SignalLine] = []
+        self.sent: list[SubmitOrder] = []
