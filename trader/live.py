@@ -40,6 +40,7 @@ from core.market import Bar, Quote, Trade
 from core.version import VERSION
 from execution.paper import PaperGateway
 from risk.state import Mode
+from trader import state_view
 from trader.assemble import Parts
 from trader.config import Config
 from trader.control import Health
@@ -293,6 +294,7 @@ class Daemon:
             "journal": str(self.parts.paths.journal),
             "journal_steps": self.journal.seq,
             "showcase": self.config.showcase,
+            "thresholds": state_view.mode(self.read_model)["showcase"] or "as configured for profit",
             "cpu_s": round(used.ru_utime + used.ru_stime, 1),
             "peak_rss_mb": round(used.ru_maxrss / 1024),
         }
