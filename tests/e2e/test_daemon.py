@@ -34,7 +34,7 @@ HOLD = {
     "min_hold_s": 600_000.0,
 }
 SPEED = 120
-NOT_YET = {"not_ready", "not_reconciled", "link_down", "late_opinion"}
+NOT_YET = {"model_error", "not_ready", "not_reconciled", "link_down", "late_opinion"}
 """Rules that say that the daemon was still starting."""
 LATENCY = {"late_opinion", "stale_quote", "wide_spread"}
 """Rules that judge the moment at which an opinion arrives, which a backtest does not know."""
