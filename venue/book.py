@@ -13,7 +13,7 @@ from zlib import crc32
 
 from core.instrument import Instrument
 from core.market import Quote
-from venue.wire import possible
+from venue.wire_values import possible
 
 CHECKED_LEVELS = 10
 """The checksum covers this many levels of each side, however deep the book is."""

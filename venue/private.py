@@ -22,6 +22,8 @@ SNAPSHOT_GRACE = 2 * SECOND
 ORPHAN_WAIT = 3 * SECOND
 """How long news of an order id that we cannot name waits for the ack that names it."""
 KEPT = 1000
+MOST_ORDERS = 20_000
+"""More live orders than an account may have on ninety pairs at the highest tier: not news, noise."""
 _CHANNELS = ("executions", "balances")
 _TRIGGERED = ("stop-loss", "take-profit", "trailing-stop")
 _STATES = {
@@ -62,7 +64,7 @@ class _Order(msgspec.Struct):
     state: OrderState = OrderState.SUBMITTING
 
     def merge(self, row: wire.ExecutionRow) -> None:
-        self.cl_ord_id = row.cl_ord_id or self.cl_ord_id
+        self.cl_ord_id = self.cl_ord_id or row.cl_ord_id or ""  # an order never changes its name
         self.symbol = row.symbol or self.symbol
         self.side = row.side or self.side
         self.order_type = row.order_type or self.order_type
@@ -185,7 +187,14 @@ class PrivateSession(Keepalive):
                 return []
             case wire.StatusFrame():
                 return [SystemStatus(row.system) for row in message.data]
-            case wire.InstrumentFrame() | wire.TradeFrame() | wire.BookFrame():
+            case (
+                wire.InstrumentFrame()
+                | wire.TickerFrame()
+                | wire.TradeFrame()
+                | wire.BookFrame()
+                | wire.OhlcFrame()
+                | wire.Level3Frame()
+            ):
                 return self._ignore("public", "public frame on the private connection")
             case wire.UnknownChannel(channel):
                 return self._ignore("unknown channel", f"unknown channel {channel!r}")
@@ -252,6 +261,8 @@ class PrivateSession(Keepalive):
         events: list[PrivateEvent] = []
         for row in frame.data:
             events += self._on_row(row, orphan_after=self._now)
+        if len(self._orders) + len(self._orphans) > MOST_ORDERS:
+            return [*events, Dead(f"expected at most {MOST_ORDERS} live orders, found more")]
         return events + self._settled()
 
     def _on_row(self, row: wire.ExecutionRow, orphan_after: int | None) -> list[PrivateEvent]:
@@ -347,7 +358,8 @@ class PrivateSession(Keepalive):
         if ack.method == "subscribe":
             if not ack.success:
                 return [Dead(f"private subscription refused: {ack.error}")]
-            self._acked[ack.result.channel] = self._now
+            if ack.result.channel in _CHANNELS:
+                self._acked[ack.result.channel] = self._now
             self.max_rate = ack.result.maxratecount or self.max_rate
             return self._settled()
         if ack.method in ("pong", "unsubscribe"):

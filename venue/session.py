@@ -219,6 +219,8 @@ class PublicSession(Keepalive):
                 return self._on_instruments(message) + self._settled()
             case wire.ExecutionsFrame() | wire.BalancesFrame():
                 return self._ignore("private", "private frame on the public connection")
+            case wire.TickerFrame() | wire.OhlcFrame() | wire.Level3Frame():
+                return self._ignore("unwanted channel", "frame of a channel without a subscription")
             case wire.UnknownChannel(channel):
                 return self._ignore("unknown channel", f"unknown channel {channel!r}")
             case wire.Malformed(detail):
@@ -276,7 +278,8 @@ class PublicSession(Keepalive):
 
     def _on_ack(self, ack: wire.Ack) -> list[PublicEvent]:
         if ack.method == "pong" or ack.success:
-            if ack.method == "subscribe" and ack.result.channel == "trade":
+            wanted = ack.result.symbol in self._instruments
+            if ack.method == "subscribe" and ack.result.channel == "trade" and wanted:
                 self._awaited.discard(("trade", ack.result.symbol))
                 self._trading.add(ack.result.symbol)
             return []
@@ -334,7 +337,10 @@ class PublicSession(Keepalive):
                 ts_event = wire.timestamp_ns(row.timestamp)
             except ValueError:
                 ts_event = 0
-            if ts_event == 0 or not wire.possible(row.price, row.qty) or row.qty == 0:
+            if row.symbol not in self._instruments:
+                events += self._ignore("stray trade", f"trade of {row.symbol[:40]}, which was not wanted")
+                continue
+            if not wire.datable(ts_event) or not wire.possible(row.price, row.qty) or row.qty == 0:
                 events += self._ignore("impossible trade", f"impossible trade {row}")
                 continue
             last_id, since = self._last_trade.get(row.symbol, (row.trade_id - 1, ts_event))
@@ -358,7 +364,7 @@ class PublicSession(Keepalive):
         for row in frame.data:
             state = self._books.get(row.symbol)
             if state is None:
-                events += self._ignore("stray book", f"book of {row.symbol}, which is not subscribed")
+                events += self._ignore("stray book", f"book of {row.symbol[:40]}, which is not subscribed")
             elif frame.type == "snapshot":
                 events += self._on_snapshot(state, row)
             elif state.live:  # updates before the snapshot belong to a former subscription

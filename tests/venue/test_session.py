@@ -278,6 +278,7 @@ def test_trade_ids_start_anew_with_the_connection():
     session = ready()
     session.receive(trade(70), 1)
     session.connected(2)
+    session.receive(instruments(pair(BTC)), 2)
     assert isinstance(session.receive(trade(5), 3)[0], Prints)
 
 
@@ -381,7 +382,10 @@ def test_status_word_is_passed_on():
     "odd, kind",
     [
         (b"<html>520</html>", "malformed"),
-        (b'{"channel":"ohlc","data":[]}', "unknown channel"),
+        (b'{"channel":"news","data":[]}', "unknown channel"),
+        (b'{"channel":"ohlc","type":"update","data":[]}', "unwanted channel"),
+        (trade(5, symbol="ADA/USD"), "stray trade"),
+        (trade(5, stamp="2300-01-01T00:00:00Z"), "impossible trade"),
         (b'{"channel":"executions","type":"update","data":[],"sequence":1}', "private"),
         (book_frame("ADA/USD"), "stray book"),
         (instruments({**pair(BTC), "price_increment": 0.0}, kind="update"), "impossible instrument"),
