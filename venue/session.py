@@ -195,6 +195,11 @@ class PublicSession(Keepalive):
         """Symbols whose trades are subscribed and confirmed."""
         return frozenset(self._trading)
 
+    def book(self, symbol: str) -> Book | None:
+        """Give a symbol's verified book, None while there is none to trust."""
+        state = self._books.get(symbol)
+        return state.book if state and state.live else None
+
     def connected(self, now: int) -> None:
         """Start from nothing: the venue remembers no subscription."""
         self._restart(now)
