@@ -10,7 +10,7 @@ from core.orders import Side
 from feeds.bars import BarBuilder
 from feeds.live import LiveFeed
 from tests.venue.fake_kraken import fake_kraken, running, told
-from tests.venue.test_session import ack, book_frame, instruments, pair, trade
+from tests.venue.test_public import ack, book_frame, instruments, pair, trade
 from venue import session
 
 BTC = "BTC/USD"
