@@ -25,6 +25,8 @@ from venue.wire_market import CandleFrame, CandleRow, TickerFrame
 CUT_PAUSE = 10 * MINUTE
 """One symbol that stays dead may cost its connection so often at most."""
 
+SILENT = "silent while other channels tell of trades"
+
 
 class Listed(msgspec.Struct, frozen=True):
     """Wanted instruments as listed now, or the ones that changed."""
@@ -40,15 +42,17 @@ class Prints(msgspec.Struct, frozen=True):
 
 
 class Following(msgspec.Struct, frozen=True):
-    """Trades of an instrument are complete from here on, and joined to what came before."""
+    """Trades of an instrument are complete from here on; `joined` = also back to the last known one."""
 
     instrument: str
+    joined: bool
 
 
 class TopMoved(msgspec.Struct, frozen=True):
-    """There is a (possibly) new best bid and ask, of a verified book or of the ticker."""
+    """There is a (possibly) new best bid and ask. `stand_in` = of the ticker, for want of a good book."""
 
     quote: Quote
+    stand_in: bool = False
 
 
 class Candles(msgspec.Struct, frozen=True):
@@ -298,7 +302,7 @@ class PublicSession(Keepalive):
         if channel in ("book", "ticker") and (channel == "book") == (symbol in self._booked):
             self._leave("ticker" if channel == "book" else "book", symbol)
             self._flush()
-        return [Following(symbol)] if channel == "trade" else []
+        return [Following(symbol, self._tape.knows(symbol))] if channel == "trade" else []
 
     def _on_refusal(self, channel: str, symbols: Sequence[str], error: str) -> list[PublicEvent]:
         channels = (channel,) if channel else ("trade", "book", "ticker", "ohlc")
@@ -373,9 +377,7 @@ class PublicSession(Keepalive):
         if many or (again and now - self._cut_at >= CUT_PAUSE):
             self._cut_at = now
             return [Dead(f"{len(dead)} subscriptions acknowledged but silent, first {min(dead)}")]
-        return [
-            event for key in dead for event in self._renew(*key, "silent while other channels tell of trades")
-        ]
+        return [event for key in dead for event in self._renew(*key, SILENT)]
 
     def _renew(self, channel: str, symbol: str, reason: str) -> list[PublicEvent]:
         """Fetch one symbol's channel anew, later each time."""
@@ -447,7 +449,7 @@ class PublicSession(Keepalive):
         if top.fault is not None:
             return self._renew(channel, symbol, str(top.fault))
         self._liveness.top(symbol)
-        return [TopMoved(top.quote)] if top.quote else []
+        return [TopMoved(top.quote, channel == "ticker" and symbol in self._booked)] if top.quote else []
 
     # ---- candles ----
 

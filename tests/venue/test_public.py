@@ -323,12 +323,12 @@ def test_trades_missed_by_a_reconnect_come_with_its_snapshot():
     session = ready()
     session.receive(trade(70), 1)
     events = reconnected(session)
-    assert Following(BTC) not in events
+    assert Following(BTC, True) not in events
     assert Ready() not in events
     prints, following, up = session.receive(snapshot(72, 71, 70, 69), 3)
     assert [one.trade_id for one in prints.trades] == [71, 72]
     assert prints.replayed
-    assert (following, up) == (Following(BTC), Ready())
+    assert (following, up) == (Following(BTC, True), Ready())
     (prints,) = session.receive(trade(73), 4)
     assert not prints.replayed
 
@@ -340,13 +340,13 @@ def test_hole_before_the_snapshot_is_told():
     gap, prints, following, _ = session.receive(snapshot(80, 81), 3)
     assert (gap.last_id, gap.next_id) == (70, 80)
     assert [one.trade_id for one in prints.trades] == [80, 81]
-    assert following == Following(BTC)
+    assert following == Following(BTC, True)
 
 
 def test_missing_trade_snapshot_is_asked_for_again_and_holds_up_nobody():
     session = ready(BTC, ETH)
     session.receive(trade(70), 1)
-    assert Following(ETH) in reconnected(session, 1)
+    assert Following(ETH, False) in reconnected(session, 1)
     session.outgoing()
     session.on_time(5 * SECOND)
     assert wanted(session) == [("unsubscribe", "trade", [BTC]), ("subscribe", "trade", [BTC])]
