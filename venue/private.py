@@ -192,7 +192,7 @@ class PrivateSession(Keepalive):
                 | wire.TickerFrame()
                 | wire.TradeFrame()
                 | wire.BookFrame()
-                | wire.OhlcFrame()
+                | wire.CandleFrame()
                 | wire.Level3Frame()
             ):
                 return self._ignore("public", "public frame on the private connection")

@@ -12,7 +12,8 @@ import msgspec
 from venue import wire
 from venue.book import Fault
 from venue.level3 import OrderBook
-from venue.session import BookLost, Prints, PublicEvent, PublicSession, Refused, TradeGap
+from venue.prints import TradeGap
+from venue.public import Lost, Prints, PublicEvent, PublicSession, Refused
 from venue.verify_report import Report, Tally
 from venue.verify_scan import Scan
 from venue.verify_v1 import FuturesV1, SpotV1
@@ -118,7 +119,7 @@ class _Replay:
         trusted = {row.symbol for row in rows if session.book(row.symbol) is not None}
         events = session.receive(frame, ts)
         session.outgoing()
-        lost = {event.instrument: event.reason for event in events if isinstance(event, BookLost)}
+        lost = {event.instrument: event.reason for event in events if isinstance(event, Lost)}
         for row in rows:
             reason = lost.get(row.symbol)
             proof = message.type == "snapshot" or row.symbol in trusted

@@ -19,14 +19,16 @@ from venue.wire_account import (
 from venue.wire_market import (
     BookFrame,
     BookRow,
+    CandleFrame,
+    CandleRow,
     HeartbeatFrame,
     InstrumentFrame,
     Level,
     Level3Frame,
-    OhlcFrame,
     PairRow,
     StatusFrame,
     TickerFrame,
+    TickerRow,
     TradeFrame,
     TradeRow,
 )
@@ -41,6 +43,8 @@ __all__ = [
     "BalancesFrame",
     "BookFrame",
     "BookRow",
+    "CandleFrame",
+    "CandleRow",
     "ChannelFrame",
     "ExecutionRow",
     "ExecutionsFrame",
@@ -51,10 +55,10 @@ __all__ = [
     "Level3Frame",
     "Malformed",
     "Message",
-    "OhlcFrame",
     "PairRow",
     "StatusFrame",
     "TickerFrame",
+    "TickerRow",
     "TradeFrame",
     "TradeRow",
     "UnknownChannel",
@@ -92,7 +96,7 @@ ChannelFrame = (
     | TickerFrame
     | BookFrame
     | TradeFrame
-    | OhlcFrame
+    | CandleFrame
     | Level3Frame
     | ExecutionsFrame
     | BalancesFrame

@@ -67,13 +67,13 @@ class PairList(msgspec.Struct, frozen=True):
 
 
 class TickerRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Best bid and offer with figures of 24 hours; always whole, never a delta."""
+    """Best bid and offer with figures of 24 hours; always whole, never a delta; a side may be missing."""
 
     symbol: str
-    bid: Decimal
-    bid_qty: Decimal
-    ask: Decimal
-    ask_qty: Decimal
+    bid: Decimal | None = None
+    bid_qty: Decimal | None = None
+    ask: Decimal | None = None
+    ask_qty: Decimal | None = None
     last: Decimal | None = None
     volume: Decimal | None = None
     vwap: Decimal | None = None
@@ -113,7 +113,7 @@ class TradeRow(msgspec.Struct, frozen=True, omit_defaults=True):
     ord_type: str = ""
 
 
-class OhlcRow(msgspec.Struct, frozen=True, omit_defaults=True):
+class CandleRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The running candle in full; it is final once a later `interval_begin` arrives."""
 
     symbol: str
@@ -123,9 +123,9 @@ class OhlcRow(msgspec.Struct, frozen=True, omit_defaults=True):
     close: Decimal
     trades: int
     volume: Decimal
-    vwap: Decimal
     interval_begin: str
     interval: int
+    vwap: Decimal | None = None
 
 
 class RestingOrder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -190,11 +190,11 @@ class TradeFrame(msgspec.Struct, frozen=True, tag_field="channel", tag="trade"):
     data: tuple[TradeRow, ...]
 
 
-class OhlcFrame(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="channel", tag="ohlc"):
+class CandleFrame(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="channel", tag="ohlc"):
     """Running candles."""
 
     type: str
-    data: tuple[OhlcRow, ...]
+    data: tuple[CandleRow, ...]
     timestamp: str = ""
 
 
@@ -212,6 +212,6 @@ MarketFrame = (
     | TickerFrame
     | BookFrame
     | TradeFrame
-    | OhlcFrame
+    | CandleFrame
     | Level3Frame
 )

@@ -20,7 +20,7 @@ EXPECTED = {
     "executions": wire.ExecutionsFrame,
     "balances": wire.BalancesFrame,
     "ticker": wire.TickerFrame,
-    "ohlc": wire.OhlcFrame,
+    "ohlc": wire.CandleFrame,
     "level3": wire.Level3Frame,
 }
 
