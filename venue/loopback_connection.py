@@ -5,12 +5,14 @@ request passes the desk's `receive`: these two are where faults can be put in.
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Protocol
 
+import msgspec
 from aiohttp import WSMsgType, web
+
+from venue.wire_values import countable
 
 _QUEUE = 20_000
 _IDLE_S = 60.0  # documented: about a minute without traffic from the client
@@ -58,16 +60,29 @@ class Desk(Protocol):
 
 
 def read_request(text: str) -> dict[str, Any] | None:
-    """Parse a frame with numbers as Decimal; `None` if it has not the shape of a request."""
+    """Parse a frame with numbers as Decimal; `None` if it has not the shape of a request.
+
+    Text that is no text (lone surrogates) and numbers that nobody could count are no request.
+    """
     try:
-        body = json.loads(text, parse_float=Decimal)
-    except ValueError:
+        body = _requests.decode(text)
+    except (ValueError, ArithmeticError, RecursionError):
         return None
     if not isinstance(body, dict) or not isinstance(body.get("method"), str):
         return None
     if not isinstance(body.setdefault("params", {}), dict):
         return None
     return body if isinstance(body.get("req_id", 0), int) else None
+
+
+def _counted(token: str) -> Decimal:
+    number = Decimal(token)
+    if not countable(number):
+        raise ValueError(f"expected a number that an order can have, found {token[:40]}")
+    return number
+
+
+_requests = msgspec.json.Decoder(float_hook=_counted)
 
 
 async def converse(request: web.Request, desk: Desk, numbers: Callable[[], int]) -> web.WebSocketResponse:

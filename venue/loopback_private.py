@@ -237,7 +237,8 @@ class PrivateDesk:
         seat.connection.send(reports.private(channel, kind, rows, seat.sequences[channel]))
 
     def _quote(self, symbol: str) -> str:
-        return self._exchange.instruments[symbol].quote
+        listed = self._exchange.instruments.get(symbol)  # an order of an unknown pair is refused, and told
+        return listed.quote if listed is not None else ""
 
 
 class _Ask(msgspec.Struct, frozen=True):

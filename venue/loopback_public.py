@@ -113,7 +113,7 @@ class PublicDesk:
         if channel != "instrument" and symbol not in self._instruments:
             return f"Currency pair not supported {symbol}"
         text, allowed = _ALLOWED.get(channel, ("", (option,)))
-        return "" if option in allowed else text
+        return "" if option in allowed and not isinstance(option, bool) else text  # true is 1 to Python
 
     def _result(self, channel: str, symbol: str, option: object, params: Mapping[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {

@@ -234,6 +234,8 @@ class PrivateSession(Keepalive):
             if frame.sequence != last + 1:
                 return [Dead(f"{channel} sequence gap: expected {last + 1}, found {frame.sequence}")]
         self._sequences[channel] = frame.sequence
+        if odd := next((row for row in frame.data if not row.possible), None):
+            return [Dead(f"expected amounts, found {odd}"[:400])]
         if isinstance(frame, wire.ExecutionsFrame):
             return self._on_executions(frame)
         return self._on_balances(frame)

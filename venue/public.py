@@ -201,9 +201,7 @@ class PublicSession(Keepalive):
                 return [SystemStatus(row.system) for row in message.data]
             case wire.InstrumentFrame():
                 return self._on_instruments(message) + self._settled()
-            case wire.Level3Frame():
-                return self._ignore("unwanted channel", "order-by-order frame, which nobody asked for")
-            case wire.ExecutionsFrame() | wire.BalancesFrame():
+            case wire.ExecutionsFrame() | wire.BalancesFrame() | wire.Level3Frame():
                 return self._ignore("private", "private frame on the public connection")
             case wire.UnknownChannel(channel):
                 return self._ignore("unknown channel", f"unknown channel {channel!r}")
@@ -404,8 +402,8 @@ class PublicSession(Keepalive):
     def _on_trades(self, frame: wire.TradeFrame) -> list[PublicEvent]:
         self._seen["trade"] = self._now
         events: list[PublicEvent] = []
-        if not all(row.symbol in self._instruments for row in frame.data):
-            known = tuple(row for row in frame.data if row.symbol in self._instruments)
+        if not all(row.symbol in self._wanted for row in frame.data):
+            known = tuple(row for row in frame.data if row.symbol in self._wanted)
             frame = wire.TradeFrame(frame.type, known)
             events += self._ignore("stray trade", "trade of a symbol that nobody asked for")
         read = self._tape.read(frame)
@@ -466,7 +464,7 @@ class PublicSession(Keepalive):
     # ---- candles ----
 
     def _on_candles(self, frame: wire.CandleFrame) -> list[PublicEvent]:
-        rows = tuple(row for row in frame.data if row.symbol in self._instruments)
+        rows = tuple(row for row in frame.data if row.symbol in self._wanted)
         for row in rows:
             state = (row.interval_begin, row.trades)
             if row.trades and self._candle_seen.get(row.symbol) != state and frame.type == "update":

@@ -17,6 +17,7 @@ from core.events import Fill, VenueOrder, VenuePosition
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
 from core.orders import OrderState, Side
+from venue.wire_values import countable
 
 # ---- what an error proves ----
 
@@ -79,11 +80,16 @@ class _Body(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw()
 
 
+# An answer may be anything, an HTML page of the proxy included: bytes that are no text, brackets
+# without end, numbers that no Decimal holds.
+_BROKEN = (ValueError, ArithmeticError, RecursionError)
+
+
 def errors_of(body: bytes) -> tuple[str, ...] | None:
     """Give the errors of an answer (warnings left out), or None if it is no such answer at all."""
     try:
         envelope = msgspec.json.decode(body, type=_Body)
-    except msgspec.DecodeError:
+    except _BROKEN:
         return None
     return tuple(text for text in envelope.error if not text.startswith("W"))
 
@@ -91,9 +97,28 @@ def errors_of(body: bytes) -> tuple[str, ...] | None:
 def result_of(body: bytes, kind: Any) -> Any:
     """Decode `result` of an answer without errors; raises VenueError where it does not fit."""
     try:
-        return msgspec.json.decode(msgspec.json.decode(body, type=_Body).result, type=kind)
-    except msgspec.DecodeError as broken:
+        found = msgspec.json.decode(msgspec.json.decode(body, type=_Body).result, type=kind)
+    except _BROKEN as broken:
         raise VenueError(f"expected a REST result of {kind}, found {body[:80]!r}: {broken}") from broken
+    if (odd := _impossible(found)) is not None:
+        raise VenueError(f"expected figures in a REST result of {kind}, found {odd}: {body[:80]!r}")
+    return found
+
+
+def _impossible(value: Any) -> Decimal | None:
+    """Find a number that nobody could add or compare: as text JSON carries NaN, and 1e999999 too."""
+    match value:
+        case Decimal():
+            return None if countable(value) else value
+        case dict():
+            inner: Iterable[Any] = value.values()
+        case list() | tuple():
+            inner = value
+        case msgspec.Struct():
+            inner = (getattr(value, name) for name in value.__struct_fields__)
+        case _:
+            return None
+    return next((odd for odd in map(_impossible, inner) if odd is not None), None)
 
 
 # ---- public values ----

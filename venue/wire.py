@@ -33,7 +33,7 @@ from venue.wire_market import (
     TradeRow,
 )
 from venue.wire_requests import add_order, amend_order, cancel_order, ping, subscribe, unsubscribe
-from venue.wire_values import datable, number, possible, timely, timestamp_ns
+from venue.wire_values import datable, number, possible, timestamp_ns
 
 __all__ = [
     "KNOWN_CHANNELS",
@@ -71,7 +71,6 @@ __all__ = [
     "ping",
     "possible",
     "subscribe",
-    "timely",
     "timestamp_ns",
     "unsubscribe",
 ]

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from core.orders import Side
+from venue.wire_values import countable
 
 
 class FeeRow(msgspec.Struct, frozen=True):
@@ -97,6 +98,25 @@ class ExecutionRow(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str | None = None
     ratecount: Decimal | None = None
 
+    @property
+    def possible(self) -> bool:
+        """Tell whether its amounts can be money; JSON allows 1e308 and, as text, even NaN."""
+        trigger = self.triggers or _NO_TRIGGER
+        return (
+            countable(self.order_qty)
+            and countable(self.cum_qty)
+            and countable(self.limit_price)
+            and countable(self.last_qty)
+            and countable(self.last_price)
+            and countable(self.fee_usd_equiv)
+            and countable(trigger.price)
+            and countable(trigger.actual_price)
+            and all(countable(fee.qty) for fee in self.fees)
+        )
+
+
+_NO_TRIGGER = TriggerRow()
+
 
 class WalletRow(msgspec.Struct, frozen=True):
     """One wallet's part of a balance."""
@@ -125,6 +145,11 @@ class BalanceRow(msgspec.Struct, frozen=True, omit_defaults=True):
     amount: Decimal | None = None
     fee: Decimal | None = None
     user: str | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Tell whether the new total can be money."""
+        return countable(self.balance)
 
 
 class ExecutionsFrame(msgspec.Struct, frozen=True, tag_field="channel", tag="executions"):

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import msgspec
 
-from core.clock import SECOND
 from core.text import iso, parse_iso
 
 Id64 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -47,24 +46,20 @@ def possible(price: Decimal, quantity: Decimal) -> bool:
     )
 
 
-_BEGINNING = parse_iso("2009-01-03T18:15:05Z")  # before it there was nothing to trade
+def countable(value: Decimal | None) -> bool:
+    """Tell whether an amount can be added, compared and written; no amount at all can.
+
+    NaN cannot be compared, 1e999999999 overflows, and 1e-999999999 is a gigabyte as plain text.
+    """
+    return value is None or (value.is_finite() and -30 < value.adjusted() < 18)
+
+
 _END = parse_iso("2200-01-01T00:00:00Z")  # well inside a signed 64-bit integer
-AHEAD = 10 * SECOND
-"""How far the venue's clock may run before ours; `trader doctor` asks for far less."""
 
 
 def datable(ts_event: int) -> bool:
     """Tell whether a market event can have this time at all, whatever the time is now."""
-    return _BEGINNING <= ts_event < _END
-
-
-def timely(ts_event: int, now: int) -> bool:
-    """Tell whether an event may be of this time (both ns UTC): datable and not of the future.
-
-    A print of the future would sit in a minute that nobody else trades in yet, and the bar of the
-    present would miss it. One of the past needs no rule: its minute is closed and stays as it is.
-    """
-    return _BEGINNING <= ts_event <= now + AHEAD
+    return 0 < ts_event < _END
 
 
 # ---- out ----
