@@ -36,7 +36,7 @@ from feeds.archive_names import PairNames
 print("idle", flush=True)
 sys.stdin.readline()
 report = import_archive(Path(sys.argv[1]), Path(sys.argv[2]), Wanted(PairNames(), bars=sys.argv[3] == "bars"))
-print(sum(member.rows for member in report.members), sum(member.added for member in report.members), flush=True)
+print(sum(one.rows for one in report.members), sum(one.added for one in report.members), flush=True)
 sys.stdin.readline()
 """
 

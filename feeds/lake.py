@@ -132,6 +132,10 @@ class Lake:
         """List the files that can hold bars of [start, end): one file and monthly parts."""
         return lake_rows.bar_files(self._folder(series), series.timeframe, start, end)
 
+    def months(self, series: Series) -> list[str]:
+        """List the months that have bars, such as `2024-01`."""
+        return sorted({month for path in self.files(series) for month in lake_rows.months_in(path)})
+
     def tapes(self) -> list[tuple[str, str]]:
         """List venue and instrument of each recorded tape of trades, sorted."""
         found = {path.parts[-3:-1] for path in self.trades_root.glob("*/*/*.parquet")}

@@ -8,7 +8,7 @@ a part wins over the one file.
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -46,6 +46,11 @@ def month_span(name: str) -> tuple[int, int]:
     following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
     epoch = date(1970, 1, 1)
     return (first - epoch).days * DAY, (following - epoch).days * DAY
+
+
+def day_start(name: str) -> int:
+    """Give the first ns of a day such as `2024-01-31`; ValueError for another name."""
+    return (date.fromisoformat(name) - date(1970, 1, 1)).days * DAY
 
 
 def parts(folder: Path, start: int | None = None, end: int | None = None) -> list[Path]:
@@ -117,16 +122,59 @@ def broken_trade(rows: pl.DataFrame, path: Path) -> Broken | None:
         "qty >= 0": pl.col("qty") < 0,
         "side -1, 0 or 1": ~pl.col("side").is_in([-1, 0, 1]),
         "market -1, 0 or 1": ~pl.col("market").is_in([-1, 0, 1]),
-        "each trade_id once": (pl.col("trade_id") > 0) & pl.col("trade_id").is_duplicated(),
     }
     return _first_broken(rows, path, rules, ("ts", "trade_id", "price", "qty", "side", "market"))
 
 
-def misplaced(rows: pl.DataFrame, path: Path, unit: int) -> Broken | None:
-    """Find the first row of a monthly part that belongs to another month; `unit` is ns per `ts`."""
-    first, following = month_span(path.stem)
+def broken_top(rows: pl.DataFrame, path: Path) -> Broken | None:
+    """Find the first row that breaks a rule of tops of book."""
+    values = pl.col("bid", "ask", "bid_qty", "ask_qty")
+    rules = {
+        "no null": pl.any_horizontal(pl.all().is_null()),
+        "finite numbers": pl.any_horizontal(~values.is_finite()),
+        "ts on the 1 s grid": pl.col("ts") % SECOND != 0,
+        "ts above the row before": pl.col("ts").diff() <= 0,
+        "0 < bid <= ask": (pl.col("bid") <= 0) | (pl.col("ask") < pl.col("bid")),
+        "quantities >= 0": (pl.col("bid_qty") < 0) | (pl.col("ask_qty") < 0),
+    }
+    return _first_broken(rows, path, rules, ("ts", "bid", "ask", "bid_qty", "ask_qty"))
+
+
+def misplaced(rows: pl.DataFrame, path: Path, span: tuple[int, int], unit: int) -> Broken | None:
+    """Find the first row outside the span that its file is named for; `unit` is ns per `ts`."""
+    first, following = span
     outside = (pl.col("ts") < first // unit) | (pl.col("ts") >= following // unit)
     return _first_broken(rows, path, {f"ts inside {path.stem}": outside}, ("ts",))
+
+
+def repeated_trade(path: Path) -> Broken | None:
+    """Find the first trade whose number the file already had."""
+    numbered = scan(path, ["trade_id"]).filter(pl.col("trade_id") > 0).collect()
+    again = numbered.filter(~pl.col("trade_id").is_first_distinct())
+    return _first_broken(again, path, {"each trade_id once": pl.lit(value=True)}, ("ts", "trade_id"))
+
+
+def asked(path: Path, what: Sequence[pl.Expr]) -> dict[str, Any]:
+    """Give one row of answers about a file, by name."""
+    table = scan(path, []).select(what)
+    try:
+        return table.collect().row(0, named=True)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _not_parquet(path, error) from error
+
+
+def months_in(path: Path) -> list[str]:
+    """List the months that a file of bars has rows of."""
+    table = scan(path, []).select(pl.from_epoch("ts", "ms").dt.strftime("%Y-%m").alias("month"))
+    try:
+        return table.unique().sort("month").collect()["month"].to_list()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _not_parquet(path, error) from error
+
+
+def numbered_bars(path: Path, start: int, end: int) -> pl.DataFrame:
+    """Read the bars of a span with their row numbers, unchecked."""
+    return _scanned(path, [*PRICES, "volume"], MS, start, end)
 
 
 def scan(path: Path, columns: Sequence[str]) -> pl.LazyFrame:
@@ -173,13 +221,14 @@ def _first_broken(
     return None
 
 
-def batches(path: Path, columns: Sequence[str], size: int) -> Iterator[pl.DataFrame]:
-    """Give every row of a file in batches, overlapping by one row; for checks in constant memory."""
+def batches(path: Path, columns: Sequence[str], size: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Give every row of a file in batches, and how many are new: one row overlaps for comparison."""
     table = scan(path, columns)
     try:
         count = table.select(pl.len()).collect().item()
         for first in range(0, max(count, 1), size):
             begin = max(0, first - 1)
-            yield table.slice(begin, first - begin + size).collect()
+            rows = table.slice(begin, first - begin + size).collect()
+            yield len(rows) - (first - begin), rows
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _not_parquet(path, error) from error
