@@ -32,7 +32,7 @@ from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
-from venue.market_model import Events, SourceBars, Tape
+from venue.market_model import Events, RecordedTape, SourceBars, Tape
 
 HOST = "127.0.0.1"
 _PUMP_S = 0.01
@@ -180,7 +180,7 @@ def build(settings: LoopbackSettings, clock: Clock) -> Loopback:
     """Load bars and wire the venue; CPU-bound, some ten milliseconds a symbol."""
     instruments = listed(settings.symbols)
     tapes = {
-        symbol: Tape(instrument, read_bars(settings, symbol), seed=settings.seed)
+        symbol: RecordedTape(instrument, read_bars(settings, symbol), seed=settings.seed)
         for symbol, instrument in instruments.items()
     }
     return Loopback(instruments, tapes, settings, clock)

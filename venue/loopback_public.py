@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from core.clock import DAY, MINUTE, Clock
+from core.clock import MINUTE, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
 from venue.loopback_connection import Connection
-from venue.market_candles import Candle, candles
+from venue.market_candles import Candle, candles, last_day
 from venue.market_model import Events, Ladder, Tape
 
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -211,22 +211,6 @@ def _symbols(channel: str, params: Mapping[str, Any]) -> list[str]:
         return ["*"]
     symbols = params.get("symbol")
     return [str(symbol) for symbol in symbols] if isinstance(symbols, list) and symbols else [""]
-
-
-def last_day(tape: Tape, now: int) -> Candle:
-    """Give the rolling 24 hours up to `now` as one candle."""
-    rows = candles(tape, tape.length, now, DAY // tape.length)
-    lots = sum(row.lots for row in rows)
-    return Candle(
-        ts_open=now - DAY,
-        open=rows[0].open,
-        high=max(row.high for row in rows),
-        low=min(row.low for row in rows),
-        close=rows[-1].close,
-        lots=lots,
-        vwap=sum(row.vwap * row.lots for row in rows) / lots if lots else 0.0,
-        trades=sum(row.trades for row in rows),
-    )
 
 
 def connection_id(connection: Connection) -> int:

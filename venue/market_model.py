@@ -7,9 +7,10 @@ equal the source bar exactly: first, highest, lowest, last price, and the sum of
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -78,7 +79,57 @@ class SourceBars(msgspec.Struct, frozen=True, eq=False):
     volume: Floats
 
 
-class Tape:
+class Pieces(msgspec.Struct, frozen=True, eq=False):
+    """Aggregates of consecutive pieces of time; `value` is ticks times lots, summed over trades."""
+
+    ts: Ints
+    open: Ints
+    high: Ints
+    low: Ints
+    close: Ints
+    lots: Ints
+    value: Floats
+    trades: Ints
+
+
+class Tape(Protocol):
+    """One instrument's market at any moment: what the desks of the loopback answer from."""
+
+    instrument: Instrument
+    length: int
+    """Pieces of this many ns make up a rolling day."""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First moment that has a market, and the first one after it."""
+        ...
+
+    def at(self, ts: int) -> tuple[Events, int] | None:
+        """Give the newest event at or before `ts`, `None` before the first one."""
+        ...
+
+    def quote(self, events: Events, position: int) -> Quote:
+        """Give the best bid and ask after one event."""
+        ...
+
+    def ladder(self, events: Events, position: int, levels: int = LEVELS) -> Ladder:
+        """Give the book after one event."""
+        ...
+
+    def trades(self, after: int, until: int, limit: int) -> list[Trade]:
+        """Give the first `limit` trades with `after` < ts_event <= `until`."""
+        ...
+
+    def latest(self, until: int, count: int) -> list[Trade]:
+        """Give the last `count` trades at or before `until`, oldest first."""
+        ...
+
+    def pieces(self, begin: int, now: int, interval: int) -> Pieces:
+        """Give what candles of `interval` are made of, from just before `begin` up to `now`."""
+        ...
+
+
+class RecordedTape:
     """The endless unfolding of one instrument's source bars.
 
     `bars` holds `ts_open` int64 ns, `open high low close volume` float (prices of float32 files
@@ -110,6 +161,11 @@ class Tape:
     def index(self, ts: int) -> int:
         """Give the index of the newest bar that opened at or before `ts`, -1 if none did."""
         return int(np.searchsorted(self.ts, ts, side="right")) - 1
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First moment that has bars, and the first one after them."""
+        return int(self.ts[0]), int(self.ts[-1]) + self.length
 
     def events(self, index: int) -> Events:
         """Unfold one source bar."""
@@ -191,6 +247,28 @@ class Tape:
                 bids.append(self._level(below - offset, ts))
         return Ladder(ts, tuple(bids), tuple(asks))
 
+    def pieces(self, begin: int, now: int, interval: int) -> Pieces:
+        """Give source bars where they fit into `interval`, minutes where not; the last one is cut at `now`.
+
+        The value of whole source bars is their typical price times lots (minutes have the exact
+        one): a year of trades would be unfolded for it otherwise.
+        """
+        if self.index(now) < 0:
+            return joined([])
+        piece = min(interval, self.length)
+        first, current = max(0, self.index(begin) - 1), self.index(now)  # earlier: for the close before
+        whole = slice(first, current if now < self.ts[current] + self.length else current + 1)
+        cut = range(first, current + 1) if piece < self.length else range(whole.stop, current + 1)
+        fine = [aggregated(events.ts, events.last, events.lots, now, piece) for events in map(self.events, cut)]
+        if piece < self.length:
+            return joined(fine)
+        typical = (self.high[whole] + self.low[whole] + self.close[whole]) / 3
+        coarse = Pieces(
+            self.ts[whole], self.open[whole], self.high[whole], self.low[whole],
+            self.close[whole], self.lots[whole], typical * self.lots[whole], self.counts[whole],
+        )  # fmt: skip
+        return joined([coarse, *fine])
+
     def price(self, ticks: int) -> Decimal:
         """Give ticks as a price with the instrument's decimals."""
         return Decimal(ticks).scaleb(-self.instrument.price_precision)
@@ -269,6 +347,33 @@ class Tape:
         ticks = np.clip(np.rint(path), low, high).astype(np.int64)
         ticks[stops] = values
         return ticks
+
+
+def aggregated(ts: Ints, ticks: Ints, lots: Ints, now: int, piece: int) -> Pieces:
+    """Aggregate the trades of one instrument up to `now` by `piece` ns; events without lots are none."""
+    traded = (lots > 0) & (ts <= now)
+    ts, ticks, lots = ts[traded], ticks[traded].astype(np.int64), lots[traded]
+    if not len(ts):
+        return joined([])
+    opens = ts - ts % piece
+    first = np.flatnonzero(np.concatenate(([True], np.diff(opens) > 0)))
+    last = np.concatenate((first[1:], [len(ts)])) - 1
+    return Pieces(
+        opens[first], ticks[first], np.maximum.reduceat(ticks, first), np.minimum.reduceat(ticks, first),
+        ticks[last], np.add.reduceat(lots, first), np.add.reduceat(ticks * lots.astype(np.float64), first),
+        last - first + 1,
+    )  # fmt: skip
+
+
+def joined(parts: Sequence[Pieces]) -> Pieces:
+    """Put pieces one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        none = np.empty(0, np.int64)
+        return Pieces(none, none, none, none, none, none, np.empty(0), none)
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in Pieces.__struct_fields__)
+    return Pieces(*columns)
 
 
 def _grid(values: Floats, decimals: int) -> Ints:
