@@ -1,15 +1,43 @@
 """Candles of the market model: the same trades seen through any interval.
 
 Must not know sockets, wire formats, or what a tape is made of. Called by the loopback for REST
-OHLC, ticker and ohlc updates, and by the synthetic market, which keeps candles as it goes.
+OHLC, ticker and ohlc updates, and by the tapes, which say what their candles are made of.
 """
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from core.clock import DAY
-from venue.market_model import Events, Pieces, Tape
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Pieces(msgspec.Struct, frozen=True, eq=False):
+    """Aggregates of consecutive pieces of time; `value` is ticks times lots, summed over trades."""
+
+    ts: Ints
+    open: Ints
+    high: Ints
+    low: Ints
+    close: Ints
+    lots: Ints
+    value: Floats
+    trades: Ints
+
+
+class Pieced(Protocol):
+    """Whatever can say what its candles are made of."""
+
+    length: int
+
+    def pieces(self, begin: int, now: int, interval: int) -> Pieces:
+        """Give pieces from just before `begin` up to `now`."""
+        ...
 
 
 class Candle(msgspec.Struct, frozen=True):
@@ -25,7 +53,7 @@ class Candle(msgspec.Struct, frozen=True):
     trades: int
 
 
-def candles(tape: Tape, interval: int, now: int, limit: int) -> list[Candle]:
+def candles(tape: Pieced, interval: int, now: int, limit: int) -> list[Candle]:
     """Give the newest `limit` intervals of `interval` ns; the last one is running at `now`.
 
     An interval without trades repeats the close before it.
@@ -34,16 +62,15 @@ def candles(tape: Tape, interval: int, now: int, limit: int) -> list[Candle]:
     return _grouped(tape.pieces(begin, now, interval), begin, interval, now)
 
 
-def last_day(tape: Tape, now: int) -> Candle:
+def last_day(tape: Pieced, now: int) -> Candle:
     """Give the rolling 24 hours up to `now` as one candle."""
     begin = now - now % tape.length - DAY + tape.length
     (row,) = _grouped(tape.pieces(begin, now, tape.length), begin, DAY, now)
     return msgspec.structs.replace(row, ts_open=now - DAY)
 
 
-def touched(day: Candle, events: Events, position: int) -> Candle:
-    """Give a day's candle that knows the last price of one event."""
-    last = int(events.last[position])
+def touched(day: Candle, last: int) -> Candle:
+    """Give a day's candle that knows the last price, in ticks."""
     return msgspec.structs.replace(day, close=last, high=max(day.high, last), low=min(day.low, last))
 
 
@@ -64,6 +91,33 @@ def merged(first: Candle, second: Candle) -> Candle:
         (first.vwap * first.lots + second.vwap * second.lots) / lots,
         first.trades + second.trades,
     )
+
+
+def aggregated(ts: Ints, ticks: Ints, lots: Ints, now: int, piece: int) -> Pieces:
+    """Aggregate the trades of one instrument up to `now` by `piece` ns; events without lots are none."""
+    traded = (lots > 0) & (ts <= now)
+    ts, ticks, lots = ts[traded], ticks[traded].astype(np.int64), lots[traded]
+    if not len(ts):
+        return joined([])
+    opens = ts - ts % piece
+    first = np.flatnonzero(np.concatenate(([True], np.diff(opens) > 0)))
+    last = np.concatenate((first[1:], [len(ts)])) - 1
+    return Pieces(
+        opens[first], ticks[first], np.maximum.reduceat(ticks, first), np.minimum.reduceat(ticks, first),
+        ticks[last], np.add.reduceat(lots, first), np.add.reduceat(ticks * lots.astype(np.float64), first),
+        last - first + 1,
+    )  # fmt: skip
+
+
+def joined(parts: Sequence[Pieces]) -> Pieces:
+    """Put pieces one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        none = np.empty(0, np.int64)
+        return Pieces(none, none, none, none, none, none, np.empty(0), none)
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in Pieces.__struct_fields__)
+    return Pieces(*columns)
 
 
 def _grouped(pieces: Pieces, begin: int, interval: int, now: int) -> list[Candle]:

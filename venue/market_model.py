@@ -7,9 +7,10 @@ equal the source bar exactly: first, highest, lowest, last price, and the sum of
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
+from heapq import merge
 from typing import Protocol
 
 import msgspec
@@ -21,13 +22,11 @@ from core.errors import DataError
 from core.instrument import Instrument
 from core.market import Quote, Trade
 from core.orders import Side
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from venue.market_candles import Candle, Floats, Ints, Pieces, aggregated, candles, joined
 
 TRADES_PER_MINUTE = (7, 13)
 LEVELS = 25  # per side; what a deeper subscription gets is a thin book
-_SPREAD = 1e-4  # of price: quoted spread is half to one and a half of it, at least a tick
+SPREAD = 1e-4  # of price: quoted spread is half to one and a half of it, at least a tick
 _STEP = 5e-5  # of price: distance of the levels behind the touch, at least a tick
 _LEVEL_LIFE = 20 * SECOND
 _FEWEST = 4  # open, high, low and close may be four different trades
@@ -50,6 +49,10 @@ class Events(msgspec.Struct, frozen=True, eq=False):
     bid_lots: Ints
     ask_lots: Ints
     first_id: int
+
+
+Happening = tuple[str, Events, int, int]
+"""A symbol, its events, and from where to where they happened."""
 
 
 class Level(msgspec.Struct, frozen=True, array_like=True):
@@ -79,19 +82,6 @@ class SourceBars(msgspec.Struct, frozen=True, eq=False):
     volume: Floats
 
 
-class Pieces(msgspec.Struct, frozen=True, eq=False):
-    """Aggregates of consecutive pieces of time; `value` is ticks times lots, summed over trades."""
-
-    ts: Ints
-    open: Ints
-    high: Ints
-    low: Ints
-    close: Ints
-    lots: Ints
-    value: Floats
-    trades: Ints
-
-
 class Tape(Protocol):
     """One instrument's market at any moment: what the desks of the loopback answer from."""
 
@@ -116,6 +106,10 @@ class Tape(Protocol):
         """Give the book after one event."""
         ...
 
+    def prints(self, events: Events, first: int, end: int) -> list[Trade]:
+        """Give the trades among the events at positions [first, end)."""
+        ...
+
     def trades(self, after: int, until: int, limit: int) -> list[Trade]:
         """Give the first `limit` trades with `after` < ts_event <= `until`."""
         ...
@@ -128,8 +122,64 @@ class Tape(Protocol):
         """Give what candles of `interval` are made of, from just before `begin` up to `now`."""
         ...
 
+    def candle(self, interval: int, now: int) -> Candle:
+        """Give the candle of `interval` that runs at `now`, a moment with a trade."""
+        ...
 
-class RecordedTape:
+
+class Quoting:
+    """What every tape can say about one event: its touch, and the book that stands behind it."""
+
+    def __init__(self, instrument: Instrument, *, typical: int, usual_lots: int, seed: int) -> None:
+        self.instrument = instrument
+        self._key = (seed * 0x9E3779B97F4A7C15 + zlib.crc32(instrument.symbol.encode())) & _MASK
+        self._step = max(1, int(typical * _STEP))
+        self._usual_lots = max(1, usual_lots)
+
+    def quote(self, events: Events, position: int) -> Quote:
+        """Give the best bid and ask after one event."""
+        return Quote(
+            instrument=self.instrument.symbol,
+            ts_event=int(events.ts[position]),
+            bid=self.price(int(events.bid[position])),
+            ask=self.price(int(events.ask[position])),
+            bid_quantity=self.quantity(int(events.bid_lots[position])),
+            ask_quantity=self.quantity(int(events.ask_lots[position])),
+        )
+
+    def ladder(self, events: Events, position: int, levels: int = LEVELS) -> Ladder:
+        """Give the book after one event.
+
+        Levels behind the touch lie on a fixed grid and live for seconds, so that one event
+        changes few of them.
+        """
+        ts, bid, ask = int(events.ts[position]), int(events.bid[position]), int(events.ask[position])
+        step = self._step
+        bids = [Level(bid, int(events.bid_lots[position]))]
+        asks = [Level(ask, int(events.ask_lots[position]))]
+        below, above = (bid - 1) // step * step, (ask // step + 1) * step
+        for offset in range(0, (levels - 1) * step, step):
+            asks.append(self._level(above + offset, ts))
+            if below - offset > 0:
+                bids.append(self._level(below - offset, ts))
+        return Ladder(ts, tuple(bids), tuple(asks))
+
+    def price(self, ticks: int) -> Decimal:
+        """Give ticks as a price with the instrument's decimals."""
+        return Decimal(ticks).scaleb(-self.instrument.price_precision)
+
+    def quantity(self, lots: int) -> Decimal:
+        """Give lots as a quantity with the instrument's decimals."""
+        return Decimal(lots).scaleb(-self.instrument.quantity_precision)
+
+    def _level(self, ticks: int, ts: int) -> Level:
+        age = (ts + ticks * 7_919_000_003) // _LEVEL_LIFE
+        mixed = ((self._key ^ ticks * 0x9E3779B97F4A7C15) + age * 0xBF58476D1CE4E5B9) & _MASK
+        mixed = ((mixed ^ mixed >> 29) * 0x94D049BB133111EB) & _MASK
+        return Level(ticks, max(1, self._usual_lots * (1 + (mixed >> 40) % 97) // 12))
+
+
+class RecordedTape(Quoting):
     """The endless unfolding of one instrument's source bars.
 
     `bars` holds `ts_open` int64 ns, `open high low close volume` float (prices of float32 files
@@ -147,15 +197,18 @@ class RecordedTape:
         )
         self.lots = _grid(bars.volume, instrument.quantity_precision)
         self._check()
-        self._key = (seed * 0x9E3779B97F4A7C15 + zlib.crc32(instrument.symbol.encode())) & _MASK
+        key = (seed * 0x9E3779B97F4A7C15 + zlib.crc32(instrument.symbol.encode())) & _MASK
         spread = TRADES_PER_MINUTE[1] - TRADES_PER_MINUTE[0]
         minutes = max(1, self.length // MINUTE)
-        drawn = TRADES_PER_MINUTE[0] * minutes + _hash(self.ts, self._key) % np.uint64(spread * minutes + 1)
+        drawn = TRADES_PER_MINUTE[0] * minutes + _hash(self.ts, key) % np.uint64(spread * minutes + 1)
         self.counts = np.minimum(drawn.astype(np.int64), self.lots)
         self._ids = np.concatenate(([1], 1 + np.cumsum(self.counts)))
-        typical = int(np.median(self.close))
-        self._step = max(1, int(typical * _STEP))
-        self._usual_lots = max(1, int(np.median(self.lots / np.maximum(self.counts, 1))))
+        super().__init__(
+            instrument,
+            typical=int(np.median(self.close)),
+            usual_lots=int(np.median(self.lots / np.maximum(self.counts, 1))),
+            seed=seed,
+        )
         self._unfold = lru_cache(maxsize=1024)(self._unfolded)
 
     def index(self, ts: int) -> int:
@@ -189,6 +242,10 @@ class RecordedTape:
                     break
         return found
 
+    def prints(self, events: Events, first: int, end: int) -> list[Trade]:
+        """Give the trades among the events at positions [first, end)."""
+        return [self.trade(events, at) for at in range(first, end) if events.lots[at]]
+
     def latest(self, until: int, count: int) -> list[Trade]:
         """Give the last `count` trades at or before `until`, oldest first."""
         found: list[Trade] = []
@@ -210,17 +267,6 @@ class RecordedTape:
             trade_id=events.first_id + int(np.count_nonzero(events.lots[:position])),
         )
 
-    def quote(self, events: Events, position: int) -> Quote:
-        """Give the best bid and ask after one event."""
-        return Quote(
-            instrument=self.instrument.symbol,
-            ts_event=int(events.ts[position]),
-            bid=self.price(int(events.bid[position])),
-            ask=self.price(int(events.ask[position])),
-            bid_quantity=self.quantity(int(events.bid_lots[position])),
-            ask_quantity=self.quantity(int(events.ask_lots[position])),
-        )
-
     def at(self, ts: int) -> tuple[Events, int] | None:
         """Give the newest event at or before `ts`, `None` before the first one."""
         for index in range(self.index(ts), -1, -1):
@@ -229,23 +275,6 @@ class RecordedTape:
             if position >= 0:
                 return events, position
         return None
-
-    def ladder(self, events: Events, position: int, levels: int = LEVELS) -> Ladder:
-        """Give the book after one event.
-
-        Levels behind the touch lie on a fixed grid and live for seconds, so that one event
-        changes few of them.
-        """
-        ts, bid, ask = int(events.ts[position]), int(events.bid[position]), int(events.ask[position])
-        step = self._step
-        bids = [Level(bid, int(events.bid_lots[position]))]
-        asks = [Level(ask, int(events.ask_lots[position]))]
-        below, above = (bid - 1) // step * step, (ask // step + 1) * step
-        for offset in range(0, (levels - 1) * step, step):
-            asks.append(self._level(above + offset, ts))
-            if below - offset > 0:
-                bids.append(self._level(below - offset, ts))
-        return Ladder(ts, tuple(bids), tuple(asks))
 
     def pieces(self, begin: int, now: int, interval: int) -> Pieces:
         """Give source bars where they fit into `interval`, minutes where not; the last one is cut at `now`.
@@ -259,7 +288,9 @@ class RecordedTape:
         first, current = max(0, self.index(begin) - 1), self.index(now)  # earlier: for the close before
         whole = slice(first, current if now < self.ts[current] + self.length else current + 1)
         cut = range(first, current + 1) if piece < self.length else range(whole.stop, current + 1)
-        fine = [aggregated(events.ts, events.last, events.lots, now, piece) for events in map(self.events, cut)]
+        fine = [
+            aggregated(events.ts, events.last, events.lots, now, piece) for events in map(self.events, cut)
+        ]
         if piece < self.length:
             return joined(fine)
         typical = (self.high[whole] + self.low[whole] + self.close[whole]) / 3
@@ -269,13 +300,9 @@ class RecordedTape:
         )  # fmt: skip
         return joined([coarse, *fine])
 
-    def price(self, ticks: int) -> Decimal:
-        """Give ticks as a price with the instrument's decimals."""
-        return Decimal(ticks).scaleb(-self.instrument.price_precision)
-
-    def quantity(self, lots: int) -> Decimal:
-        """Give lots as a quantity with the instrument's decimals."""
-        return Decimal(lots).scaleb(-self.instrument.quantity_precision)
+    def candle(self, interval: int, now: int) -> Candle:
+        """Give the candle of `interval` that runs at `now`."""
+        return candles(self, interval, now, 1)[0]
 
     # ---- inside ----
 
@@ -290,12 +317,6 @@ class RecordedTape:
         if not len(ts) or bad.any():
             where = int(np.argmax(bad)) if len(ts) else 0
             raise DataError(f"expected sorted, possible bars, found row {where} of {self.instrument.symbol}")
-
-    def _level(self, ticks: int, ts: int) -> Level:
-        age = (ts + ticks * 7_919_000_003) // _LEVEL_LIFE
-        mixed = ((self._key ^ ticks * 0x9E3779B97F4A7C15) + age * 0xBF58476D1CE4E5B9) & _MASK
-        mixed = ((mixed ^ mixed >> 29) * 0x94D049BB133111EB) & _MASK
-        return Level(ticks, max(1, self._usual_lots * (1 + (mixed >> 40) % 97) // 12))
 
     def _unfolded(self, index: int) -> Events:
         count = int(self.counts[index])
@@ -314,7 +335,7 @@ class RecordedTape:
         all_lots = np.concatenate((lots, np.zeros(quotes, np.int64)))[order]
         lean = np.concatenate((np.where(buys, 0.5, 0.0), np.full(quotes, 0.25)))[order]
         width = np.maximum(
-            1 + (rest[0] * 3).astype(np.int64), (last * _SPREAD * (0.5 + rest[0])).astype(np.int64)
+            1 + (rest[0] * 3).astype(np.int64), (last * SPREAD * (0.5 + rest[0])).astype(np.int64)
         )
         bid = np.maximum(1, last - ((lean + rest[1] / 2) * (width + 1)).astype(np.int64))
         mean = self.lots[index] / count if count else self._usual_lots
@@ -349,31 +370,15 @@ class RecordedTape:
         return ticks
 
 
-def aggregated(ts: Ints, ticks: Ints, lots: Ints, now: int, piece: int) -> Pieces:
-    """Aggregate the trades of one instrument up to `now` by `piece` ns; events without lots are none."""
-    traded = (lots > 0) & (ts <= now)
-    ts, ticks, lots = ts[traded], ticks[traded].astype(np.int64), lots[traded]
-    if not len(ts):
-        return joined([])
-    opens = ts - ts % piece
-    first = np.flatnonzero(np.concatenate(([True], np.diff(opens) > 0)))
-    last = np.concatenate((first[1:], [len(ts)])) - 1
-    return Pieces(
-        opens[first], ticks[first], np.maximum.reduceat(ticks, first), np.minimum.reduceat(ticks, first),
-        ticks[last], np.add.reduceat(lots, first), np.add.reduceat(ticks * lots.astype(np.float64), first),
-        last - first + 1,
-    )  # fmt: skip
+def happenings(tapes: Mapping[str, RecordedTape], after: int, until: int) -> Iterator[Happening]:
+    """Give every event of all tapes with `after` < ts <= `until` by itself, in time order."""
 
+    def stream(symbol: str) -> Iterator[tuple[int, str, Events, int]]:
+        for events, at in tapes[symbol].between(after, until):
+            yield int(events.ts[at]), symbol, events, at
 
-def joined(parts: Sequence[Pieces]) -> Pieces:
-    """Put pieces one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        none = np.empty(0, np.int64)
-        return Pieces(none, none, none, none, none, none, np.empty(0), none)
-    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in Pieces.__struct_fields__)
-    return Pieces(*columns)
+    for _, symbol, events, at in merge(*map(stream, tapes), key=lambda row: row[:2]):
+        yield symbol, events, at, at + 1
 
 
 def _grid(values: Floats, decimals: int) -> Ints:
