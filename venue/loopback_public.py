@@ -3,16 +3,16 @@
 Must not know accounts, sockets or REST. Called by the loopback's connections and by its pump.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from core.clock import DAY, MINUTE, Clock
+from core.clock import MINUTE, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
 from venue.loopback_connection import Connection
-from venue.market_candles import Candle, candles
+from venue.market_candles import Candle, candles, last_day, touched
 from venue.market_model import Events, Ladder, Tape
 
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -47,7 +47,9 @@ class PublicDesk:
         self._subscribers: dict[Key, dict[int, Connection]] = {}
         self._connections: dict[int, Connection] = {}
         self._books: dict[str, Ladder] = {}
-        self._day = lru_cache(maxsize=256)(self._last_day)
+        self._day = lru_cache(maxsize=8192)(
+            self._last_day
+        )  # all pairs of a venue, this minute's and the last
 
     # ---- connections ----
 
@@ -155,19 +157,20 @@ class PublicDesk:
 
     # ---- market events ----
 
-    def on_event(self, symbol: str, events: Events, position: int, trade: Trade | None) -> None:
-        """Publish one event of the market model, in the order book, trade, ticker, ohlc."""
+    def on_events(self, symbol: str, events: Events, position: int, trades: Sequence[Trade]) -> None:
+        """Publish what led to the event at `position`, in the order book, trade, ticker, ohlc."""
         instrument = self._instruments[symbol]
         self._publish_book(instrument, events, position)
-        if trade is not None:
-            self._publish(("trade", symbol, None), templates.trades, [trade], "update")
-        for trigger in ("trades", "bbo") if trade is not None else ("bbo",):
+        if trades:
+            self._publish(("trade", symbol, None), templates.trades, trades, "update")
+        for trigger in ("trades", "bbo") if trades else ("bbo",):
             if self._subscribers.get(("ticker", symbol, trigger)):
                 day = self._day(symbol, int(events.ts[position]) // MINUTE)
+                day = touched(day, int(events.last[position]))
                 top = self._tapes[symbol].ladder(events, position, 1)
                 self._publish(("ticker", symbol, trigger), templates.ticker, instrument, top, day, "update")
-        if trade is not None:
-            self._publish_candles(instrument, trade.ts_event)
+        if trades:
+            self._publish_candles(instrument, trades[-1].ts_event)
 
     def on_instruments(self, changed: Iterable[Instrument]) -> None:
         """Publish that pairs changed."""
@@ -191,8 +194,8 @@ class PublicDesk:
         for minutes in INTERVALS:
             key = ("ohlc", instrument.symbol, minutes)
             if self._subscribers.get(key):
-                rows = candles(self._tapes[instrument.symbol], minutes * MINUTE, ts, 1)
-                self._publish(key, templates.candles, instrument, rows, minutes, ts, "update")
+                row = self._tapes[instrument.symbol].candle(minutes * MINUTE, ts)
+                self._publish(key, templates.candles, instrument, [row], minutes, ts, "update")
 
     def _publish(self, key: Key, template: Any, *values: Any) -> None:
         subscribers = self._subscribers.get(key)
@@ -211,22 +214,6 @@ def _symbols(channel: str, params: Mapping[str, Any]) -> list[str]:
         return ["*"]
     symbols = params.get("symbol")
     return [str(symbol) for symbol in symbols] if isinstance(symbols, list) and symbols else [""]
-
-
-def last_day(tape: Tape, now: int) -> Candle:
-    """Give the rolling 24 hours up to `now` as one candle."""
-    rows = candles(tape, tape.length, now, DAY // tape.length)
-    lots = sum(row.lots for row in rows)
-    return Candle(
-        ts_open=now - DAY,
-        open=rows[0].open,
-        high=max(row.high for row in rows),
-        low=min(row.low for row in rows),
-        close=rows[-1].close,
-        lots=lots,
-        vwap=sum(row.vwap * row.lots for row in rows) / lots if lots else 0.0,
-        trades=sum(row.trades for row in rows),
-    )
 
 
 def connection_id(connection: Connection) -> int:

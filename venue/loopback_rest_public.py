@@ -16,9 +16,9 @@ from core.text import iso
 from venue.exchange_account import leverage
 from venue.exchange_orders import FeeSchedule
 from venue.loopback_names import asset_altname, asset_id, find_pair, pair_name
-from venue.loopback_public import INTERVALS, last_day
+from venue.loopback_public import INTERVALS
 from venue.loopback_templates import units
-from venue.market_candles import Candle, candles
+from venue.market_candles import Candle, candles, last_day
 from venue.market_model import Level, Tape
 
 _CANDLES = 720
