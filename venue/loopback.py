@@ -202,6 +202,7 @@ def application(venue: Loopback) -> web.Application:
     app = web.Application()
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
+    app.router.add_get("/auth/v2", private)  # for clients that put the version at the end themselves
     app.router.add_route("*", "/0/public/{method}", venue.rest.public)
     app.router.add_post("/0/private/{method}", venue.rest.private)
     return app

@@ -252,8 +252,8 @@ class PrivateAnswers:
             raise RestError(order)
         ratio = leverage_text(pair, margin=order.margin)
         descr = {"descr": {"order": _described(order, pair_name(pair).altname, ratio)}}
-        if "validate" in form:
-            return descr
+        if form.get("validate", "false").lower() not in ("", "0", "false"):
+            return descr  # clients send `validate=False` and mean it
         change = await self._outcome(self._exchange.submit(order, now))
         return descr | {"txid": [change.order.order_id] if change.order is not None else []}
 

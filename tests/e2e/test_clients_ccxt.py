@@ -9,7 +9,7 @@ import pytest
 
 from core.clock import MINUTE, SECOND
 from tests.e2e.ccxt_client import rest_client
-from tests.e2e.venue_thread import BTC, CASH, MAKER, START, TAKER, XRP, venue_thread
+from tests.e2e.venue_thread import BTC, CASH, MAKER, START, TAKER, XRP, until, venue_thread
 from venue.loopback_keys import LOCKOUT_AFTER
 
 pytestmark = pytest.mark.e2e
@@ -24,6 +24,11 @@ def world():
 
 def on_grid(price, step):
     return Decimal(repr(price)) % Decimal(step) == 0
+
+
+async def closed(client, order_id):
+    order = await client.fetch_order(order_id, XRP)
+    return order if order["status"] == "closed" else None
 
 
 async def test_markets_assets_status_and_time(world):
@@ -60,7 +65,7 @@ async def test_tickers_candles_book_and_trades_tell_one_story(world):
         assert ticker["last"] == trades[-1]["price"] == candles[-1][4] == tickers[XRP]["last"]
         assert (ticker["bid"], ticker["ask"]) == (book["bids"][0][0], book["asks"][0][0])
         assert ticker["low"] <= ticker["bid"] < ticker["ask"]
-        assert on_grid(ticker["bid"], "0.0001") and on_grid(trades[0]["price"], "0.0001")
+        assert all(on_grid(price, "0.0001") for price in (ticker["bid"], ticker["ask"], trades[0]["price"]))
         assert len(book["bids"]) == len(book["asks"]) == 10
         assert [r[0] for r in book["bids"]] == sorted((r[0] for r in book["bids"]), reverse=True)
         assert [r[0] for r in book["asks"]] == sorted(r[0] for r in book["asks"])
@@ -140,8 +145,7 @@ async def test_fills_orders_and_balances_agree_to_the_last_digit(world):
     async with asyncio.timeout(BOUND), rest_client(world) as client:
         await client.load_markets()
         order = await client.create_order(XRP, "market", "buy", 20.5)
-        while (done := await client.fetch_order(order["id"], XRP))["status"] != "closed":
-            await asyncio.sleep(0.02)
+        done = await until(lambda: closed(client, order["id"]))
         fills = await client.fetch_my_trades(XRP)
         assert {fill["order"] for fill in fills} == {order["id"]}
         assert sum(fill["amount"] for fill in fills) == done["filled"] == 20.5
@@ -164,8 +168,7 @@ async def test_a_margin_position_and_its_trade_balance(world):
     async with asyncio.timeout(BOUND), rest_client(world) as client:
         await client.load_markets()
         order = await client.create_order(XRP, "market", "buy", 1000.5, params={"leverage": 5})
-        while (await client.fetch_order(order["id"], XRP))["status"] != "closed":
-            await asyncio.sleep(0.02)
+        await until(lambda: closed(client, order["id"]))
         with world.still():
             (position,) = await client.fetch_positions([XRP])
             raw = (await client.private_post_openpositions({"docalcs": "true"}))["result"]
@@ -215,12 +218,12 @@ async def test_rights_of_keys(world):
 async def test_a_burst_of_calls_meets_the_counter_and_bad_keys_the_lockout(world):
     async with asyncio.timeout(BOUND), rest_client(world) as client:
         with world.still():
+            for _ in range(20):
+                await client.fetch_balance()
             with pytest.raises(ccxt.DDoSProtection, match="EAPI:Rate limit exceeded"):
-                for _ in range(21):
-                    await client.fetch_balance()
-        start = world.clock.now()
-        while world.clock.now() < start + 2 * SECOND:
-            await asyncio.sleep(0.01)
+                await client.fetch_balance()
+        decayed = world.clock.now() + 2 * SECOND
+        await until(lambda: world.clock.now() > decayed)
         await client.fetch_balance()
     async with asyncio.timeout(BOUND), rest_client(world, key="trader", secret="d3Jvbmc=") as client:
         for _ in range(LOCKOUT_AFTER):

@@ -120,8 +120,13 @@ def venue_thread() -> Iterator[VenueThread]:
         world.stop()
 
 
-async def settled(client_side: Callable[[], object], venue_side: object) -> None:
-    """Wait until what the client holds equals what the venue holds, while market time stands still."""
-    async with asyncio.timeout(5):
-        while client_side() != venue_side:
+async def until(look: Callable[[], Any], *, bound: float = 10.0) -> Any:
+    """Look, or call and wait, again and again until the answer is true; give the answer."""
+    async with asyncio.timeout(bound):
+        while True:
+            found = look()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
             await asyncio.sleep(0.01)
