@@ -265,7 +265,9 @@ def _touches(tape: Tape, now: int) -> list[tuple[int, int, int]]:
         moved = np.ones(end, np.bool_)
         moved[1:] = (np.diff(bid) != 0) | (np.diff(ask) != 0)
         columns = (column[moved].tolist() for column in (ts, bid, ask))
-        found = [*zip(*columns, strict=True), *found]
+        rows = list(zip(*columns, strict=True))
+        same = bool(rows and found) and rows[-1][1:] == found[0][1:]  # nothing moved between two bars
+        found = rows + found[same:]
         if len(found) >= _SPREADS:
             break
     return found[-_SPREADS:]
