@@ -26,6 +26,7 @@ from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
 from venue.loopback_changes import Changes
 from venue.loopback_connection import Desk, converse
+from venue.loopback_dialect import Varied, plain
 from venue.loopback_keys import KeyRing, LoopbackAccount
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
@@ -56,6 +57,8 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    varied: bool = False
+    """Whether frames come with keys in changing order and with keys that nobody announced."""
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -103,7 +106,8 @@ class Loopback:
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
-        self.public = PublicDesk(self.exchange.instruments, tapes, clock)
+        dialect = Varied(settings.seed) if settings.varied else plain
+        self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
         self.rest = RestShell(
             PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),

@@ -3,7 +3,7 @@
 Must not know accounts, sockets or REST. Called by the loopback's connections and by its pump.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
 from venue.loopback_connection import Connection
+from venue.loopback_dialect import plain
 from venue.market_candles import Candle, candles
 from venue.market_model import Events, Ladder, Level, Tape
 
@@ -62,11 +63,16 @@ class PublicDesk:
     """Answers public requests and publishes market events. Mutable: who subscribed to what."""
 
     def __init__(
-        self, instruments: Mapping[str, Instrument], tapes: Mapping[str, Tape], clock: Clock
+        self,
+        instruments: Mapping[str, Instrument],
+        tapes: Mapping[str, Tape],
+        clock: Clock,
+        dialect: Callable[[str], str] = plain,
     ) -> None:
         self._instruments = instruments
         self._tapes = tapes
         self._clock = clock
+        self._dialect = dialect
         self._subscribers: dict[Key, dict[int, Connection]] = {}
         self._connections: dict[int, Connection] = {}
         self._books: dict[str, Ladder] = {}
@@ -83,14 +89,14 @@ class PublicDesk:
         """Tell every connection that the engine's state changed."""
         self._mode = mode
         for connection in self._connections.values():
-            connection.send(templates.status(connection_id(connection), mode))
+            self._send(connection, templates.status(connection_id(connection), mode))
 
     # ---- connections ----
 
     def opened(self, connection: Connection) -> None:
         """Greet with the status frame."""
         self._connections[connection.number] = connection
-        connection.send(templates.status(connection_id(connection), self._mode))
+        self._send(connection, templates.status(connection_id(connection), self._mode))
 
     def closed(self, connection: Connection) -> None:
         """Drop every subscription of the connection."""
@@ -102,19 +108,19 @@ class PublicDesk:
         """Send the beat of the second."""
         for connection in self._connections.values():
             if connection.beating:
-                connection.send(templates.HEARTBEAT)
+                self._send(connection, templates.HEARTBEAT)
 
     def receive(self, connection: Connection, request: dict[str, Any]) -> None:
         """Answer ping, subscribe and unsubscribe."""
         now, req_id = self._clock.now(), request.get("req_id")
         method, params = request["method"], request["params"]
         if method == "ping":
-            connection.send(templates.pong(req_id, now, params))
+            self._send(connection, templates.pong(req_id, now, params))
         elif method in ("subscribe", "unsubscribe"):
             self._subscription(connection, method, params, req_id=req_id, now=now)
         else:
             error = "Unsupported event"
-            connection.send(templates.answer(method, req_id, (now, self._clock.now()), error=error))
+            self._send(connection, templates.answer(method, req_id, (now, self._clock.now()), error=error))
 
     # ---- subscriptions ----
 
@@ -131,7 +137,9 @@ class PublicDesk:
             result = self._result(key, channel, params, subscribes=method == "subscribe")
             extra = {"symbol": symbol} if error.startswith("Currency") else None
             times = (now, self._clock.now())
-            connection.send(templates.answer(method, req_id, times, result=result, error=error, extra=extra))
+            self._send(
+                connection, templates.answer(method, req_id, times, result=result, error=error, extra=extra)
+            )
             if error:
                 continue
             if method == "unsubscribe":
@@ -140,7 +148,7 @@ class PublicDesk:
             connection.beating = True
             self._subscribers.setdefault(key, {})[connection.number] = connection
             if result["snapshot"] and (frame := self._snapshot(key, now)):
-                connection.send(frame)
+                self._send(connection, frame)
 
     def _refusal(self, key: Key, channel: _Channel, params: Mapping[str, Any]) -> str:
         name, symbol, option = key
@@ -262,8 +270,12 @@ class PublicDesk:
                 self._publish(key, templates.candles(instrument, rows, minutes, ts, "update"))
 
     def _publish(self, key: Key, frame: str) -> None:
+        said = self._dialect(frame)
         for connection in self._subscribers.get(key, {}).values():
-            connection.send(frame)
+            connection.send(said)
+
+    def _send(self, connection: Connection, frame: str) -> None:
+        connection.send(self._dialect(frame))
 
     def _last_day(self, symbol: str, minute: int) -> Candle:
         return last_day(self._tapes[symbol], minute * MINUTE)

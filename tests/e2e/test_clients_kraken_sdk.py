@@ -205,7 +205,12 @@ def test_a_repeated_nonce_and_a_missing_right(world):
 # ---- WebSocket ----
 
 
-async def test_its_own_checksums_pass_and_its_book_is_the_venues(world):
+async def test_its_own_checksums_pass_and_its_book_is_the_venues():
+    with venue_thread(varied=True) as world:
+        await follow_books(world)
+
+
+async def follow_books(world):
     books = Books(world, 25)
     async with asyncio.timeout(BOUND), books:
         await books.add_book(pairs=[XRP, BTC])

@@ -33,7 +33,7 @@ _BEAT_STEPS = 30  # heartbeats come often, so that clients that wait for one do 
 class VenueThread:
     """The venue's loop and its manual clock, which runs two hundred times as fast as the wall."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.clock = ManualClock(START)
         self.settings = LoopbackSettings(
             lake=Path(__file__).parents[2] / "configs" / "market",
@@ -42,6 +42,7 @@ class VenueThread:
             market_epoch=START,
             wall_epoch=0,
             fees=FeeSchedule(maker=MAKER, taker=TAKER),
+            **settings,
         )
         self.venue: Loopback = build(self.settings, self.clock)
         self.ports = LoopbackPorts(port=0)
@@ -111,8 +112,8 @@ class VenueThread:
 
 
 @contextmanager
-def venue_thread() -> Iterator[VenueThread]:
-    world = VenueThread()
+def venue_thread(**settings: Any) -> Iterator[VenueThread]:
+    world = VenueThread(**settings)
     world.start()
     try:
         yield world
