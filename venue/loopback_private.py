@@ -21,7 +21,7 @@ from venue.loopback_changes import Changes
 from venue.loopback_connection import Connection
 from venue.loopback_keys import KeyRing
 from venue.loopback_orders import ws_amend, ws_submit
-from venue.loopback_public import connection_id
+from venue.loopback_subscriptions import connection_id
 
 _NO_SESSION = "ESession:Invalid session"
 _SNAPSHOT_FILLS = 50

@@ -5,16 +5,13 @@ Must not know accounts, sockets or REST. Called by the loopback's connections an
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
-
-import msgspec
 
 from core.clock import DAY, MINUTE, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
-from venue.loopback_connection import Connection
 from venue.loopback_dialect import plain
+from venue.loopback_subscriptions import Channel, Key, SubscriptionDesk
 from venue.market_candles import Candle, candles
 from venue.market_model import Events, Ladder, Level, Tape
 
@@ -23,29 +20,16 @@ INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 _SNAPSHOT_TRADES = 50
 _SNAPSHOT_CANDLES = 720
 
-
-class _Channel(msgspec.Struct, frozen=True):
-    """What a channel takes: the option that belongs to a subscription's identity, and the rest."""
-
-    option: str = ""
-    default: object = None
-    allowed: tuple[object, ...] = (None,)
-    refusal: str = ""
-    fields: tuple[str, ...] = ()
-    snapshot: bool = True
-    warnings: tuple[str, ...] = ()
-
-
 # https://docs.kraken.com/api/docs/websocket-v2/{instrument,ticker,book,trade,ohlc}
 _CHANNELS = {
-    "instrument": _Channel(
+    "instrument": Channel(
         fields=("include_tokenized_assets", "execution_venue"),
         warnings=("tick_size is deprecated, use price_increment",),
     ),
-    "ticker": _Channel("event_trigger", "trades", ("trades", "bbo"), "Event trigger not supported"),
-    "book": _Channel("depth", 10, DEPTHS, "Subscription depth not supported"),
-    "trade": _Channel(snapshot=False),
-    "ohlc": _Channel(
+    "ticker": Channel("event_trigger", "trades", ("trades", "bbo"), "Event trigger not supported"),
+    "book": Channel("depth", 10, DEPTHS, "Subscription depth not supported"),
+    "trade": Channel(snapshot=False),
+    "ohlc": Channel(
         "interval",
         1,
         INTERVALS,
@@ -53,13 +37,9 @@ _CHANNELS = {
         warnings=("timestamp is deprecated, use interval_begin",),
     ),
 }
-_FIELDS = frozenset({"channel", "symbol", "snapshot", "token"})
-
-Key = tuple[str, str, object]
-"""Channel, symbol, and the option that is part of a subscription's identity."""
 
 
-class PublicDesk:
+class PublicDesk(SubscriptionDesk):
     """Answers public requests and publishes market events. Mutable: who subscribed to what."""
 
     def __init__(
@@ -69,120 +49,11 @@ class PublicDesk:
         clock: Clock,
         dialect: Callable[[str], str] = plain,
     ) -> None:
-        self._instruments = instruments
+        super().__init__(_CHANNELS, instruments, clock, dialect)
         self._tapes = tapes
-        self._clock = clock
-        self._dialect = dialect
-        self._subscribers: dict[Key, dict[int, Connection]] = {}
-        self._connections: dict[int, Connection] = {}
         self._books: dict[str, Ladder] = {}
         self._tops: dict[str, tuple[Level, Level]] = {}
-        self._mode = "online"
         self._day = lru_cache(maxsize=256)(self._last_day)
-
-    @property
-    def mode(self) -> str:
-        """The engine's state: online, cancel_only, post_only or maintenance."""
-        return self._mode
-
-    def change_mode(self, mode: str) -> None:
-        """Tell every connection that the engine's state changed."""
-        self._mode = mode
-        for connection in self._connections.values():
-            self._send(connection, templates.status(connection_id(connection), mode))
-
-    # ---- connections ----
-
-    def opened(self, connection: Connection) -> None:
-        """Greet with the status frame."""
-        self._connections[connection.number] = connection
-        self._send(connection, templates.status(connection_id(connection), self._mode))
-
-    def closed(self, connection: Connection) -> None:
-        """Drop every subscription of the connection."""
-        self._connections.pop(connection.number, None)
-        for subscribers in self._subscribers.values():
-            subscribers.pop(connection.number, None)
-
-    def heartbeat(self) -> None:
-        """Send the beat of the second."""
-        for connection in self._connections.values():
-            if connection.beating:
-                self._send(connection, templates.HEARTBEAT)
-
-    def receive(self, connection: Connection, request: dict[str, Any]) -> None:
-        """Answer ping, subscribe and unsubscribe."""
-        now, req_id = self._clock.now(), request.get("req_id")
-        method, params = request["method"], request["params"]
-        if method == "ping":
-            self._send(connection, templates.pong(req_id, now, params))
-        elif method in ("subscribe", "unsubscribe"):
-            self._subscription(connection, method, params, req_id=req_id, now=now)
-        else:
-            error = "Unsupported event"
-            self._send(connection, templates.answer(method, req_id, (now, self._clock.now()), error=error))
-
-    # ---- subscriptions ----
-
-    def _subscription(
-        self, connection: Connection, method: str, params: Mapping[str, Any], *, req_id: int | None, now: int
-    ) -> None:
-        """Acknowledge symbol by symbol; a refusal leaves the connection as it was."""
-        name = str(params.get("channel"))
-        channel = _CHANNELS.get(name, _Channel())
-        option = params.get(channel.option, channel.default)
-        for symbol in _symbols(name, params):
-            key = (name, symbol, option)
-            error = self._refusal(key, channel, params) or self._absence(connection, method, key)
-            result = self._result(key, channel, params, subscribes=method == "subscribe")
-            extra = {"symbol": symbol} if error.startswith("Currency") else None
-            times = (now, self._clock.now())
-            self._send(
-                connection, templates.answer(method, req_id, times, result=result, error=error, extra=extra)
-            )
-            if error:
-                continue
-            if method == "unsubscribe":
-                self._subscribers[key].pop(connection.number)
-                continue
-            connection.beating = True
-            self._subscribers.setdefault(key, {})[connection.number] = connection
-            if result["snapshot"] and (frame := self._snapshot(key, now)):
-                self._send(connection, frame)
-
-    def _refusal(self, key: Key, channel: _Channel, params: Mapping[str, Any]) -> str:
-        name, symbol, option = key
-        if name not in _CHANNELS:
-            return "Unsupported channel"
-        known = _FIELDS.union(channel.fields, (channel.option,))
-        if unknown := [field for field in params if field not in known]:
-            return f"Unsupported field: '{unknown[0]}' for the given msg type: subscribe"
-        if not isinstance(params.get("snapshot", True), bool):
-            return "Snapshot field must be a boolean"
-        if symbol == "":
-            return "Symbol(s) not found"
-        if name != "instrument" and symbol not in self._instruments:
-            return f"Currency pair not supported {symbol}"
-        return "" if option in channel.allowed and not isinstance(option, bool) else channel.refusal
-
-    def _absence(self, connection: Connection, method: str, key: Key) -> str:
-        held = method == "subscribe" or connection.number in self._subscribers.get(key, {})
-        return "" if held else "Subscription Not Found"
-
-    def _result(
-        self, key: Key, channel: _Channel, params: Mapping[str, Any], *, subscribes: bool
-    ) -> dict[str, Any]:
-        name, symbol, option = key
-        result: dict[str, Any] = {"channel": name}
-        if channel.option:
-            result[channel.option] = option
-        if subscribes:
-            result["snapshot"] = params.get("snapshot", channel.snapshot)
-        if symbol != "*":
-            result["symbol"] = symbol
-        if subscribes and channel.warnings:
-            result["warnings"] = channel.warnings
-        return result
 
     def _snapshot(self, key: Key, now: int) -> str:
         """Give the first frame of a subscription, empty where there is nothing to show yet."""
@@ -269,24 +140,8 @@ class PublicDesk:
                 rows = candles(self._tapes[instrument.symbol], minutes * MINUTE, ts, 1)
                 self._publish(key, templates.candles(instrument, rows, minutes, ts, "update"))
 
-    def _publish(self, key: Key, frame: str) -> None:
-        said = self._dialect(frame)
-        for connection in self._subscribers.get(key, {}).values():
-            connection.send(said)
-
-    def _send(self, connection: Connection, frame: str) -> None:
-        connection.send(self._dialect(frame))
-
     def _last_day(self, symbol: str, minute: int) -> Candle:
         return last_day(self._tapes[symbol], minute * MINUTE)
-
-
-def _symbols(channel: str, params: Mapping[str, Any]) -> list[str]:
-    """Give what to acknowledge one by one; the empty name stands for a list that is none."""
-    if channel == "instrument":
-        return ["*"]
-    symbols = params.get("symbol")
-    return [str(symbol) for symbol in symbols] if isinstance(symbols, list) and symbols else [""]
 
 
 def last_day(tape: Tape, now: int) -> Candle:
@@ -303,8 +158,3 @@ def last_day(tape: Tape, now: int) -> Candle:
         vwap=sum(row.vwap * row.lots for row in rows) / lots if lots else 0.0,
         trades=sum(row.trades for row in rows),
     )
-
-
-def connection_id(connection: Connection) -> int:
-    """Give an id beyond 2**63, as Kraken's are: no client may keep it in a signed integer."""
-    return (1 << 63) + connection.number * 7_919
