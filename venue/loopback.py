@@ -28,6 +28,7 @@ from venue.loopback_changes import Changes
 from venue.loopback_connection import Desk, converse
 from venue.loopback_dialect import Varied, plain
 from venue.loopback_keys import KeyRing, LoopbackAccount
+from venue.loopback_level3 import Level3Desk
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
@@ -108,6 +109,7 @@ class Loopback:
         self.work = asyncio.Event()
         dialect = Varied(settings.seed) if settings.varied else plain
         self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
+        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock, dialect)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
         self.rest = RestShell(
             PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),
@@ -127,6 +129,7 @@ class Loopback:
                 self.exchange.on_trade(trade)
             self.exchange.on_quote(tape.quote(events, at))
             self.public.on_event(symbol, events, at, trade)
+            self.level3.on_event(symbol, events, at)
         self._seen = max(self._seen, now)
         self.exchange.advance(now)
 
@@ -203,9 +206,13 @@ def application(venue: Loopback) -> web.Application:
     async def private(request: web.Request) -> web.WebSocketResponse:
         return await websocket(request, venue.private)
 
+    async def level3(request: web.Request) -> web.WebSocketResponse:
+        return await websocket(request, venue.level3)
+
     app = web.Application()
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
+    app.router.add_get("/v2-l3", level3)
     app.router.add_get("/auth/v2", private)  # for clients that put the version at the end themselves
     app.router.add_route("*", "/0/public/{method}", venue.rest.public)
     app.router.add_post("/0/private/{method}", venue.rest.private)
@@ -249,4 +256,5 @@ async def _beat(venue: Loopback) -> None:
     while True:
         venue.public.heartbeat()
         venue.private.heartbeat()
+        venue.level3.heartbeat()
         await asyncio.sleep(1.0)

@@ -8,6 +8,7 @@ import pytest
 
 from core.clock import MINUTE
 from tests.venue.loopback_client import BTC, XRP, Client, public, venue_at
+from venue.loopback_level3 import Queues, Resting, checksum
 from venue.loopback_listing import INFO
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "kraken" / "samples"
@@ -64,6 +65,45 @@ def assert_same_shape(ours, theirs, *, optional=frozenset()):
         path: (have[path], want[path]) for path in have.keys() & want.keys() if have[path] - want[path]
     }
     assert not differing
+
+
+def orders_client():
+    venue, clock = venue_at()
+    client = Client(venue, clock, account="paper")
+    client.desk = venue.level3
+    client.desk.opened(client.connection)
+    client.frames()
+    return client
+
+
+def test_level3():
+    client = orders_client()
+    ack, snapshot = client.ask("subscribe", channel="level3", symbol=[XRP])
+    assert_same_shape(ack, one(sample("ws_level3_subscribe_ack")), optional={"depth"})
+    assert_same_shape(snapshot, sample("ws_level3_snapshot"))
+    updates = client.wait(MINUTE)
+    assert len(updates) > 3
+    for frame in updates:
+        assert_same_shape(frame, sample("ws_level3_update"), optional=SIDES)
+    (ack,) = client.ask("unsubscribe", channel="level3", symbol=[XRP])
+    assert_same_shape(ack, one(sample("ws_level3_unsubscribe_ack")), optional={"depth"})
+
+
+def test_the_documented_level3_checksum():
+    example = sample("ws_level3_checksum_example")
+    frame = example["message"]["data"][0]
+
+    def queues(rows):
+        found = {}
+        for row in rows:
+            ticks = round(Decimal(row["limit_price"]) * 10)
+            order = Resting(row["order_id"], ticks, round(Decimal(row["order_qty"]) * 10**8), 0)
+            found[ticks] = (*found.get(ticks, ()), order)
+        return found
+
+    book = Queues("BTC/USD")
+    book.bids, book.asks = queues(frame["bids"]), queues(frame["asks"])
+    assert checksum(book) == example["expected_checksum"] == frame["checksum"]
 
 
 def one(body):
