@@ -51,7 +51,10 @@ COMMANDS: dict[Callable[..., int | None], tuple[str, ...]] = {
         "run -c configs/paper-kraken.toml",
         "run -c trader.toml -c limits.toml --set dashboard.port=0",
     ),
-    daemon.loopback: ("loopback -c configs/paper.toml",),
+    daemon.loopback: (
+        "loopback -c configs/paper.toml",
+        "loopback -c configs/paper.toml --synthetic 1000 --trades-per-s 5000",
+    ),
     control.status: ("status", "status --json", "status -c trader.toml"),
     control.open_page: ("open", "open --json"),
     control.health: ("health", "health --live --json"),

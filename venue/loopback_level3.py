@@ -95,8 +95,8 @@ class Level3Desk(SubscriptionDesk):
         super().closed(connection)
         self._holders.pop(connection.number, None)
 
-    def on_event(self, symbol: str, events: Events, position: int) -> None:
-        """Publish what one event of the market model did to the orders."""
+    def on_events(self, symbol: str, events: Events, position: int) -> None:
+        """Publish what the events up to `position` did to the orders."""
         depths = [d for d in DEPTHS if self._subscribers.get(("level3", symbol, d))]
         if not depths:
             self._queues.pop(symbol, None)

@@ -3,16 +3,16 @@
 Must not know accounts, sockets or REST. Called by the loopback's connections and by its pump.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from core.clock import DAY, MINUTE, Clock
+from core.clock import MINUTE, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
 from venue.loopback_dialect import plain
 from venue.loopback_subscriptions import Channel, Key, SubscriptionDesk
-from venue.market_candles import Candle, candles
+from venue.market_candles import Candle, candles, last_day, touched
 from venue.market_model import Events, Ladder, Level, Tape
 
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -53,7 +53,8 @@ class PublicDesk(SubscriptionDesk):
         self._tapes = tapes
         self._books: dict[str, Ladder] = {}
         self._tops: dict[str, tuple[Level, Level]] = {}
-        self._day = lru_cache(maxsize=256)(self._last_day)
+        # all pairs of a venue, this minute's and the last
+        self._day = lru_cache(maxsize=8192)(self._last_day)
 
     def _snapshot(self, key: Key, now: int) -> str:
         """Give the first frame of a subscription, empty where there is nothing to show yet."""
@@ -86,15 +87,15 @@ class PublicDesk(SubscriptionDesk):
 
     # ---- market events ----
 
-    def on_event(self, symbol: str, events: Events, position: int, trade: Trade | None) -> None:
-        """Publish one event of the market model, in the order book, trade, ticker, ohlc."""
+    def on_events(self, symbol: str, events: Events, position: int, trades: Sequence[Trade]) -> None:
+        """Publish what led to the event at `position`, in the order book, trade, ticker, ohlc."""
         instrument = self._instruments[symbol]
         self._publish_book(instrument, events, position)
-        if trade is not None and self._subscribers.get(("trade", symbol, None)):
-            self._publish(("trade", symbol, None), templates.trades([trade], "update"))
-        self._publish_ticker(instrument, events, position, traded=trade is not None)
-        if trade is not None:
-            self._publish_candles(instrument, trade.ts_event)
+        if trades and self._subscribers.get(("trade", symbol, None)):
+            self._publish(("trade", symbol, None), templates.trades(trades, "update"))
+        self._publish_ticker(instrument, events, position, traded=bool(trades))
+        if trades:
+            self._publish_candles(instrument, trades[-1].ts_event)
 
     def on_instruments(self, changed: Iterable[Instrument]) -> None:
         """Publish that pairs changed."""
@@ -114,6 +115,7 @@ class PublicDesk(SubscriptionDesk):
         due = [t for t in wanted if (traded if t == "trades" else moved)]
         if due:
             day = self._day(symbol, int(events.ts[position]) // MINUTE)
+            day = touched(day, int(events.last[position]))
             frame = templates.ticker(instrument, ladder, day, "update")
             for trigger in due:
                 self._publish(("ticker", symbol, trigger), frame)
@@ -137,24 +139,8 @@ class PublicDesk(SubscriptionDesk):
         for minutes in INTERVALS:
             key = ("ohlc", instrument.symbol, minutes)
             if self._subscribers.get(key):
-                rows = candles(self._tapes[instrument.symbol], minutes * MINUTE, ts, 1)
-                self._publish(key, templates.candles(instrument, rows, minutes, ts, "update"))
+                row = self._tapes[instrument.symbol].candle(minutes * MINUTE, ts)
+                self._publish(key, templates.candles(instrument, [row], minutes, ts, "update"))
 
     def _last_day(self, symbol: str, minute: int) -> Candle:
         return last_day(self._tapes[symbol], minute * MINUTE)
-
-
-def last_day(tape: Tape, now: int) -> Candle:
-    """Give the rolling 24 hours up to `now` as one candle."""
-    rows = candles(tape, tape.length, now, DAY // tape.length)
-    lots = sum(row.lots for row in rows)
-    return Candle(
-        ts_open=now - DAY,
-        open=rows[0].open,
-        high=max(row.high for row in rows),
-        low=min(row.low for row in rows),
-        close=rows[-1].close,
-        lots=lots,
-        vwap=sum(row.vwap * row.lots for row in rows) / lots if lots else 0.0,
-        trades=sum(row.trades for row in rows),
-    )
