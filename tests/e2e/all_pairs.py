@@ -80,8 +80,8 @@ async def play(plan: Plan, place: Place) -> dict[str, Any]:
     return {"first_ready_s": first_s, "all_ready_s": all_s, "late": builder.late, "sink": sink}
 
 
-async def run(plan: Plan, place: Place) -> dict[str, Any]:
-    """Play and compare; gives the report."""
+async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
+    """Play and compare; gives the report and what it was made from."""
     before = used(place.pid)
     found = await play(plan, place)
     own, theirs = used("self"), used(place.pid)
@@ -89,7 +89,7 @@ async def run(plan: Plan, place: Place) -> dict[str, Any]:
     observer = sink.observer
     comparison = await compare(place, observer.bars, plan)
     wall_s = full_minutes(plan) / 1e9 / plan.speed
-    return {
+    report = {
         "instruments": plan.instruments,
         "trades_per_s": plan.trades_per_s,
         "minutes": plan.minutes,
@@ -106,7 +106,10 @@ async def run(plan: Plan, place: Place) -> dict[str, Any]:
         "bar_mismatches": len(comparison.mismatches),
         "first_mismatches": comparison.mismatches[:5],
         "trades_in_compared_bars": comparison.trades,
-        "lag_ms": {name: observer.lag(share) for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0))},
+        "lag_ms": {
+            name: observer.lag(share)
+            for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0))
+        },
         "first_ready_s": found["first_ready_s"],
         "all_ready_s": found["all_ready_s"],
         "feed_cpu_s": round(own.cpu_s, 1),
@@ -117,6 +120,7 @@ async def run(plan: Plan, place: Place) -> dict[str, Any]:
         "venue_peak_rss_mb": round(theirs.peak_rss_mb),
         "machine": machine(),
     }
+    return report, observer
 
 
 def kept(report: dict[str, Any]) -> bool:
@@ -126,7 +130,9 @@ def kept(report: dict[str, Any]) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--instruments", type=int, default=1000)
     parser.add_argument("--trades-per-s", type=float, default=5000)
     parser.add_argument("--minutes", type=float, default=10)
@@ -134,14 +140,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     plan = Plan(asked.instruments, asked.trades_per_s, asked.minutes, asked.speed)
-    with tempfile.TemporaryDirectory() as folder, venue(plan, Path(folder)) as place:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            report = runner.run(run(plan, place))
-    if asked.json:
-        print(json.dumps(report, indent=1))
-    else:
-        for name, value in report.items():
-            print(f"{name:<24} {value}")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        venue(plan, Path(folder)) as place,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        report, _ = runner.run(run(plan, place))
+    lines = [json.dumps(report, indent=1)] if asked.json else [f"{k:<24} {v}" for k, v in report.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0 if kept(report) else 1
 
 

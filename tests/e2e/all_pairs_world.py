@@ -153,6 +153,7 @@ async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan)
     opens = sorted({ts_open for _, ts_open in bars})
     compared = quiet = trades = missing = 0
     wrong: list[str] = []
+    traded: set[str] = set()
     async with aiohttp.ClientSession() as http:
         for listing in synthetic(plan.instruments, SEED):
             symbol, decimals = listing.instrument.symbol, listing.instrument.price_precision
@@ -162,10 +163,11 @@ async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan)
                 if row is None:
                     continue
                 if bar is None:
-                    missing += 1
+                    missing += bool(row[7]) or symbol in traded  # quiet from the start: no price is known
                     continue
+                traded.add(symbol)
                 found = _numbers(bar, decimals)
-                expected = tuple(float(value) for value in row[1:7]) + (row[7],)
+                expected = (*map(float, row[1:7]), row[7])
                 if not row[7]:  # a quiet minute has no volume and so no price of its own
                     quiet += 1
                     found, expected = found[:4] + found[5:], expected[:4] + expected[5:]
