@@ -25,7 +25,9 @@ from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
 from venue.loopback_changes import Changes
 from venue.loopback_connection import Desk, converse
+from venue.loopback_dialect import Varied, plain
 from venue.loopback_keys import KeyRing, LoopbackAccount
+from venue.loopback_level3 import Level3Desk
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
@@ -71,6 +73,8 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    varied: bool = False
+    """Whether frames come with keys in changing order and with keys that nobody announced."""
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -114,7 +118,7 @@ class Loopback:
         self._due = due
         self._clock = clock
         self._seen = clock.now()
-        changes, keys = Changes(), KeyRing(settings.accounts)
+        changes, keys = Changes(), KeyRing(settings.accounts, clock)
         self.exchange = Exchange(
             instruments,
             fees=settings.fees,
@@ -125,10 +129,12 @@ class Loopback:
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
-        self.public = PublicDesk(self.exchange.instruments, tapes, clock)
+        dialect = Varied(settings.seed) if settings.varied else plain
+        self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
+        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock, dialect)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
         self.rest = RestShell(
-            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
+            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),
             PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
             keys,
         )
@@ -158,6 +164,7 @@ class Loopback:
             trades = tape.prints(events, first, end)
             self._tell_exchange(tape, events, (first, end), trades)
             self.public.on_events(symbol, events, end - 1, trades)
+            self.level3.on_events(symbol, events, end - 1)
         self._seen = ts
 
     def _tell_exchange(
@@ -251,9 +258,14 @@ def application(venue: Loopback) -> web.Application:
     async def private(request: web.Request) -> web.WebSocketResponse:
         return await websocket(request, venue.private)
 
+    async def level3(request: web.Request) -> web.WebSocketResponse:
+        return await websocket(request, venue.level3)
+
     app = web.Application()
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
+    app.router.add_get("/v2-l3", level3)
+    app.router.add_get("/auth/v2", private)  # for clients that put the version at the end themselves
     app.router.add_route("*", "/0/public/{method}", venue.rest.public)
     app.router.add_post("/0/private/{method}", venue.rest.private)
     return app
@@ -296,4 +308,5 @@ async def _beat(venue: Loopback) -> None:
     while True:
         venue.public.heartbeat()
         venue.private.heartbeat()
+        venue.level3.heartbeat()
         await asyncio.sleep(1.0)
