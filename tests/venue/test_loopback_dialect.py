@@ -11,7 +11,8 @@ from tests.venue.loopback_client import BTC, SETTINGS, START, XRP, Client
 from venue.loopback import build
 from venue.loopback_connection import read_request
 from venue.loopback_dialect import Varied
-from venue.session import BookLost, Ignored, Listed, Prints, PublicSession, Ready
+from venue.public import Listed, Lost, Prints, PublicSession
+from venue.session import Ignored, Ready
 
 NUMBERS = st.sampled_from(["0.10000000", "1e-08", "62807.0", "0", "-0.00", "13834774380200032777", "5E-05"])
 LEAVES = st.none() | st.booleans() | st.text() | NUMBERS.map(lambda text: msgspec.Raw(text.encode()))
@@ -60,4 +61,4 @@ def test_our_session_depends_on_neither_order_nor_unknown_keys():
         clock.advance_to(clock.now() + SECOND)
         client.venue.pump()
     assert {type(event) for event in events} >= {Listed, Ready, Prints}
-    assert not [event for event in events if isinstance(event, BookLost | Ignored)]
+    assert not [event for event in events if isinstance(event, Lost | Ignored)]

@@ -16,7 +16,6 @@ from venue import rest_values as values
 from venue import wire_requests as requests
 from venue.book import Book, Fault
 from venue.level3 import OrderBook
-from venue.loopback_keys import KeyRing, LoopbackAccount
 from venue.verify_report import guessed
 from venue.verify_scan import Scan
 from venue.wire_market import AssetRow, RestingOrder
@@ -145,7 +144,7 @@ def test_every_shared_spot_message_is_written_again():
     assert (asked, told) == (28, 55)
 
 
-# ---- checksums and signature ----
+# ---- checksums (the signature vector is in test_loopback) ----
 
 
 def book_of(raw, depth):
@@ -181,15 +180,6 @@ def test_documented_level3_checksum():
     book = OrderBook(worked["price_precision"], worked["qty_precision"], depth=10)
     assert book.replace(bids, asks, 1063832831) is None
     assert book.replace(bids, asks[:-1], 1063832831) is Fault.CHECKSUM
-
-
-def test_documented_signature():
-    # Kraken's guide "Spot REST authentication": a published example, no credential.
-    secret = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
-    body = b"nonce=1616492376594&ordertype=limit&pair=XBTUSD&price=37500&type=buy&volume=1.25"
-    expected = "4/dpxb3iT4tp/ZCVEwSnEsLxx0bqyhLpdfOpc6fn7OR8+UClSV5n9E6aSS8MPtnRfp32bAb0nmbRn6H8ndwLUQ=="
-    ring = KeyRing({"a": LoopbackAccount("k", secret, Decimal(1))})
-    assert ring.authenticate("k", expected, "/0/private/AddOrder", body, "1616492376594") == ("a", "")
 
 
 # ---- REST and futures ----
