@@ -66,23 +66,31 @@ def read_request(text: str) -> dict[str, Any] | None:
     """
     try:
         body = _requests.decode(text)
+        if not isinstance(body, dict) or not isinstance(body.get("method"), str):
+            return None
+        if not isinstance(body.setdefault("params", {}), dict) or not _counted(body["params"]):
+            return None
     except (ValueError, ArithmeticError, RecursionError):
-        return None
-    if not isinstance(body, dict) or not isinstance(body.get("method"), str):
-        return None
-    if not isinstance(body.setdefault("params", {}), dict):
         return None
     return body if isinstance(body.get("req_id", 0), int) else None
 
 
-def _counted(token: str) -> Decimal:
-    number = Decimal(token)
-    if not countable(number):
-        raise ValueError(f"expected a number that an order can have, found {token[:40]}")
-    return number
+def _counted(value: Any) -> bool:
+    """Tell whether every number in a value is one that an order can have."""
+    match value:
+        case bool():
+            return True
+        case int() | Decimal():
+            return countable(Decimal(value))
+        case dict():
+            return all(map(_counted, value.values()))
+        case list():
+            return all(map(_counted, value))
+        case _:
+            return True
 
 
-_requests = msgspec.json.Decoder(float_hook=_counted)
+_requests = msgspec.json.Decoder(float_hook=Decimal)
 
 
 async def converse(request: web.Request, desk: Desk, numbers: Callable[[], int]) -> web.WebSocketResponse:

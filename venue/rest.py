@@ -14,7 +14,7 @@ import msgspec
 from core.clock import SECOND
 from core.errors import VenueError
 from core.events import Fill, VenueOrder, VenuePosition
-from core.instrument import Instrument
+from core.instrument import PLACES, Instrument
 from core.market import Bar, Timeframe
 from core.orders import OrderState, Side
 from venue.wire_values import countable
@@ -153,6 +153,11 @@ class Pair(msgspec.Struct, frozen=True):
         base, _, quote = self.wsname.partition("/")
         return f"{_RENAMED.get(base, base)}/{_RENAMED.get(quote, quote)}"
 
+    @property
+    def written(self) -> bool:
+        """Tell whether its numbers have as many decimals as a number can."""
+        return 0 <= self.pair_decimals <= PLACES and 0 <= self.lot_decimals <= PLACES
+
     def instrument(self) -> Instrument:
         """Give the pair in our own words; leverage is what both sides allow."""
         base, _, quote = self.symbol.partition("/")
@@ -199,7 +204,7 @@ class PairNames:
 
 def instruments(pairs: Mapping[str, Pair]) -> dict[str, Instrument]:
     """Give all tradable instruments by symbol; rows with impossible grids count as not listed."""
-    listed = (pair.instrument() for pair in pairs.values() if pair.wsname)
+    listed = (pair.instrument() for pair in pairs.values() if pair.wsname and pair.written)
     return {one.symbol: one for one in listed if one.possible}
 
 

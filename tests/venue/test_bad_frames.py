@@ -158,6 +158,15 @@ def test_rest_figures_that_cannot_be_blame_the_venue(body, kind):
         rest.result_of(body, kind)
 
 
+def test_pairs_with_more_decimals_than_a_number_has_are_not_listed():
+    pair = b'{"altname":"XY","wsname":"X/Y","ordermin":"1","pair_decimals":%d,"lot_decimals":8}'
+    for places in (10**30, 19, -1):
+        body = b'{"error":[],"result":{"XY":' + pair % places + b"}}"
+        assert rest.instruments(rest.result_of(body, dict[str, rest.Pair])) == {}
+    body = b'{"error":[],"result":{"XY":' + pair % 4 + b"}}"
+    assert list(rest.instruments(rest.result_of(body, dict[str, rest.Pair]))) == ["X/Y"]
+
+
 def test_rest_answers_that_are_none_are_told_apart():
     assert rest.errors_of(b'{"a":' * 5000) is None
     assert rest.errors_of(b'{"error":["\xff"]}') is None
@@ -173,6 +182,9 @@ def test_rest_answers_that_are_none_are_told_apart():
         '{"method":"ping","req_id":NaN}',
         '{"method":"add_order","params":{"order_qty":1e999999999}}',
         '{"method":"add_order","params":{"order_qty":1e-999999999}}',
+        '{"method":"add_order","params":{"triggers":{"price":1%s}}}' % ("0" * 30),
+        '{"method":"add_order","params":{"order_qty":[1%s]}}' % ("0" * 400),
+        *('{"method":"ping","params":' + '{"a":' * deep + "7" + "}" * (deep + 1) for deep in (700, 900, 990)),
         "[" * 50_000,
         '{"params":' * 50_000,
         '{"method":"ping","params":[]}',
