@@ -111,6 +111,7 @@ class Fetched(msgspec.Struct, kw_only=True):
     requests: int = 0
     retries: int = 0
     gaps: list[Gap] = []
+    finished: bool = False
 
 
 class Cursors:
@@ -198,6 +199,7 @@ class Download:
         """
         with self._cursors.held(source.name):
             await self._run(source, result)
+        result.finished = True
 
     async def _run(self, source: Source, result: Fetched) -> None:
         mark = None if self._restart else usable(self._cursors.read(source.name), source.since)

@@ -49,7 +49,10 @@ def frame(rows: Sequence[Sequence[object]], timeframe: Timeframe, span: Span, or
 
 
 def _check(table: pl.DataFrame, timeframe: Timeframe, origin: str) -> None:
-    values = pl.col("open", "high", "low", "close", "volume")
+    values = pl.selectors.float()
+    counted = (
+        (pl.col("trades") < 0) | (pl.col("vwap") <= 0) if "vwap" in table.columns else pl.lit(value=False)
+    )
     rules = {
         "numbers": pl.any_horizontal(pl.all().is_null()),
         "finite numbers": pl.any_horizontal(~values.is_finite()),
@@ -58,6 +61,7 @@ def _check(table: pl.DataFrame, timeframe: Timeframe, origin: str) -> None:
         | (pl.col("low") > pl.min_horizontal("open", "close", "high")),
         "low > 0": pl.col("low") <= 0,
         "volume >= 0": pl.col("volume") < 0,
+        "trades >= 0 and vwap > 0": counted,
     }
     for rule, broken in rules.items():
         for row in table.filter(broken).head(1).iter_rows():

@@ -100,7 +100,7 @@ def decoded(url: str, body: bytes, kind: Any) -> Any:
     """Decode a JSON body: LinkLost for text that was cut, VenueError for another shape."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as odd:
+    except (msgspec.ValidationError, RecursionError) as odd:
         raise VenueError(f"GET {url}: expected the documented shape, found: {odd}") from odd
-    except msgspec.DecodeError as cut:
+    except (msgspec.DecodeError, UnicodeDecodeError) as cut:
         raise LinkLost(f"GET {url}: expected JSON, found {body[:_SHOWN]!r}: {cut}") from cut

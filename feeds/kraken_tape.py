@@ -22,6 +22,10 @@ from feeds.history import Gap
 
 COUNT = 1000
 """Most rows of a page, and what is asked for."""
+_LATEST_NS = 2**62
+"""In the year 2116; beyond it a number is no time, and would not fit the lake's columns."""
+_LEAST, _MOST = Decimal(10) ** -18, Decimal(10) ** 18
+"""No venue has more decimals; text such as 1e-999999999 is a Decimal and no price."""
 
 
 class TradeRow(msgspec.Struct, frozen=True, array_like=True):
@@ -155,13 +159,16 @@ def _again(asked: str) -> str:
 
 
 def _cursor(last: str) -> int:
-    if not last.isdecimal():
+    if not (last.isdecimal() and len(last) <= len(str(_LATEST_NS))):
         raise VenueError(f"Trades: expected nanoseconds in `last`, found {last[:40]!r}")
     return int(last)
 
 
 def _check(rows: Sequence[TradeRow]) -> None:
     for row in rows:
-        numbers = (row.price, row.quantity, row.time)
-        if not all(number.is_finite() and number > 0 for number in numbers):
+        amounts = (row.price, row.quantity)
+        possible = all(amount.is_finite() and _LEAST <= amount <= _MOST for amount in amounts)
+        if not (possible and row.time.is_finite() and 0 < row.time < _LATEST_NS // SECOND):
             raise VenueError(f"Trades: expected positive price, volume and time, found {row}")
+        if not 0 <= row.trade_id < _LATEST_NS:
+            raise VenueError(f"Trades: expected a trade id, found {row}")

@@ -68,13 +68,13 @@ class KrakenTrades:
 
     async def _next(self, tape: Tape) -> Piece:
         params = {"pair": self._altname, "since": tape.position, "count": str(self._count)}
-        page = result(self._url, await self._get(self._url, params), dict[str, list[TradeRow] | str])
+        page = result(self._url, await self._get(self._url, params), dict[str, list[TradeRow] | str | int])
         # The rows lie under the pair's REST id, whichever name was asked for.
         rows = next((value for value in page.values() if isinstance(value, list)), None)
         last = page.get("last")
-        if rows is None or not isinstance(last, str):
+        if rows is None or not isinstance(last, str | int):
             raise VenueError(f"GET {self._url}: expected rows and `last`, found only {sorted(page)}")
-        return tape.take(rows, last)
+        return tape.take(rows, str(last))
 
 
 def frame(rows: Sequence[TradeRow]) -> pl.DataFrame:

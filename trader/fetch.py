@@ -4,6 +4,7 @@ Must not know the command line. Called by trader.commands.data_fetch. One host i
 caller at a time, so that the pauses between calls hold whatever the number of series.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -37,6 +38,7 @@ SOURCES = (
     "open-interest",
 )
 ALL = "all"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*(/[A-Za-z0-9][A-Za-z0-9_.]*)?")
 _SERVED = 719
 """Closed bars that Kraken's OHLC serves."""
 _MONTH = 30 * DAY
@@ -110,7 +112,9 @@ async def fetch(
     cursors = Cursors(request.lake)
     download = Download(cursors, polite, clock, on_progress=watch.on_progress, restart=request.restart)
     async with AsyncExitStack() as stack:
-        for source in await _sources(request, polite, stack):
+        sources = await _sources(request, polite, stack)
+        watch.on_plan(len(sources))
+        for source in sources:
             result = Fetched(series=source.name, since=source.since, until=source.until, reached=source.since)
             results.append(result)
             try:
@@ -228,8 +232,10 @@ def _futures(request: Request, get: Http, polite: Polite) -> list[Source]:
 
 
 def _named(request: Request) -> tuple[str, ...]:
-    if ALL in request.instruments:
-        raise UsageError(f"{request.kind}: expected instruments by name; found {ALL!r}")
+    """Give instruments that no listing confirms; they become names of folders."""
+    for name in request.instruments:
+        if name == ALL or not _NAME.fullmatch(name):
+            raise UsageError(f"{request.kind}: expected instruments by name; found {name!r}")
     return request.instruments
 
 

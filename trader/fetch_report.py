@@ -22,7 +22,7 @@ def row(result: Fetched) -> dict[str, Any]:
         "since": iso(result.since),
         "until": iso(result.until),
         "reached": iso(result.reached),
-        "complete": result.reached >= result.until,
+        "complete": result.finished,
         **{name: getattr(result, name) for name in _TOTALS},
         "gaps": gaps,
     }

@@ -28,6 +28,9 @@ LOG_EVERY_S = 5.0
 class Watch:
     """Hears everything and says nothing."""
 
+    def on_plan(self, series: int) -> None:
+        """Take note of how many series will be fetched, one after the other."""
+
     def on_series(self, result: Fetched) -> None:
         """Take note that a series is done."""
 
@@ -48,6 +51,9 @@ class Log(Watch):
         self._clock = clock
         self._lines = structlog.get_logger("fetch")
         self._told: dict[str, int] = {}
+
+    def on_plan(self, series: int) -> None:
+        self._lines.info("fetch_plan", series=series)
 
     def on_series(self, result: Fetched) -> None:
         self._lines.info("fetch_done", **row(result))
@@ -83,11 +89,18 @@ class Terminal(Watch):
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task = bars.add_task("waiting for the first page", total=1.0, rows=0, eta="?")
+        self._planned = self._done = 0
+
+    def on_plan(self, series: int) -> None:
+        self._planned = series
+
+    def on_series(self, result: Fetched) -> None:
+        self._done += 1
 
     def on_progress(self, progress: Progress) -> None:
         self._bars.update(
             self._task,
-            description=progress.series,
+            description=f"{self._done + 1}/{self._planned} {progress.series}",
             completed=progress.share,
             rows=progress.rows,
             eta="?" if progress.eta_s is None else f"{progress.eta_s:,.0f} s",
@@ -109,6 +122,10 @@ class All(Watch):
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
+
+    def on_plan(self, series: int) -> None:
+        for watch in self._watches:
+            watch.on_plan(series)
 
     def on_series(self, result: Fetched) -> None:
         for watch in self._watches:

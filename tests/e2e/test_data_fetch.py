@@ -129,7 +129,7 @@ def test_command_reports_what_it_did_and_one_delisted_pair_costs_no_other(capsys
     # May is over and whole, June is not: one month of minutes.
     assert [path.name for path in sorted((lake / "ohlcv").rglob("*.parquet"))] == ["2024-05.parquet"]
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
-    assert events[0] == "fetch_progress"
+    assert events[:2] == ["fetch_plan", "fetch_progress"]
     assert events.count("fetch_done") == 3
     assert "fetch_failed" in events
 
@@ -144,6 +144,7 @@ REFUSED = {
     "kraken-ohlc --instruments BTC/USD --since 2030-01-01": "--since: expected a time before",
     "amberdata:kraken --instruments BTC/USD --timeframes 1h": "an API key in AMBERDATA_API_KEY; found none",
     "funding --instruments all": "expected instruments by name",
+    "open-interest --instruments ../../PF_XBTUSD": "expected instruments by name",
     "--preset seven": "--preset: expected one of five-minute-six-months",
     "kraken-ohlc --instruments BTC/USD --log /dev/null/x": "--log: expected a file",
 }

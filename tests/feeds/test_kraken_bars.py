@@ -94,6 +94,9 @@ async def test_pair_without_bars_is_a_gap_and_no_file(tmp_path):
         ([NOW // 10**9 - 60, "1", "0.5", "1", "1", "1", "1", 1], "low <= open"),
         ([NOW // 10**9 - 60, "1", "1", "-1", "1", "1", "1", 1], "low > 0"),
         ([NOW // 10**9 - 60, "1", "NaN", "1", "1", "1", "1", 1], "finite"),
+        ([NOW // 10**9 - 60, "1", "1", "1", "1", "NaN", "1", 1], "finite"),
+        ([NOW // 10**9 - 60, "1", "1", "1", "1", "-1", "1", 1], "vwap > 0"),
+        ([NOW // 10**9 - 60, "1", "1", "1", "1", "1", "1", -1], "trades >= 0"),
     ],
 )
 async def test_impossible_bars_are_refused(tmp_path, row, rule):

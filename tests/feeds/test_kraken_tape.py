@@ -1,7 +1,9 @@
 """Whatever the bursts, page sizes and repetitions: the true tape, or a gap that says what is lacking."""
 
 from collections import Counter
+from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,11 +133,26 @@ def test_burst_of_a_full_page_at_the_end_of_the_record_is_looked_at_twice():
     assert gaps == []
 
 
-@pytest.mark.parametrize("price", ["NaN", "Infinity", "-1", "0"])
-def test_impossible_rows_are_refused(price):
+@pytest.mark.parametrize(
+    "part,number",
+    [
+        *(("price", text) for text in ("NaN", "Infinity", "-1", "0", "1e999999999", "1e-999999999")),
+        ("quantity", "0"),
+        ("time", "-1"),
+        ("time", "1e999999999"),
+    ],
+)
+def test_impossible_rows_are_refused(part, number):
     tape = Tape(str(START - 1), until=END)
+    (row,) = decoded([Print(START, 1)])
+    row = msgspec.structs.replace(row, **{part: Decimal(number)})
     with pytest.raises(VenueError, match="expected positive price"):
-        tape.take(decoded([Print(START, 1, price=price)]), str(START))
+        tape.take([row], str(START))
+
+
+def test_impossible_id_is_refused():
+    with pytest.raises(VenueError, match="expected a trade id"):
+        Tape(str(START - 1), until=END).take(decoded([Print(START, -5)]), str(START))
 
 
 def test_cursor_that_is_no_number_is_refused():
