@@ -18,7 +18,7 @@ from core.orders import AmendOrder, CancelOrder, OrderState, Purpose, SubmitOrde
 from execution.gateway import ReportSink
 from venue import rest
 from venue.client import KRAKEN_REST, Credentials, PublicRest, SignedRest, fills
-from venue.limits import EngineCounter, amend_cost, cancel_cost
+from venue.limits import ConnectionBudget, EngineCounter, amend_cost, cancel_cost
 from venue.link import DELAYS_S, Link
 from venue.private import BalanceChanged, PrivateEvent, PrivateSession
 from venue.session import Dead, Ignored, Ready, SystemStatus
@@ -56,6 +56,7 @@ class VenueGateway:
         sink: ReportSink,
         *,
         currency: str = "USDT",
+        budget: ConnectionBudget | None = None,
         delays_s: tuple[float, ...] = DELAYS_S,
     ) -> None:
         self.account = account
@@ -74,6 +75,7 @@ class VenueGateway:
             on_event=self._on_event,
             on_down=self._on_down,
             prepare=self._prepare,
+            budget=budget,
             delays_s=delays_s,
         )
         self._system = "online"

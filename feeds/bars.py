@@ -61,9 +61,10 @@ class _Tier:
 class _Slot:
     """All that is kept for one instrument."""
 
-    __slots__ = ("last_close", "minutes", "next_open", "recent", "seen_from", "tiers")
+    __slots__ = ("held", "last_close", "minutes", "next_open", "recent", "seen_from", "tiers")
 
     def __init__(self, since: int, timeframes: Iterable[Timeframe]) -> None:
+        self.held = False
         self.seen_from = since
         self.next_open = Timeframe.M1.floor(since)
         self.minutes: dict[int, _Minute] = {}
@@ -150,20 +151,46 @@ class BarBuilder:
         if until > since:
             self._gaps.append((since, until, instrument))
 
+    def hold(self, instruments: Iterable[str]) -> None:
+        """Close no minute of these until they are released: trades of it may still be fetched."""
+        for instrument in instruments:
+            if instrument in self._slots:
+                self._slots[instrument].held = True
+
+    def release(self, instrument: str) -> None:
+        """Close what was held back: all trades up to now are in, or their absence is marked as a gap."""
+        self._slot(instrument).held = False
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Give the instruments whose minutes are held open."""
+        return frozenset(name for name, slot in self._slots.items() if slot.held)
+
+    def closed_until(self, instrument: str) -> int:
+        """Give the end of the last minute that was closed, or left out, of an instrument."""
+        return self._slot(instrument).next_open
+
+    def recent(self, instrument: str) -> tuple[Bar, ...]:
+        """Give the last own minutes of an instrument, oldest first."""
+        return tuple(self._slot(instrument).recent)
+
     def close_until(self, ts: int) -> list[tuple[int, tuple[Bar, ...]]]:
         """Close every minute that ends at or before `ts`: (ts_close, bars) in time order.
+
+        Minutes of instruments that were held come after those of others that closed meanwhile.
 
         Bars are sorted by timeframe, smallest first; instants without any bar are left out.
         """
         limit = Timeframe.M1.floor(ts)
-        oldest = min((slot.next_open for slot in self._slots.values()), default=limit)
+        oldest = min((slot.next_open for slot in self._slots.values() if not slot.held), default=limit)
         closed = []
         for opened in range(oldest, limit, MINUTE):
             bars = self._close_minute(opened)
             if bars:
                 bars.sort(key=lambda bar: bar.timeframe.ns)
                 closed.append((opened + MINUTE, tuple(bars)))
-        self._gaps = [gap for gap in self._gaps if gap[1] > limit]
+        needed = min((slot.next_open for slot in self._slots.values()), default=limit)
+        self._gaps = [gap for gap in self._gaps if gap[1] > needed]
         return closed
 
     def _close_minute(self, opened: int) -> list[Bar]:
@@ -174,7 +201,7 @@ class BarBuilder:
         }
         bars: list[Bar] = []
         for instrument, slot in self._slots.items():
-            if slot.next_open != opened:
+            if slot.held or slot.next_open != opened:
                 continue
             slot.next_open = opened + MINUTE
             minute = slot.minutes.pop(opened, None)

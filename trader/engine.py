@@ -21,6 +21,7 @@ from core.events import (
     Operator,
     OrderUpdate,
     Prediction,
+    QualityChanged,
     Quotes,
     Reconciled,
     RequestOpinion,
@@ -61,6 +62,7 @@ class EngineState(msgspec.Struct):
     reconciled: bool = False
     system: str = "online"
     opinions: int = 0
+    quality: dict[str, tuple[str, ...]] = {}
 
 
 class Engine:
@@ -141,6 +143,8 @@ class Engine:
                 pass  # the desk composed this engine anew around its state
             case InstrumentsChanged():
                 self._on_instruments(event)
+            case QualityChanged():
+                self._on_quality(event)
             case Quotes():
                 self._on_quotes(event)
                 intents, notices = self._risk.on_market(self._view())
@@ -183,6 +187,7 @@ class Engine:
         state.public_up = state.private_up = state.reconciled = False
         # What changed in an earlier session is part of what the venue lists at the start of this one.
         state.listed = {}
+        state.quality = {}
         self._risk.on_instruments(self._instruments)
         self._orders.on_instruments(self._instruments)
         self._risk.on_session()
@@ -192,6 +197,13 @@ class Engine:
         self.state.listed.update({i.symbol: i for i in event.instruments if i.symbol in self._mine})
         self._risk.on_instruments(event.instruments)
         self._orders.on_instruments(event.instruments)
+
+    def _on_quality(self, event: QualityChanged) -> None:
+        for change in event.changes:
+            if change.verdicts and change.instrument in self._mine:
+                self.state.quality[change.instrument] = change.verdicts
+            else:
+                self.state.quality.pop(change.instrument, None)
 
     def _on_quotes(self, event: Quotes) -> None:
         for quote in event.quotes:
@@ -297,4 +309,5 @@ class Engine:
             private_up=state.private_up,
             reconciled=state.reconciled,
             system=state.system,
+            quality=state.quality,
         )

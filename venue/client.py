@@ -21,7 +21,7 @@ from core.events import Fill, VenueOrder, VenuePosition
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
 from core.version import VERSION
-from venue import rest
+from venue import rest, rest_market
 from venue.limits import RestBudget
 
 KRAKEN_REST = "https://api.kraken.com"
@@ -81,6 +81,17 @@ class PublicRest:
         if rows is None:
             raise VenueError(f"expected bars of {symbol}, found only {sorted(answer)}")
         return rest.bars(symbol, timeframe, rows)
+
+    async def trades(self, symbol: str, since: str) -> rest_market.TradePage:
+        """Give up to 1,000 trades after `since`: ns as text, or the `last` of the page before."""
+        names = await self.names()
+        answer = await self._get("Trades", dict[str, msgspec.Raw], pair=names.altname(symbol), since=since)
+        return rest_market.trade_page(symbol, answer)
+
+    async def turnovers(self) -> dict[str, Decimal]:
+        """Give every pair's volume of the last 24 hours in quote currency."""
+        names = await self.names()
+        return rest_market.turnovers(await self._get("Ticker", dict[str, rest_market.Ticker]), names)
 
     async def _get(self, path: str, kind: Any, **params: str) -> Any:
         body = b""

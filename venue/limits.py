@@ -90,10 +90,10 @@ class RestBudget:
 class ConnectionBudget:
     """Connection attempts in a rolling window.
 
-    The venue bans an address above 150 in 10 minutes, and two links share the address.
+    The venue bans an address above 150 in 10 minutes. All links of a process share one budget.
     """
 
-    def __init__(self, maximum: int = 70, window_s: int = 600) -> None:
+    def __init__(self, maximum: int = 140, window_s: int = 600) -> None:
         self.maximum = maximum
         self.window = window_s * SECOND
         self._attempts: deque[int] = deque()

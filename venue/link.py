@@ -54,7 +54,8 @@ class Link:
 
     `on_event` gets the session's events, `on_down` the reason of each loss (also of an attempt
     that failed). `prepare` runs before each attempt (a fresh token); only Recoverable errors of
-    it are survived. A session's Dead event cuts the connection.
+    it are survived. A session's Dead event cuts the connection. Links of one process share a
+    `budget` of connection attempts, for the venue counts them by address.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Link:
         on_event: Callable[[Any], None],
         on_down: Callable[[str], None],
         prepare: Callable[[], Awaitable[None]] = _nothing,
+        budget: ConnectionBudget | None = None,
         delays_s: tuple[float, ...] = DELAYS_S,
         jitter: Callable[[], float] = _jitter,
     ) -> None:
@@ -77,7 +79,7 @@ class Link:
         self.prepare = prepare
         self.delays_s = delays_s
         self.jitter = jitter
-        self.budget = ConnectionBudget()
+        self.budget = budget or ConnectionBudget()
         self._failures = 0
         self._ready_at: int | None = None
         self._wanted = asyncio.Event()
@@ -89,7 +91,8 @@ class Link:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            await asyncio.sleep(self.budget.wait_s(self.clock.monotonic()))
+            while wait_s := self.budget.wait_s(self.clock.monotonic()):
+                await asyncio.sleep(wait_s)  # another link may take the place that falls free
             self.budget.charge(self.clock.monotonic())
             reason = await self._once()
             now = self.clock.monotonic()

@@ -15,6 +15,7 @@ from core.events import Fill, OrderUpdate, VenueOrder
 from core.orders import AmendOrder, CancelOrder, OrderState, Side, SubmitOrder, VenueCommand
 from venue import rest, wire
 from venue.session import CONFIRMATION, Dead, Ignored, Keepalive, Ready, SystemStatus
+from venue.wire_market import CandleFrame, TickerFrame
 
 ANSWER_DUE = 5 * SECOND
 """A request without an answer for this long has an unknown outcome."""
@@ -185,7 +186,13 @@ class PrivateSession(Keepalive):
                 return []
             case wire.StatusFrame():
                 return [SystemStatus(row.system) for row in message.data]
-            case wire.InstrumentFrame() | wire.TradeFrame() | wire.BookFrame():
+            case (
+                wire.InstrumentFrame()
+                | wire.TradeFrame()
+                | wire.BookFrame()
+                | TickerFrame()
+                | CandleFrame()
+            ):
                 return self._ignore("public", "public frame on the private connection")
             case wire.UnknownChannel(channel):
                 return self._ignore("unknown channel", f"unknown channel {channel!r}")

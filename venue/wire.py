@@ -12,6 +12,7 @@ import msgspec
 
 from core.orders import AmendOrder, OrderType, Side, SubmitOrder
 from core.text import iso, parse_iso
+from venue.wire_market import CandleFrame, TickerFrame
 
 # ---- in: rows ----
 
@@ -205,11 +206,21 @@ class Malformed(msgspec.Struct, frozen=True):
 
 
 ChannelFrame = (
-    StatusFrame | HeartbeatFrame | InstrumentFrame | TradeFrame | BookFrame | ExecutionsFrame | BalancesFrame
+    StatusFrame
+    | HeartbeatFrame
+    | InstrumentFrame
+    | TradeFrame
+    | BookFrame
+    | TickerFrame
+    | CandleFrame
+    | ExecutionsFrame
+    | BalancesFrame
 )
 Message = ChannelFrame | Ack | UnknownChannel | Malformed
 
-KNOWN_CHANNELS = frozenset({"status", "heartbeat", "instrument", "trade", "book", "executions", "balances"})
+KNOWN_CHANNELS = frozenset(
+    {"status", "heartbeat", "instrument", "trade", "book", "ticker", "ohlc", "executions", "balances"}
+)
 
 
 class _Envelope(msgspec.Struct, frozen=True):

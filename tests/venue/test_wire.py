@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.orders import AmendOrder, OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from venue import wire
+from venue.wire_market import CandleFrame, TickerFrame
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
 SHARED = Path(__file__).parents[3] / "shared" / "kraken" / "samples"
@@ -19,8 +20,8 @@ EXPECTED = {
     "book": wire.BookFrame,
     "executions": wire.ExecutionsFrame,
     "balances": wire.BalancesFrame,
-    "ticker": wire.UnknownChannel,
-    "ohlc": wire.UnknownChannel,
+    "ticker": TickerFrame,
+    "ohlc": CandleFrame,
     "level3": wire.UnknownChannel,
 }
 
