@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from core.clock import Clock, ScaledClock
+from core.clock import MINUTE, Clock, ScaledClock
 from core.events import InstrumentQuality
 from core.market import Bar, Quote, Trade
 from feeds.bars import BarBuilder
@@ -30,7 +30,7 @@ from tests.e2e.all_pairs_world import (
     Place,
     Plan,
     compare,
-    full_minutes,
+    last_moment,
     machine,
     names,
     seconds,
@@ -83,18 +83,23 @@ async def play(plan: Plan, place: Place) -> dict[str, Any]:
     async with PublicRest(place.rest) as rest:
         url = f"ws://127.0.0.1:{place.port}/v2"
         feed = LiveFeed(url, symbols, clock, builder, sink, limits=limits, rest=rest)
-        began, end = time.monotonic(), clock.now() + full_minutes(plan)
-        first_s = all_s = None
+        began, first_s, all_s, end = time.monotonic(), None, None, clock.now() + 1_000 * MINUTE
         task = asyncio.create_task(feed.run())
         while clock.now() < end and not task.done():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
             if first_s is None and builder.watched:
                 first_s = seconds(began)
             if all_s is None and len(builder.watched) == len(symbols):
-                all_s = seconds(began)
+                all_s, end = seconds(began), last_moment(plan, clock)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    return {"first_ready_s": first_s, "all_ready_s": all_s, "late": builder.late, "sink": sink}
+    return {
+        "first_ready_s": first_s,
+        "all_ready_s": all_s,
+        "wall_s": seconds(began),
+        "late": builder.late,
+        "sink": sink,
+    }
 
 
 async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
@@ -105,7 +110,7 @@ async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
     sink: Sink = found.pop("sink")
     observer = sink.observer
     comparison = await compare(place, observer.bars, plan)
-    wall_s = full_minutes(plan) / 1e9 / plan.speed
+    wall_s = found["wall_s"]
     report = {
         "instruments": plan.instruments,
         "trades_per_s": plan.trades_per_s,
@@ -131,6 +136,7 @@ async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
         },
         "first_ready_s": found["first_ready_s"],
         "all_ready_s": found["all_ready_s"],
+        "wall_s": wall_s,
         "feed_cpu_s": round(own.cpu_s, 1),
         "feed_cpu_share": round(own.cpu_s / wall_s, 3),
         "feed_peak_rss_mb": round(own.peak_rss_mb),

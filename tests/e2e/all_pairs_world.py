@@ -202,6 +202,8 @@ def seconds(since: float) -> float:
     return round(time.monotonic() - since, 2)
 
 
-def full_minutes(plan: Plan) -> int:
-    """Market time that a run takes: the minutes asked for, and the one in which it begins."""
-    return int((plan.minutes + 1) * MINUTE)
+def last_moment(plan: Plan, clock: Clock) -> int:
+    """Give when the planned number of whole minutes is over and told, from now on."""
+    now = clock.now()
+    told = int(SECOND / clock.wall_seconds(SECOND) / 2)  # half a second of the wall
+    return now - now % MINUTE + int((plan.minutes + 1) * MINUTE) + told
