@@ -52,6 +52,7 @@ class Config(tables.Table):
     accounts: tuple[tables.Account, ...] = Field(alias="account", min_length=1)
     traders: tuple[tables.Trader, ...] = Field(alias="trader", min_length=1)
     universe: tables.Universe
+    feed: tables.Feed = tables.Feed()
     exchange: tables.Exchange = tables.Exchange()
     journal: tables.Journal
     dashboard: tables.Dashboard = tables.Dashboard()
