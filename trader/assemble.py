@@ -22,6 +22,7 @@ from execution.state import unfinished
 from feeds.bars import BarBuilder
 from feeds.live import FeedLimits, LiveFeed
 from feeds.pace import Pace
+from feeds.recorder import Recorder
 from feeds.sink import FeedSink
 from inference.artifact import Artifact
 from inference.pipeline import OpinionSource
@@ -82,6 +83,7 @@ class Parts:
         self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
         self.builder = BarBuilder()
         self.pace = Pace(clock)
+        self.recorder = _recorder(config, clock)
         self.connections = ConnectionBudget()
         self.budget_ns = config.inference.budget_ms * SECOND // 1000
         self.read_model = ReadModel(self.setup, speed=config.clock.speed)
@@ -155,6 +157,7 @@ class Parts:
             rest=self.rest,
             pace=self.pace,
             budget=self.connections,
+            taps=() if self.recorder is None else (self.recorder,),
         )
 
     def history(self, told: Told, deliver: Callable[[Prediction], None]) -> HistoryGate:
@@ -250,6 +253,13 @@ async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
             yield login_url(app, base)
         finally:
             parts.paths.address.unlink(missing_ok=True)
+
+
+def _recorder(config: Config, clock: Clock) -> Recorder | None:
+    table = config.recorder
+    if not table.enabled or table.directory is None:
+        return None
+    return Recorder(table.directory, config.venue.name, clock, instruments=table.instruments)
 
 
 async def _turnovers(rest: PublicRest) -> dict[str, Decimal]:

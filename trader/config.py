@@ -31,6 +31,7 @@ PATH_KEYS = (
     "trader.*.model",
     "exchange.lake",
     "journal.directory",
+    "recorder.directory",
 )
 
 
@@ -53,6 +54,7 @@ class Config(tables.Table):
     traders: tuple[tables.Trader, ...] = Field(alias="trader", min_length=1)
     universe: tables.Universe
     feed: tables.Feed = tables.Feed()
+    recorder: tables.Recorder = tables.Recorder()
     exchange: tables.Exchange = tables.Exchange()
     journal: tables.Journal
     dashboard: tables.Dashboard = tables.Dashboard()

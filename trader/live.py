@@ -111,6 +111,8 @@ class Daemon:
                 group.create_task(self._tick())
                 group.create_task(self.feed.run())
                 group.create_task(self.history.run())
+                if self.parts.recorder is not None:
+                    group.create_task(self.parts.recorder.run())
                 for outbox in self.outboxes.values():
                     group.create_task(outbox.run())
                 self._on_signals()

@@ -191,6 +191,20 @@ class Feed(Table):
     books: int = Field(default=100, ge=0, le=2000)
 
 
+class Recorder(Table):
+    """Live trades and best prices kept in a lake, as training reads it; no instruments = all."""
+
+    enabled: bool = False
+    directory: Path | None = None
+    instruments: tuple[Symbol, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_directory(self) -> Self:
+        if self.enabled and self.directory is None:
+            raise _at("directory", "expected the folder of a lake, for enabled is true; found none")
+        return self
+
+
 class Exchange(Table):
     """The simulated exchange behind paper orders, backtests and the loopback venue."""
 
