@@ -186,9 +186,7 @@ class Telemetry:
         self._cold_start = Gauge(
             "trader_cold_start_seconds", "From the start until all instruments were ready", registry=own
         )
-        self._faults = Gauge(
-            "trader_data_faults", "Instruments with a data fault", ["verdict"], registry=own
-        )
+        self._faults = Gauge("trader_data_faults", "Instruments with a data fault", ["verdict"], registry=own)
         self._model_info = Gauge(
             "trader_model_info", "The models in use", ["trader", "name", "sha"], registry=own
         )

@@ -187,11 +187,7 @@ class PrivateSession(Keepalive):
             case wire.StatusFrame():
                 return [SystemStatus(row.system) for row in message.data]
             case (
-                wire.InstrumentFrame()
-                | wire.TradeFrame()
-                | wire.BookFrame()
-                | TickerFrame()
-                | CandleFrame()
+                wire.InstrumentFrame() | wire.TradeFrame() | wire.BookFrame() | TickerFrame() | CandleFrame()
             ):
                 return self._ignore("public", "public frame on the private connection")
             case wire.UnknownChannel(channel):
