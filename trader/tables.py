@@ -180,6 +180,31 @@ class Universe(Table):
     instruments: tuple[Symbol, ...] = Field(min_length=1)
 
 
+class Feed(Table):
+    """How the universe is dealt to connections, and how many of the most liquid always have a book.
+
+    An instrument with a position or an order under way has a verified book too; the others are
+    watched by their best bid and ask.
+    """
+
+    instruments_per_connection: int = Field(default=200, ge=1, le=1000)
+    books: int = Field(default=100, ge=0, le=2000)
+
+
+class Recorder(Table):
+    """Live trades and best prices kept in a lake, as training reads it; no instruments = all."""
+
+    enabled: bool = False
+    directory: Path | None = None
+    instruments: tuple[Symbol, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_directory(self) -> Self:
+        if self.enabled and self.directory is None:
+            raise _at("directory", "expected the folder of a lake, for enabled is true; found none")
+        return self
+
+
 class Exchange(Table):
     """The simulated exchange behind paper orders, backtests and the loopback venue.
 
