@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import polars as pl
@@ -24,9 +25,14 @@ from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.loopback_acts import Acts
 from venue.loopback_changes import Changes
-from venue.loopback_connection import Desk, converse
+from venue.loopback_connection import converse
+from venue.loopback_control import FaultControl
+from venue.loopback_door import Door, Faults
+from venue.loopback_faults import Fault
 from venue.loopback_keys import KeyRing, LoopbackAccount
+from venue.loopback_past import PastView
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
@@ -56,6 +62,7 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    faults: tuple[Fault, ...] = ()
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -105,23 +112,36 @@ class Loopback:
         self.work = asyncio.Event()
         self.public = PublicDesk(self.exchange.instruments, tapes, clock)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
+        self.faults = Faults(clock, settings.seed)
+        self.faults.schedule.add(settings.faults, clock.now())
+        self._past = PastView(self.exchange, self.faults.schedule, settings.accounts, clock)
+        changes.listen(self._past.on_change)
+        self.public_door = Door("public", self.public, self.faults)
+        self.private_door = Door("private", self.private, self.faults)
+        doors = (self.public_door, self.private_door)
+        self._acts = Acts(self.faults, doors, self.exchange, tapes, self.public.on_instruments)
         self.rest = RestShell(
             PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
-            PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
+            PrivateAnswers(cast("Exchange", self._past), changes, keys, clock, self.work.set),
             keys,
+            self.faults,
         )
         self._open_markets()
 
     def pump(self) -> None:
         """Let everything happen that is due: market events in time order, then arrivals."""
         now = self._clock.now()
+        self._acts.run(now)
+        self._past.watch(now)
+        self.faults.release(now)
         streams = [self._due(symbol, now) for symbol in self._tapes]
         for _, symbol, at, events in merge(*streams, key=lambda row: row[:2]):
             tape = self._tapes[symbol]
             trade = tape.trade(events, at) if events.lots[at] else None
-            if trade is not None:
-                self.exchange.on_trade(trade)
-            self.exchange.on_quote(tape.quote(events, at))
+            if self.faults.matching:
+                if trade is not None:
+                    self.exchange.on_trade(trade)
+                self.exchange.on_quote(tape.quote(events, at))
             self.public.on_event(symbol, events, at, trade)
         self._seen = max(self._seen, now)
         self.exchange.advance(now)
@@ -190,16 +210,21 @@ def application(venue: Loopback) -> web.Application:
     """Give the aiohttp application of a venue."""
     numbers = count(1)
 
-    async def websocket(request: web.Request, desk: Desk) -> web.WebSocketResponse:
-        return await converse(request, desk, lambda: next(numbers))
+    async def websocket(request: web.Request, door: Door) -> web.StreamResponse:
+        if not door.admits():
+            return web.Response(status=429, text="Too many connections")
+        return await converse(request, door, lambda: next(numbers))
 
-    async def public(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.public)
+    async def public(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.public_door)
 
-    async def private(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.private)
+    async def private(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.private_door)
 
+    control = FaultControl(venue.faults)
     app = web.Application()
+    app.router.add_get("/control/faults", control.read)
+    app.router.add_post("/control/faults", control.write)
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
     app.router.add_route("*", "/0/public/{method}", venue.rest.public)
