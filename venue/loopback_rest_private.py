@@ -33,6 +33,16 @@ _STATUS = {
     OrderState.EXPIRED: "expired",
 }
 Form = Mapping[str, str]
+_PERMISSIONS = (
+    "query-funds",
+    "query-open-trades",
+    "query-closed-trades",
+    "modify-trades",
+    "close-trades",
+    "access-websockets-api",
+)
+_RESTRICTIONS = {"nonce_window": "0", "ip_allowlist": ["127.0.0.1"]}
+"""The reply of GetApiKeyInfo is described in words only; its field names here are a guess."""
 
 
 class PrivateAnswers:
@@ -48,6 +58,7 @@ class PrivateAnswers:
         self._wake = wake
         self.methods: dict[str, Callable[[str, Form], Any]] = {
             "GetWebSocketsToken": self._token,
+            "GetApiKeyInfo": self._key_info,
             "Balance": self._balance,
             "BalanceEx": self._balance_extended,
             "TradeBalance": self._trade_balance,
@@ -68,6 +79,9 @@ class PrivateAnswers:
     def _token(self, account: str, form: Form) -> Any:
         token = self._keys.issue(account, self._clock.monotonic())
         return {"token": token, "expires": _TOKEN_EXPIRES_S}
+
+    def _key_info(self, account: str, form: Form) -> Any:
+        return {"api_key_name": account, "permissions": list(_PERMISSIONS), **_RESTRICTIONS}
 
     def _balance(self, account: str, form: Form) -> Any:
         return {asset_id(asset): _text(amount) for asset, amount in self._holdings(account).items()}
