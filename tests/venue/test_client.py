@@ -329,33 +329,35 @@ def test_a_closing_stop_carries_leverage_and_reduce_only():
     assert "validate" not in form
 
 
-@pytest.mark.parametrize(
-    "said, error",
-    [
-        ('{"error":["EOrder:Insufficient margin"]}', VenueError),
-        ('{"error":["EAPI:Rate limit exceeded"]}', VenueError),
-        ('{"error":["EService: Throttled: 1"]}', VenueError),
-        ('{"error":["EGeneral:Temporary lockout"]}', VenueError),
-        ('{"error":["EAPI:Invalid nonce"]}', NotPermitted),
-        ('{"error":["EGeneral:Permission denied"]}', NotPermitted),
-        ('{"error":["EService:Unavailable"]}', LinkLost),
-        ('{"error":["EGeneral:Internal error"]}', LinkLost),
-        ((502, "<html>502</html>"), LinkLost),
-        ((520, "<html>520</html>"), LinkLost),
-        ("<html>", LinkLost),
-        ("", LinkLost),
-        ('{"error":[]}', LinkLost),
-        ('{"error":[],"result":{"descr":{}}}', LinkLost),
-        ('{"error":[],"result":{"txid":[]}}', LinkLost),
-    ],
-)
-async def test_an_order_is_never_sent_twice_and_refused_only_by_proof(said, error):
-    async with signed() as (venue, client):
-        venue.say("AddOrder", said)
-        with pytest.raises(error) as found:
-            await client.add_order(ORDER, NAMES)
-        assert type(found.value) is error
-        assert len(venue.requests) == 1
+SAID_TO_AN_ORDER = [
+    ('{"error":["EOrder:Insufficient margin"]}', VenueError),
+    ('{"error":["EAPI:Rate limit exceeded"]}', VenueError),
+    ('{"error":["EService: Throttled: 1"]}', VenueError),
+    ('{"error":["EGeneral:Temporary lockout"]}', VenueError),
+    ('{"error":["EAPI:Invalid nonce"]}', NotPermitted),
+    ('{"error":["EGeneral:Permission denied"]}', NotPermitted),
+    ('{"error":["EService:Unavailable"]}', LinkLost),
+    ('{"error":["EGeneral:Internal error"]}', LinkLost),
+    ((502, "<html>502</html>"), LinkLost),
+    ((520, "<html>520</html>"), LinkLost),
+    ("<html>", LinkLost),
+    ("", LinkLost),
+    ('{"error":[]}', LinkLost),
+    ('{"error":[],"result":{"descr":{}}}', LinkLost),
+    ('{"error":[],"result":{"txid":[]}}', LinkLost),
+]
+
+
+async def test_an_order_is_never_sent_twice_and_refused_only_by_proof():
+    clock = ManualClock(0)
+    async with signed(clock) as (venue, client):
+        for number, (said, error) in enumerate(SAID_TO_AN_ORDER, 1):
+            venue.say("AddOrder", said)
+            with pytest.raises(error) as found:
+                await client.add_order(ORDER, NAMES)
+            assert (said, type(found.value)) == (said, error)
+            assert len(venue.requests) == number
+            clock.advance_to(number * 16 * MINUTE)  # a lockout passes
 
 
 async def test_an_overdue_order_is_not_sent():
