@@ -174,7 +174,15 @@ class PrivateSession(Keepalive):
         """Give the end of everything unanswered: the link is gone, nothing is proved."""
         self.ready = False
         pending, self._pending = self._pending, {}
-        return [self._unknown(one.command, reason) for one in pending.values() if not one.overdue]
+        return [
+            self._unknown(one.command, reason)
+            for one in pending.values()
+            if not one.overdue and not self._spoken_of(one.command)
+        ]
+
+    def _spoken_of(self, command: VenueCommand) -> bool:
+        """Tell whether the channel has proved a new order, so that its answer is not missed."""
+        return isinstance(command, SubmitOrder) and self.state_of(command.cl_ord_id) is not None
 
     # ---- in ----
 
@@ -212,7 +220,8 @@ class PrivateSession(Keepalive):
         for one in self._pending.values():
             if now >= one.due and not one.overdue:
                 one.overdue = True
-                events.append(self._unknown(one.command, f"no answer in {ANSWER_DUE // SECOND} s"))
+                if not self._spoken_of(one.command):
+                    events.append(self._unknown(one.command, f"no answer in {ANSWER_DUE // SECOND} s"))
         return events + self._adopt_orphans(lambda waiting, _: now - waiting > ORPHAN_WAIT)
 
     def _on_malformed(self, detail: str) -> list[PrivateEvent]:
