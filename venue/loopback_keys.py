@@ -17,21 +17,10 @@ from core.clock import MINUTE, SECOND, Clock
 from core.errors import ConfigError
 
 # https://docs.kraken.com/api-reference/account-data/get-api-key-info (read 2026-11)
-PERMISSIONS = (
-    "query-funds",
-    "add-funds",
-    "withdraw-funds",
-    "earn-funds",
-    "query-open-trades",
-    "query-closed-trades",
-    "modify-trades",
-    "close-trades",
-    "query-ledger",
-    "export-data",
-    "create-ws-token",
-)
 TRADING = ("query-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades")
 """What a trading client needs, save the token of the WebSocket."""
+GRANTED = (*TRADING, "create-ws-token")
+"""A key that may trade and nothing else: what a careful user makes."""
 
 # Any of these rights opens the method; a method that is not here needs none.
 _NEEDS: dict[str, tuple[str, ...]] = {
@@ -97,9 +86,9 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     secret: str
     name: str = "loopback"
-    permissions: tuple[str, ...] = PERMISSIONS
+    permissions: tuple[str, ...] = GRANTED
     nonce_window: int = 0
-    ip_allowlist: tuple[str, ...] = ()
+    ip_allowlist: tuple[str, ...] = ("127.0.0.1",)
 
 
 class LoopbackAccount(msgspec.Struct, frozen=True):
