@@ -138,6 +138,8 @@ REFUSED = {
     "krakn": "expected a source such as kraken-trades",
     "ccxt": "expected a source such as",
     "kraken-trades:x": "expected a source such as",
+    "amberdata:../x --instruments BTC/USD": "expected the name of an exchange",
+    "kraken-ohlc --instruments BTC/USD --url nowhere": "--url: expected an address",
     "kraken-ohlc": "--instruments: expected a list",
     "kraken-ohlc --instruments BTC/USD --timeframes 7m": "--timeframes: expected some of 1m",
     "kraken-ohlc --instruments BTC/USD --since yesterday": "--since: expected a time",
@@ -152,7 +154,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_impossible_requests_are_refused_in_one_line(capsys, tmp_path, line):
-    code, out, err = trader(capsys, *line.split(), "--lake", str(tmp_path), "--url", "http://127.0.0.1:9")
+    host = [] if "--url" in line else ["--url", "http://127.0.0.1:9"]
+    code, out, err = trader(capsys, *line.split(), "--lake", str(tmp_path), *host)
     assert code == 64
     assert out == ""
     assert err.count("\n") == 1
