@@ -93,9 +93,12 @@ def test_an_id_that_cannot_be_read_spoils_the_answer_and_a_new_field_does_not():
 
 
 @pytest.mark.parametrize(
-    "result", [b'[{"order_id":"A"},{"error":"EOrder:x","success":false}]',
-               b'{"orders":[{"order_id":"A"},{"error":"EOrder:x","success":false}]}']
-)  # fmt: skip
+    "result",
+    [
+        b'[{"order_id":"A"},{"error":"EOrder:x","success":false}]',
+        b'{"orders":[{"order_id":"A"},{"error":"EOrder:x","success":false}]}',
+    ],
+)
 def test_both_shapes_of_a_batch_answer_name_their_legs(result):
     ack = wire.decode(b'{"method":"batch_add","result":' + result + b',"success":true,"req_id":1}')
     assert [(leg.order_id, leg.error) for leg in ack.legs] == [("A", ""), ("", "EOrder:x")]
@@ -152,7 +155,7 @@ def test_channels_that_we_never_asked_for_do_not_make_the_session_ready():
         (b'{"error":[],"result":{"X":[[1,"1","1","1","inf","1","1",1]]}}', dict[str, list[rest.OhlcRow]]),
         (b'{"error":[],"result":' + b"[" * 5000, dict[str, Decimal]),
     ],
-)  # fmt: skip
+)
 def test_rest_figures_that_cannot_be_blame_the_venue(body, kind):
     with pytest.raises(VenueError, match="expected"):
         rest.result_of(body, kind)
@@ -224,9 +227,18 @@ def test_true_is_no_interval():
 
 @pytest.mark.parametrize(
     "text, verdict",
-    [("0", True), ("0E-8", True), ("-12.5", True), ("1e17", True), ("1e18", False), ("1e-31", False),
-     ("0e999999999", False), ("NaN", False), ("-Infinity", False)],
-)  # fmt: skip
+    [
+        ("0", True),
+        ("0E-8", True),
+        ("-12.5", True),
+        ("1e17", True),
+        ("1e18", False),
+        ("1e-31", False),
+        ("0e999999999", False),
+        ("NaN", False),
+        ("-Infinity", False),
+    ],
+)
 def test_amounts_that_can_be_counted(text, verdict):
     assert countable(Decimal(text)) is verdict
 
