@@ -7,11 +7,22 @@ from collections.abc import Callable
 
 import typer
 
-from trader.commands import data_export, data_import, data_state
+from trader.commands import data_export, data_fetch, data_import, data_state
 from trader.commands.options import examples
 
-app = typer.Typer(no_args_is_help=True, help="Import, verify, judge and export market history.")
+app = typer.Typer(no_args_is_help=True, help="Fetch, import, verify, judge and export market history.")
 COMMANDS: dict[str, tuple[Callable[..., int | None], tuple[str, ...]]] = {
+    "fetch": (
+        data_fetch.fetch,
+        (
+            "data fetch kraken-trades --instruments BTC/USD --since 2024-01-01 --bars",
+            "data fetch kraken-ohlc --instruments all --timeframes all --lake lake",
+            "data fetch ccxt:binance --instruments BTC/USDT --timeframes 1m,1h --since 2024-01-01",
+            "data fetch --preset five-minute-six-months --check --log logs/data_download_5m.log",
+            "data fetch amberdata:kraken --instruments BTC/USD --timeframes 1h",
+            "data fetch funding --instruments PF_XBTUSD --json",
+        ),
+    ),
     "import-zip": (
         data_import.import_zip,
         (
