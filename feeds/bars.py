@@ -61,10 +61,11 @@ class _Tier:
 class _Slot:
     """All that is kept for one instrument."""
 
-    __slots__ = ("held", "last_close", "minutes", "next_open", "recent", "seen_from", "tiers")
+    __slots__ = ("covered", "held", "last_close", "minutes", "next_open", "recent", "seen_from", "tiers")
 
     def __init__(self, since: int, timeframes: Iterable[Timeframe]) -> None:
         self.held = False
+        self.covered = 0
         self.seen_from = since
         self.next_open = Timeframe.M1.floor(since)
         self.minutes: dict[int, _Minute] = {}
@@ -106,7 +107,7 @@ class BarBuilder:
         slot = self._slot(instrument)
         newest = max(bars, key=lambda bar: (bar.ts_close, -bar.ts_open))
         if newest.ts_close > slot.next_open:
-            slot.next_open = newest.ts_close
+            slot.next_open = slot.covered = newest.ts_close
             slot.minutes = {opened: m for opened, m in slot.minutes.items() if opened >= slot.next_open}
             slot.last_close = newest.close
         elif slot.last_close == 0.0:
@@ -119,7 +120,10 @@ class BarBuilder:
             below = opened
 
     def on_trade(self, trade: Trade) -> bool:
-        """Take one print in; False if its minute has closed, whose bar then stays as it is."""
+        """Take one print in; False if its minute has closed, whose bar then stays as it is.
+
+        One in a minute that history closed before the stream told of it is in its bar already.
+        """
         slot = self._slots.get(trade.instrument)
         if slot is None:
             msg = f"bars: expected a watched instrument, found a trade of {trade.instrument}"
@@ -127,6 +131,8 @@ class BarBuilder:
         ts = trade.ts_event
         opened = ts - ts % MINUTE
         if opened < slot.next_open:
+            if opened < slot.covered:
+                return True
             self.late += 1
             return False
         price = float(trade.price)

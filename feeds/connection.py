@@ -17,7 +17,7 @@ _jitter = SystemRandom().random
 
 
 class Connection:
-    """A session, its link, and whether it works."""
+    """A session, its link, and whether it works; `told` is the newest time that the venue spoke of."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Connection:
     ) -> None:
         self.session = session
         self.up = False
+        self.told = 0
         self._clock = clock
         self._link = Link(
             url,

@@ -14,7 +14,7 @@ import structlog
 from core.clock import MINUTE, SECOND, Clock
 from core.errors import Recoverable
 from core.events import Stream
-from core.market import Bar, Timeframe, Trade
+from core.market import Bar, Quote, Timeframe, Trade
 from feeds.bars import BarBuilder
 from feeds.connection import Connection, deal
 from feeds.pace import Pace
@@ -31,6 +31,9 @@ from venue.session import Dead, Ignored, Ready, SystemStatus
 
 GRACE_S = 0.15
 """Wall time after a minute's end in which its last trades may still arrive."""
+PATIENCE_S = 0.5
+"""How much longer a connection is waited for that has told of nothing later than the minute's end."""
+GLANCE_S = 0.02
 OVERSLEPT_S = 3.0
 """A later wake-up than this means that the process or the machine was frozen."""
 THAW_S = 1.0
@@ -60,6 +63,9 @@ class FeedLimits(NamedTuple):
     booked: int = 100
 
 
+LIMITS = FeedLimits()
+
+
 class LiveFeed:
     """Trades, quotes and bars of `symbols`, the most liquid first; runs until cancelled.
 
@@ -76,7 +82,7 @@ class LiveFeed:
         sink: FeedSink,
         *,
         depth: int = 10,
-        limits: FeedLimits = FeedLimits(),
+        limits: FeedLimits = LIMITS,
         rest: RestSource | None = None,
         pace: Pace | None = None,
         budget: ConnectionBudget | None = None,
@@ -144,36 +150,29 @@ class LiveFeed:
     def _on_event(self, connection: Connection, event: public.PublicEvent) -> None:
         match event:
             case public.Prints(trades, replayed):
+                connection.told = max(connection.told, trades[-1].ts_event)
                 self._on_trades(trades, replayed=replayed)
                 return
             case public.TopMoved(quote, stand_in):
-                self.quality.lift(quote.instrument, STOOD_IN if stand_in else TOP)
-                self.sink.on_quote(quote)
-                for tap in self._taps:
-                    tap.on_quote(quote)
+                connection.told = max(connection.told, quote.ts_event)
+                self._on_quote(quote, STOOD_IN if stand_in else TOP)
             case public.Candles(rows):
                 self.witness.on_candles(rows)
                 return
             case Ready():
-                connection.up = True
-                self._tell_up("")
+                self._on_ready(connection)
             case public.Following(instrument, joined):
                 self._on_following(instrument, joined)
             case SystemStatus(system):
-                changed, self._system = system != self._system, system
-                if changed and self._up:
-                    self.sink.on_link(Stream.PUBLIC, True, system, "venue status changed")
+                self._on_system(system)
             case public.Listed(instruments):
                 self.sink.on_instruments(instruments)
             case TradeGap():
                 self._on_gap(event)
             case public.Lost():
                 self._on_lost(event)
-            case public.Refused(channel, instrument, reason):
-                log.error("subscription_refused", channel=channel, instrument=instrument, reason=reason)
-                verdict = _REFUSED.get(channel)
-                if verdict is not None:
-                    self._find(instrument, verdict)
+            case public.Refused():
+                self._on_refused(event)
             case Ignored(reason):
                 log.warning("frame_ignored", reason=reason)
             case Dead():
@@ -182,10 +181,16 @@ class LiveFeed:
                 assert_never(event)
         self._tell_quality()
 
-    def _tell_up(self, reason: str) -> None:
+    def _on_ready(self, connection: Connection) -> None:
+        connection.up = True
         if not self._up:
             self._up = True
-            self.sink.on_link(Stream.PUBLIC, True, self._system, reason)
+            self.sink.on_link(Stream.PUBLIC, True, self._system, "")
+
+    def _on_system(self, system: str) -> None:
+        changed, self._system = system != self._system, system
+        if changed and self._up:
+            self.sink.on_link(Stream.PUBLIC, True, system, "venue status changed")
 
     def _on_down(self, connection: Connection, reason: str) -> None:
         log.warning("public_link_lost", reason=reason, instruments=len(connection.session.symbols))
@@ -284,6 +289,12 @@ class LiveFeed:
         else:
             self._find(lost.instrument, _TOP_FAULTS.get(lost.reason, Verdict.BOOK))
 
+    def _on_refused(self, refused: public.Refused) -> None:
+        log.error("subscription_refused", **_fields(refused))
+        verdict = _REFUSED.get(refused.channel)
+        if verdict is not None:
+            self._find(refused.instrument, verdict)
+
     def _lose(self, instrument: str, since: int) -> None:
         """Hold what can no longer be seen; `Following` ends it."""
         self._lost_since.setdefault(instrument, since)
@@ -302,7 +313,13 @@ class LiveFeed:
         if changes := self.quality.changes():
             self.sink.on_quality(changes)
 
-    # ---- bars ----
+    # ---- best prices, bars ----
+
+    def _on_quote(self, quote: Quote, lifted: frozenset[Verdict]) -> None:
+        self.quality.lift(quote.instrument, lifted)
+        self.sink.on_quote(quote)
+        for tap in self._taps:
+            tap.on_quote(quote)
 
     async def _close_bars(self) -> None:
         """Close each minute a moment after its end, by the clock and not by the next trade."""
@@ -316,17 +333,35 @@ class LiveFeed:
             if overslept_s > OVERSLEPT_S:
                 log.warning("process_was_frozen", seconds=overslept_s)
                 await asyncio.sleep(THAW_S)
-            self._close(grace)
+            await self._close_patiently(grace)
 
-    def _close(self, grace: int) -> None:
-        """Close what is due; a connection that was not heard of late may hide trades and waits."""
+    async def _close_patiently(self, grace: int) -> None:
+        """Close what every connection has told of: frames of one come in the order of their time."""
+        for _ in range(round(PATIENCE_S / GLANCE_S)):
+            behind = self._behind(self.clock.now() - grace)
+            self._close(grace, behind)
+            if not behind:
+                return
+            await asyncio.sleep(GLANCE_S)
+        self._close(grace)
+
+    def _behind(self, ts: int) -> list[Connection]:
+        """Give the connections that have minutes to close and told of nothing later than their end."""
+        end = ts - ts % MINUTE
+        return [
+            one
+            for one in self.connections
+            if one.up and one.told < end and any(self.builder.closed_until(s) < end for s in self._open(one))
+        ]
+
+    def _open(self, connection: Connection) -> list[str]:
+        """Give the followed symbols of a connection whose minutes are not held open for another reason."""
+        return [s for s in connection.session.symbols if s in self._followed and not self._busy(s)]
+
+    def _close(self, grace: int, behind: Iterable[Connection] = ()) -> None:
+        """Close what is due; a connection that is behind, or not heard of late, may hide trades."""
         silent = [one for one in self.connections if one.up and one.silent_s > UNHEARD_S]
-        waiting = {
-            symbol
-            for connection in silent
-            for symbol in self._followed.intersection(connection.session.symbols)
-            if not self._busy(symbol)
-        }
+        waiting = {symbol for connection in (*silent, *behind) for symbol in self._open(connection)}
         self.builder.hold(waiting)
         now = self.clock.now()
         for ts_close, bars in self.builder.close_until(now - grace):
@@ -378,10 +413,5 @@ _REFUSED = {
 _TOP_FAULTS = {"crossed": Verdict.CROSSED, public.SILENT: Verdict.STALE}
 
 
-def _fields(lost: public.Lost) -> dict[str, object]:
-    return {
-        "channel": lost.channel,
-        "instrument": lost.instrument,
-        "reason": lost.reason,
-        "degraded": lost.degraded,
-    }
+def _fields(event: public.Lost | public.Refused) -> dict[str, object]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}

@@ -40,7 +40,6 @@ class _Repair:
 
     def __init__(self) -> None:
         self.story: list[TradeGap | Trade] = []
-        self.failed = False
 
 
 class Repairs:
@@ -77,10 +76,9 @@ class Repairs:
     def keep(self, trade: Trade) -> None:
         """Keep a trade that follows a hole."""
         repair = self._pending[trade.instrument]
-        if len(repair.story) >= KEPT:
+        repair.story.append(trade)
+        if len(repair.story) > KEPT:
             self._finish(trade.instrument, {})
-        else:
-            repair.story.append(trade)
 
     async def run(self) -> None:
         """Repair until cancelled."""

@@ -6,26 +6,32 @@ models and sessions are chosen.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from typing import NamedTuple
 
 from core.clock import SECOND, Clock
-from core.errors import ConfigError, Recoverable, VenueUnavailable
-from core.events import Event, InstrumentsChanged, VenuePosition
+from core.errors import ConfigError
+from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
 from core.instrument import Instrument
-from core.market import Bar, Timeframe
 from core.orders import OrderState
 from execution.gateway import Gateway
 from execution.live import VenueGateway, VenueUrls
 from execution.paper import PaperGateway
 from execution.state import unfinished
 from feeds.bars import BarBuilder
-from feeds.live import FeedSink, LiveFeed
+from feeds.live import FeedLimits, LiveFeed
+from feeds.pace import Pace
+from feeds.recorder import Recorder
+from feeds.sink import FeedSink
 from inference.artifact import Artifact
 from inference.pipeline import OpinionSource
+from inference.predictor import PredictorThread
 from risk.state import Mode
 from trader.config import Config
 from trader.control import Control
 from trader.dashboard.server import build_app, login_url, serve
 from trader.desk import Desk
+from trader.history import HistoryGate, Told, Wanted
 from trader.journal import Resume
 from trader.models import load_models, terms_of
 from trader.notify_systemd import Notifier
@@ -36,9 +42,11 @@ from trader.state_desk import Phase
 from trader.statedir import StatePaths, api_token, held
 from trader.tables import Account as AccountTable
 from trader.telemetry import Telemetry
+from trader.universe import Selection, select
 from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
+from venue.limits import ConnectionBudget
 
 
 class Parts:
@@ -46,32 +54,37 @@ class Parts:
 
     def __init__(
         self,
-        config: Config,
+        selection: Selection,
         env: Mapping[str, str],
         clock: Clock,
         *,
         paths: StatePaths,
         models: Mapping[str, Artifact],
-        instruments: Mapping[str, Instrument],
         rest: PublicRest,
+        recovered: "_Recovered",
     ) -> None:
-        """Compose; `instruments` are the venue's, of the configured universe."""
+        """Compose around what was selected; what is traded most is made ready first."""
+        config, turnovers = selection.config, selection.turnovers
         self.config = config
         self.clock = clock
         self.paths = paths
         self.rest = rest
         self.symbols = config.universe.instruments
-        self.instruments = dict(instruments)
+        self.ranked = tuple(sorted(self.symbols, key=lambda s: -turnovers.get(s, Decimal(0))))
+        self.instruments = dict(selection.instruments)
         self.terms = {name: terms_of(model) for name, model in models.items()}
         self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
         self.source = OpinionSource(models, self.symbols)
-        self.timeframes: set[Timeframe] = {t for m in models.values() for t in m.spec.timeframes}
+        self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
         self.builder = BarBuilder()
+        self.pace = Pace(clock)
+        self.recorder = _recorder(config, clock)
+        self.connections = ConnectionBudget()
         self.budget_ns = config.inference.budget_ms * SECOND // 1000
         self.read_model = ReadModel(self.setup, speed=config.clock.speed)
         self.telemetry = Telemetry(self.read_model)
         self.notifier = Notifier(env)
-        self.desk, self.resume, self.last_ts = _recovered(paths)
+        self.desk, self.resume, self.last_ts = recovered
         refuse_orphans(self.desk, self.setup)
         self._env = env
         self._show_recovered()
@@ -83,19 +96,11 @@ class Parts:
         """Take the state directory, check the models, and ask the venue for its instruments."""
         paths = stack.enter_context(held(config.journal.directory))
         models = load_models(config)
+        recovered = _recovered(paths)
         rest = await stack.enter_async_context(PublicRest(config.venue.rest))
-        try:
-            listed = await rest.asset_pairs()
-        except Recoverable as error:
-            msg = f"expected {config.venue.name} at {config.venue.rest}, found: {error}"
-            raise VenueUnavailable(msg) from error
-        missing = [symbol for symbol in config.universe.instruments if symbol not in listed]
-        if missing:
-            names = ", ".join(missing)
-            msg = f"universe.instruments: expected pairs that {config.venue.name} lists, found {names}"
-            raise ConfigError(msg)
-        instruments = {symbol: listed[symbol] for symbol in config.universe.instruments}
-        return cls(config, env, clock, paths=paths, models=models, instruments=instruments, rest=rest)
+        kept = {symbol for engine in recovered.desk.engines for symbol in engine.in_play()}
+        selection = await select(config, rest, paths, clock, kept=kept)
+        return cls(selection, env, clock, paths=paths, models=models, rest=rest, recovered=recovered)
 
     def gateways(self, sink: Callable[[Event], None]) -> dict[str, Gateway]:
         """Give a gateway for each account, by the configured style of execution."""
@@ -107,24 +112,51 @@ class Parts:
             key, secret = account.credentials(self._env)
             credentials = Credentials(key.get_secret_value(), secret.get_secret_value())
             made[account.name] = VenueGateway(
-                account.name, urls, credentials, self.clock, sink, currency=account.currency
+                account.name,
+                urls,
+                credentials,
+                self.clock,
+                sink,
+                currency=account.currency,
+                budget=self.connections,
             )
         return made
 
     def feed(self, sink: FeedSink) -> LiveFeed:
         """Give the public feed of the whole universe."""
-        return LiveFeed(self.config.venue.ws_public, self.symbols, self.clock, self.builder, sink)
+        table = self.config.feed
+        return LiveFeed(
+            self.config.venue.ws_public,
+            self.ranked,
+            self.clock,
+            self.builder,
+            sink,
+            limits=FeedLimits(table.instruments_per_connection, table.books),
+            rest=self.rest,
+            pace=self.pace,
+            budget=self.connections,
+            taps=() if self.recorder is None else (self.recorder,),
+        )
+
+    def history(self, told: Told, deliver: Callable[[Prediction], None]) -> HistoryGate:
+        """Give what stands between the feed and the models, which run on a thread of their own."""
+        thread = PredictorThread(self.source, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+        return HistoryGate(
+            Wanted(self.ranked, self.timeframes),
+            self.rest,
+            thread,
+            builder=self.builder,
+            pace=self.pace,
+            clock=self.clock,
+            told=told,
+            deliver=deliver,
+        )
 
     def learn(self, instruments: Sequence[Instrument]) -> InstrumentsChanged | None:
         """Note what the venue lists now; gives an event if anything differs from what was known."""
         changed = tuple(i for i in instruments if self.instruments.get(i.symbol) not in {None, i})
         self.instruments.update({i.symbol: i for i in changed})
         return InstrumentsChanged(0, changed) if changed else None
-
-    def learn_history(self, groups: Sequence[tuple[int, tuple[Bar, ...]]]) -> None:
-        """Step the features through history; takes a while, call it from a thread."""
-        for _, bars in groups:
-            self.source.on_bars(bars)
 
     def dashboard(self, control: Control) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
@@ -201,8 +233,23 @@ async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
             parts.paths.address.unlink(missing_ok=True)
 
 
-def _recovered(paths: StatePaths) -> tuple[Desk, Resume | None, int]:
+def _recorder(config: Config, clock: Clock) -> Recorder | None:
+    table = config.recorder
+    if not table.enabled or table.directory is None:
+        return None
+    return Recorder(table.directory, config.venue.name, clock, instruments=table.instruments)
+
+
+class _Recovered(NamedTuple):
+    """What an earlier process left: its desk, where its journal goes on, its last moment."""
+
+    desk: Desk
+    resume: Resume | None
+    last_ts: int
+
+
+def _recovered(paths: StatePaths) -> _Recovered:
     if not paths.journal.exists():
-        return Desk(), None, 0
+        return _Recovered(Desk(), None, 0)
     recovered = recover(paths.journal)
-    return recovered.desk, recovered.resume, recovered.last_ts
+    return _Recovered(recovered.desk, recovered.resume, recovered.last_ts)

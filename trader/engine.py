@@ -99,6 +99,13 @@ class Engine:
         """Give the account's equity at the last quotes."""
         return self.state.portfolio.equity(self._marks())
 
+    def in_play(self) -> frozenset[str]:
+        """Give the instruments with a position or an order that may still do something."""
+        orders = self.state.execution.orders.values()
+        return frozenset(self.state.portfolio.positions).union(
+            order.submit.instrument for order in orders if not order.state.terminal
+        )
+
     def orders_under_way(self) -> bool:
         """Tell whether an entry may still fill, or a guard may not have reached the venue yet."""
         return any(

@@ -91,9 +91,7 @@ class Link:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            while wait_s := self.budget.wait_s(self.clock.monotonic()):
-                await asyncio.sleep(wait_s)  # another link may take the place that falls free
-            self.budget.charge(self.clock.monotonic())
+            await self._turn()
             reason = await self._once()
             now = self.clock.monotonic()
             if self._ready_at is not None and now - self._ready_at > SETTLED:
@@ -103,6 +101,12 @@ class Link:
             pause = self.delays_s[min(self._failures, len(self.delays_s) - 1)]
             self._failures += 1
             await asyncio.sleep(pause * (0.5 + self.jitter()))
+
+    async def _turn(self) -> None:
+        """Wait until the budget allows an attempt, and take it."""
+        while (wait_s := self.budget.wait_s(self.clock.monotonic())) > 0:  # noqa: ASYNC110 - a time, no event
+            await asyncio.sleep(wait_s)  # another link may take the place that falls free
+        self.budget.charge(self.clock.monotonic())
 
     async def _once(self) -> str:
         """Live through one connection; gives why it ended."""

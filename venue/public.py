@@ -201,6 +201,18 @@ class PublicSession(Keepalive):
                 return [SystemStatus(row.system) for row in message.data]
             case wire.InstrumentFrame():
                 return self._on_instruments(message) + self._settled()
+            case _:
+                return self._stray(message)
+
+    def _stray(
+        self,
+        message: wire.ExecutionsFrame
+        | wire.BalancesFrame
+        | wire.Level3Frame
+        | wire.UnknownChannel
+        | wire.Malformed,
+    ) -> list[PublicEvent]:
+        match message:
             case wire.ExecutionsFrame() | wire.BalancesFrame() | wire.Level3Frame():
                 return self._ignore("private", "private frame on the public connection")
             case wire.UnknownChannel(channel):
