@@ -13,27 +13,34 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from core.clock import Clock, ScaledClock
+from core.clock import MINUTE, Clock, ScaledClock
+from core.events import InstrumentQuality
 from core.market import Bar, Quote, Trade
 from feeds.bars import BarBuilder
-from feeds.live import LiveFeed
+from feeds.live import FeedLimits, LiveFeed
+from feeds.quality import Verdict
 from tests.e2e.all_pairs_world import (
     Observer,
     Place,
     Plan,
     compare,
-    full_minutes,
+    last_moment,
     machine,
     names,
     seconds,
     used,
     venue,
 )
+from venue.client import PublicRest
+
+BOOKED = 50
+"""So many pairs, the busiest, have a verified book; the others are quoted by the ticker."""
 
 
 class Sink:
@@ -42,6 +49,8 @@ class Sink:
     def __init__(self, clock: Clock) -> None:
         self.observer = Observer(clock)
         self.quotes = self.losses = 0
+        self.verdicts: Counter[str] = Counter()
+        self.late: set[str] = set()
 
     def on_trade(self, trade: Trade) -> None:
         self.observer.on_trade(trade)
@@ -58,26 +67,39 @@ class Sink:
     def on_instruments(self, instruments: object) -> None:
         pass
 
+    def on_hole(self, instruments: tuple[str, ...]) -> None:
+        pass  # every instrument has one, before its first trade
+
+    def on_quality(self, changes: tuple[InstrumentQuality, ...]) -> None:
+        self.verdicts.update(verdict for change in changes for verdict in change.verdicts)
+        self.late.update(change.instrument for change in changes if Verdict.LATE in change.verdicts)
+
 
 async def play(plan: Plan, place: Place) -> dict[str, Any]:
     """Feed on the venue for the planned time; gives the figures of this process."""
     clock = ScaledClock(market_epoch=place.market_epoch, wall_epoch=place.wall_epoch, speed=plan.speed)
     sink, builder, symbols = Sink(clock), BarBuilder(), names(plan)
-    feed = LiveFeed(f"ws://127.0.0.1:{place.port}/v2", symbols, clock, builder, sink)
-    began, end = time.monotonic(), clock.now() + full_minutes(plan)
-    first_s = all_s = None
-    task = asyncio.create_task(feed.run())
-    while clock.now() < end:
-        await asyncio.sleep(0.05)
-        if task.done():
-            break
-        if first_s is None and builder.watched:
-            first_s = seconds(began)
-        if all_s is None and len(builder.watched) == len(symbols):
-            all_s = seconds(began)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return {"first_ready_s": first_s, "all_ready_s": all_s, "late": builder.late, "sink": sink}
+    limits = FeedLimits(booked=BOOKED)
+    async with PublicRest(place.rest) as rest:
+        url = f"ws://127.0.0.1:{place.port}/v2"
+        feed = LiveFeed(url, symbols, clock, builder, sink, limits=limits, rest=rest)
+        began, first_s, all_s, end = time.monotonic(), None, None, clock.now() + 1_000 * MINUTE
+        task = asyncio.create_task(feed.run())
+        while clock.now() < end and not task.done():
+            await asyncio.sleep(0.02)
+            if first_s is None and builder.watched:
+                first_s = seconds(began)
+            if all_s is None and len(builder.watched) == len(symbols):
+                all_s, end = seconds(began), last_moment(plan, clock)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return {
+        "first_ready_s": first_s,
+        "all_ready_s": all_s,
+        "wall_s": seconds(began),
+        "late": builder.late,
+        "sink": sink,
+    }
 
 
 async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
@@ -88,7 +110,7 @@ async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
     sink: Sink = found.pop("sink")
     observer = sink.observer
     comparison = await compare(place, observer.bars, plan)
-    wall_s = full_minutes(plan) / 1e9 / plan.speed
+    wall_s = found["wall_s"]
     report = {
         "instruments": plan.instruments,
         "trades_per_s": plan.trades_per_s,
@@ -100,10 +122,12 @@ async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
         "trades_late": found["late"],
         "quotes": sink.quotes,
         "link_losses": sink.losses,
+        "verdicts": dict(sink.verdicts),
         "bars_compared": comparison.compared,
         "bars_quiet": comparison.quiet,
         "bars_missing": comparison.missing,
         "bar_mismatches": len(comparison.mismatches),
+        "unexplained_mismatches": sum(name not in sink.late for name, _ in comparison.mismatches),
         "first_mismatches": comparison.mismatches[:5],
         "trades_in_compared_bars": comparison.trades,
         "lag_ms": {
@@ -112,6 +136,7 @@ async def run(plan: Plan, place: Place) -> tuple[dict[str, Any], Observer]:
         },
         "first_ready_s": found["first_ready_s"],
         "all_ready_s": found["all_ready_s"],
+        "wall_s": wall_s,
         "feed_cpu_s": round(own.cpu_s, 1),
         "feed_cpu_share": round(own.cpu_s / wall_s, 3),
         "feed_peak_rss_mb": round(own.peak_rss_mb),

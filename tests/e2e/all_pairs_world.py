@@ -145,14 +145,15 @@ class Comparison(NamedTuple):
     quiet: int
     trades: int
     missing: int
-    mismatches: tuple[str, ...]
+    mismatches: tuple[tuple[str, str], ...]
+    """Instrument, and what was found instead of what."""
 
 
 async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan) -> Comparison:
     """Ask REST for every instrument's minutes and compare each number to the last digit."""
     opens = sorted({ts_open for _, ts_open in bars})
     compared = quiet = trades = missing = 0
-    wrong: list[str] = []
+    wrong: list[tuple[str, str]] = []
     traded: set[str] = set()
     async with aiohttp.ClientSession() as http:
         for listing in synthetic(plan.instruments, SEED):
@@ -172,7 +173,7 @@ async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan)
                     quiet += 1
                     found, expected = found[:4] + found[5:], expected[:4] + expected[5:]
                 if found != expected:
-                    wrong.append(f"{symbol} {iso(ts_open)}: expected {expected}, found {found}")
+                    wrong.append((symbol, f"{iso(ts_open)}: expected {expected}, found {found}"))
                 compared += 1
                 trades += row[7]
     return Comparison(compared, quiet, trades, missing, tuple(wrong))
@@ -201,6 +202,8 @@ def seconds(since: float) -> float:
     return round(time.monotonic() - since, 2)
 
 
-def full_minutes(plan: Plan) -> int:
-    """Market time that a run takes: the minutes asked for, and the one in which it begins."""
-    return int((plan.minutes + 1) * MINUTE)
+def last_moment(plan: Plan, clock: Clock) -> int:
+    """Give when the planned number of whole minutes is over and told, from now on."""
+    now = clock.now()
+    told = int(SECOND / clock.wall_seconds(SECOND) / 2)  # half a second of the wall
+    return now - now % MINUTE + int((plan.minutes + 1) * MINUTE) + told

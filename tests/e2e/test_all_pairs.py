@@ -17,7 +17,11 @@ async def test_fifty_pairs_for_a_minute_of_market_time(tmp_path):
     plan = Plan(instruments=50, trades_per_s=100, minutes=1, speed=40)
     with venue(plan, tmp_path) as place:
         report, observer = await run(plan, place)
-        assert kept(report), report
+        said = "\n".join(f"{name}: {value}" for name, value in report.items())
+        for name in ("trades_dropped", "bars_missing", "unexplained_mismatches", "link_losses"):
+            assert report[name] == 0, said
+        # A machine that starves the processes makes trades late: told, counted, never a wrong bar unseen.
+        assert kept(report) or report["trades_late"], said
         assert report["bars_compared"] >= 45  # a pair that never traded has no price and no bar
         assert report["trades_in_compared_bars"] > 2_000
         assert report["all_ready_s"] is not None
@@ -31,7 +35,7 @@ async def the_comparison_sees_a_digit_and_a_hole(observer, place, plan):
     gone = bars.pop(two)
     found = await compare(place, bars, plan)
     assert (len(found.mismatches), found.missing) == (1, 1)
-    assert gone.instrument not in found.mismatches[0]
+    assert found.mismatches[0][0] == one[0] != gone.instrument
 
 
 def test_observer_counts_what_never_came_and_how_late_the_rest_was():
