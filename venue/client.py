@@ -383,7 +383,7 @@ def _orders(answer: Any, key: str, names: rest.PairNames) -> dict[str, VenueOrde
 def _convert(value: Any, kind: Any, where: str) -> Any:
     """Read ccxt's parsed JSON; its floats only ever are times, money is text."""
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return rest.vetted(msgspec.convert(value, kind, strict=False), where)
     except msgspec.ValidationError as broken:
         raise VenueError(f"expected {where} as documented, found something else: {broken}") from broken
 

@@ -180,7 +180,9 @@ def _symbols(channel: str, params: Mapping[str, Any]) -> list[str]:
     if channel == "instrument":
         return ["*"]
     symbols = params.get("symbol")
-    return [str(symbol) for symbol in symbols] if isinstance(symbols, list) and symbols else [""]
+    if not isinstance(symbols, list) or not symbols:
+        return [""]
+    return list(dict.fromkeys(map(str, symbols)))  # one snapshot each, however often named
 
 
 def connection_id(connection: Connection) -> int:
