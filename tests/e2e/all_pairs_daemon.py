@@ -4,25 +4,24 @@ Must not know how the figures are judged. Called by the command tests.e2e.all_pa
 """
 
 import asyncio
-import json
 import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from benchmarks.venue import desk_toml
 from core.clock import Clock
 from core.market import Bar, Quote, Trade
 from core.text import iso
 from feeds.pace import Pace
 from tests.e2e.all_pairs_world import BOOKED, SEED, Observer, Place, Plan, Played, last_moment, names, seconds
-from tests.e2e.world import ROOT, free_port
+from tests.e2e.world import free_port
 from trader.assemble import Parts
 from trader.config import Config, load
 from trader.journal import Journal
 from trader.live import SWITCH_S, Daemon
 from trader.telemetry import set_up_logging
 
-CURRENCY = "USD"
 FULL_SPEED = 1e6
 
 
@@ -54,42 +53,25 @@ class Observed(Daemon):
 
 def configuration(plan: Plan, place: Place, home: Path) -> Config:
     """Write down a paper desk of one trader on all dollar pairs, in a universe of all pairs."""
-    symbols = names(plan)
-    traded = [symbol for symbol in symbols if symbol.endswith(f"/{CURRENCY}")]
     file = home / "all-pairs.toml"
-    file.write_text(
-        f"""
-[venue]
-name = "loopback"
-ws_public = "ws://127.0.0.1:{place.port}/v2"
-ws_private = "ws://127.0.0.1:{place.port}/v2-auth"
-rest = "{place.rest}"
-[clock]
-speed = {plan.speed}
-market_epoch = "{iso(place.market_epoch)}"
-wall_epoch = "{iso(place.wall_epoch)}"
-[universe]
-instruments = {json.dumps(symbols)}
-[feed]
-books = {BOOKED}
-[exchange]
-seed = {SEED}
-[journal]
-directory = "{home / "state"}"
-[dashboard]
-port = {free_port()}
-[[account]]
-name = "paper"
-currency = "{CURRENCY}"
-[[trader]]
-name = "all"
-code = "AL"
-account = "paper"
-model = "{ROOT / "configs" / "models" / "entry-15m"}"
-instruments = {json.dumps(traded)}
-""",
-        "utf-8",
-    )
+    tables = {
+        "venue": {
+            "name": "loopback",
+            "ws_public": f"ws://127.0.0.1:{place.port}/v2",
+            "ws_private": f"ws://127.0.0.1:{place.port}/v2-auth",
+            "rest": place.rest,
+        },
+        "clock": {
+            "speed": plan.speed,
+            "market_epoch": iso(place.market_epoch),
+            "wall_epoch": iso(place.wall_epoch),
+        },
+        "feed": {"books": BOOKED},
+        "exchange": {"seed": SEED},
+        "journal": {"directory": str(home / "state")},
+        "dashboard": {"port": free_port()},
+    }
+    file.write_text(desk_toml(names(plan), tables), "utf-8")
     return load([file], {}, {})
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from benchmarks.venue import names as listed
 from core.clock import MINUTE, SECOND, Clock, LiveClock
 from core.events import InstrumentQuality
 from core.market import Bar, Quote, Timeframe, Trade
@@ -80,7 +81,7 @@ def venue(plan: Plan, home: Path) -> Iterator[Place]:
 
 def names(plan: Plan) -> tuple[str, ...]:
     """Give the symbols of the venue, busiest first."""
-    return tuple(one.instrument.symbol for one in synthetic(plan.instruments, SEED))
+    return listed(plan.instruments, SEED)
 
 
 class Used(NamedTuple):
