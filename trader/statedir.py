@@ -36,6 +36,11 @@ class StatePaths(msgspec.Struct, frozen=True):
         return self.root / "api.url"
 
     @property
+    def listings(self) -> Path:
+        """Which pairs the venue listed, and from when until when."""
+        return self.root / "listings.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held for as long as a daemon lives; carries its process id."""
         return self.root / "daemon.lock"
