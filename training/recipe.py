@@ -131,8 +131,9 @@ def _read(recipe: Recipe, root: Path) -> list[BarArrays]:
         )
     series = [Series(recipe.venue, instrument, recipe.source) for instrument in wanted]
     if blocked := blocking(root, series, recipe.waived):
+        found = "; ".join(map(str, blocked))
         raise DataError(
-            f"lake: expected series within the limits of the ingestion report; found {'; '.join(map(str, blocked))}. "
+            f"lake: expected series within the limits of the ingestion report; found {found}. "
             f"Mend the data, or waive by name: --waive {blocked[0].name}"
         )
     return [lake.read(*one) for one in series]

@@ -26,7 +26,7 @@ def main() -> None:
     sys.setprofile(count)
     import_archive(archive, lake, Wanted(PairNames(), bars=True))
     sys.setprofile(None)
-    print(calls)
+    sys.stdout.write(f"{calls}\n")
 
 
 if __name__ == "__main__":

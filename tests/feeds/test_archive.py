@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -288,7 +289,7 @@ def test_how_archives_are_split_and_ordered_does_not_change_the_lake(whole, tmp_
     cuts = [0, *sorted(data.draw(st.lists(st.integers(1, len(SECONDS) - 1), max_size=3))), len(SECONDS)]
     spans = [
         (SECONDS[max(0, first - data.draw(st.integers(0, 20)))], SECONDS[last - 1])
-        for first, last in zip(cuts, cuts[1:], strict=False)
+        for first, last in pairwise(cuts)
     ]
     order = data.draw(st.permutations([*spans, data.draw(st.sampled_from(spans))]))
     for number, (first, last) in enumerate(order):
