@@ -10,7 +10,7 @@ from core.clock import MINUTE, SECOND
 from core.errors import LinkLost, NotPermitted, TemporaryError, VenueError
 from core.events import LinkChange, OrderUpdate, RequestReconcile
 from core.orders import OrderState, Purpose
-from tests.execution.test_live import AMEND, CANCEL, ENTRY, PERMISSIONS, STOP, Rig, ids, reconciled
+from tests.execution.live_rig import AMEND, CANCEL, ENTRY, PERMISSIONS, STOP, Rig, ids, reconciled
 from tests.venue.fake_kraken import running, told
 from venue.key_info import KeyInfo
 from venue.nonce import held_key
