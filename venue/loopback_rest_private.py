@@ -178,7 +178,7 @@ class PrivateAnswers:
     def _trades_history(self, account: str, form: Form) -> Any:
         since = _seconds(form.get("start"))
         book = self._exchange.account(account)
-        fills = [fill for fill in reversed(book.fills) if fill.ts_event > since]
+        fills = [fill for fill in reversed(list(book.fills)) if fill.ts_event > since]
         offset = _offset(form)
         rows = {fill.exec_id: self._fill(book, fill) for fill in fills[offset : offset + _PAGE]}
         return {"count": len(fills), "trades": rows}
