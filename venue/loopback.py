@@ -92,7 +92,7 @@ class Loopback:
         self._tapes = tapes
         self._clock = clock
         self._seen = clock.now()
-        changes, keys = Changes(), KeyRing(settings.accounts)
+        changes, keys = Changes(), KeyRing(settings.accounts, clock)
         self.exchange = Exchange(
             instruments,
             fees=settings.fees,
@@ -106,7 +106,7 @@ class Loopback:
         self.public = PublicDesk(self.exchange.instruments, tapes, clock)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
         self.rest = RestShell(
-            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
+            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),
             PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
             keys,
         )

@@ -80,7 +80,7 @@ class PrivateDesk:
         now, req_id = self._clock.now(), request.get("req_id")
         method, params = request["method"], request["params"]
         if method == "ping":
-            connection.send(templates.pong(req_id, now))
+            connection.send(templates.pong(req_id, now, params))
             return
         seat = self._seats[connection.number]
         held = bool(seat.account)
@@ -88,6 +88,9 @@ class PrivateDesk:
         ask = _Ask(connection, method, req_id, now, self._clock)
         if not account or (held and seat.account != account):
             ask.refuse(_NO_SESSION)
+            return
+        if not self._keys.permits(params.get("token"), method):
+            ask.refuse("EGeneral:Permission denied")
             return
         match method:
             case "subscribe":
