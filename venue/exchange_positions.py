@@ -14,16 +14,7 @@ from core.clock import HOUR
 from core.orders import OrderType, Side
 
 ZERO = Decimal(0)
-_RATES = {
-    "USD": "0.00025",
-    "BTC": "0.0001",
-    "EUR": "0.0002",
-    "ETH": "0.0002",
-    "SOL": "0.0003",
-    "XRP": "0.00025",
-    "USDT": "0.00025",
-    "USDC": "0.00025",
-}
+_RATES = {"USD": "0.00025", "BTC": "0.0001", "SOL": "0.0003", "XRP": "0.00025"}
 _COLLATERAL = {
     "USD": "1",
     "EUR": "1",
@@ -51,7 +42,7 @@ class MarginRules(msgspec.Struct, frozen=True, kw_only=True):
     open_level: Decimal = Decimal(100)
     period_ns: int = 4 * HOUR
     rates: Mapping[str, Decimal] = msgspec.field(default_factory=lambda: _decimals(_RATES))
-    other_rate: Decimal = Decimal("0.0003")
+    other_rate: Decimal = Decimal("0.0002")
     collateral: Mapping[str, Decimal] = msgspec.field(default_factory=lambda: _decimals(_COLLATERAL))
 
     def rate(self, asset: str) -> Decimal:

@@ -24,6 +24,7 @@ from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.exchange_settings import KRAKEN, ExchangeRules
 from venue.loopback_changes import Changes
 from venue.loopback_connection import Desk, converse
 from venue.loopback_keys import KeyRing, LoopbackAccount
@@ -32,6 +33,7 @@ from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
+from venue.loopback_switches import DOCUMENTED, PrivateSwitches
 from venue.market_model import Events, SourceBars, Tape
 
 HOST = "127.0.0.1"
@@ -56,6 +58,8 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    rules: ExchangeRules = KRAKEN
+    switches: PrivateSwitches = DOCUMENTED
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -98,13 +102,14 @@ class Loopback:
             fees=settings.fees,
             latency_ns=settings.latency_ns,
             seed=settings.seed,
+            rules=settings.rules,
             listener=changes.on_change,
         )
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
         self.public = PublicDesk(self.exchange.instruments, tapes, clock)
-        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
+        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set, settings.switches)
         self.rest = RestShell(
             PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),
             PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
