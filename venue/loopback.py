@@ -23,6 +23,7 @@ from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.exchange_settings import KRAKEN, ExchangeRules
 from venue.loopback_changes import Changes
 from venue.loopback_connection import Desk, converse
 from venue.loopback_dialect import Varied, plain
@@ -33,6 +34,7 @@ from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
+from venue.loopback_switches import DOCUMENTED, PrivateSwitches
 from venue.market_model import Events, Happening, RecordedTape, SourceBars, Tape, happenings
 from venue.synthetic_listing import synthetic
 from venue.synthetic_market import SyntheticMarket
@@ -73,6 +75,8 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    rules: ExchangeRules = KRAKEN
+    switches: PrivateSwitches = DOCUMENTED
     varied: bool = False
     """Whether frames come with keys in changing order and with keys that nobody announced."""
 
@@ -124,6 +128,7 @@ class Loopback:
             fees=settings.fees,
             latency_ns=settings.latency_ns,
             seed=settings.seed,
+            rules=settings.rules,
             listener=changes.on_change,
         )
         for name, account in settings.accounts.items():
@@ -132,7 +137,7 @@ class Loopback:
         dialect = Varied(settings.seed) if settings.varied else plain
         self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
         self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock, dialect)
-        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
+        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set, settings.switches)
         self.rest = RestShell(
             PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),
             PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),

@@ -20,6 +20,7 @@ BUY, SELL = Side.BUY, Side.SELL
 
 
 def exchange(**options):
+    """`rules` are the plain ones unless a test names others."""
     venue = Exchange(listed([BTC, "MKR/USDT"]), fees=FEES, latency_ns=LATENCY, **options)
     venue.open_account("a", D(10_000))
     return venue
