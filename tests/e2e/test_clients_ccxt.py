@@ -137,7 +137,7 @@ async def test_many_orders_at_once(world):
         await client.cancel_orders([placed[0]["id"], placed[1]["id"]])
         assert [o["id"] for o in await client.fetch_open_orders(XRP)] == [placed[2]["id"]]
         await client.cancel_all_orders_after(86_000_000)
-        assert (await client.cancel_all_orders())[0]["info"]["result"]["count"] == "1"
+        assert (await client.cancel_all_orders())[0]["info"]["result"]["count"] == 1
         assert await client.fetch_open_orders(XRP) == []
 
 
@@ -184,7 +184,7 @@ async def test_a_margin_position_and_its_trade_balance(world):
         assert numbers["mf"] == numbers["e"] - numbers["m"]
         assert abs(numbers["m"] - margin) < Decimal("0.0001")
         assert abs(numbers["ml"] - numbers["e"] / numbers["m"] * 100) < Decimal("0.01")
-        assert (await client.fetch_balance())["XRP"]["total"] in (None, 0)
+        assert not (await client.fetch_balance()).get("XRP", {}).get("total")
 
 
 async def test_wrong_signatures_nonces_and_keys_are_refused_in_krakens_words(world):

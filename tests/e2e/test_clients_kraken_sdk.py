@@ -135,9 +135,14 @@ def test_orders_over_rest_from_placing_to_the_books_of_the_account(world):
         amended = user.get_open_orders()["open"][txid]
         assert (float(amended["vol"]), amended["descr"]["price"]) == (90.25, f"{lower}")
 
-        edited = trade.edit_order(txid=txid, pair="XRPUSDT", volume="80.5", price=str(price))
+        with pytest.raises(refusals.KrakenInvalidOrderError):  # an edit knows no client ids
+            trade.edit_order(txid=txid, pair="XRPUSDT", volume="80.5", price=str(price))
+        assert trade.cancel_order(txid=txid)["count"] == 1
+        (txid,) = trade.create_order("limit", "buy", "XRPUSDT", "100.5", price=str(price), userref=7)["txid"]
+        edited = trade.edit_order(txid=txid, pair="XRPUSDT", volume="80.5", price=str(lower))
         assert (edited["originaltxid"], edited["status"]) == (txid, "ok")
-        assert set(user.get_open_orders()["open"]) == {edited["txid"]}
+        ((edited_id, row),) = user.get_open_orders()["open"].items()
+        assert (edited_id, row["vol_exec"]) == (edited["txid"], "0.00000000")
         assert user.get_orders_info(txid=txid)[txid]["status"] == "canceled"
 
         assert trade.cancel_order(txid=edited["txid"])["count"] == 1
@@ -164,7 +169,8 @@ def test_fills_positions_and_figures_of_the_account(world):
         order = user.get_orders_info(txid=txid, trades=True)[txid]
         with world.still():
             fills = user.get_trades_history(consolidate_taker=False)["trades"]
-            positions = user.get_open_positions(docalcs=True)
+            (held,) = user.get_open_positions(docalcs=True)
+            positions = user.get_open_positions(docalcs=True, consolidation="none")
             figures = {k: Decimal(v) for k, v in user.get_trade_balance(asset="USDT").items()}
             volume = user.get_trade_volume(pair="XRPUSDT")
         assert {fill["ordertxid"] for fill in fills.values()} == {txid}
@@ -172,6 +178,8 @@ def test_fills_positions_and_figures_of_the_account(world):
         assert sum(Decimal(fill["vol"]) for fill in fills.values()) == Decimal("200.5")
         assert sum(Decimal(fill["cost"]) for fill in fills.values()) == Decimal(order["cost"])
         assert sum(Decimal(row["vol"]) for row in positions.values()) == Decimal("200.5")
+        assert (held["pair"], held["type"], Decimal(held["vol"])) == ("XRPUSDT", "buy", Decimal("200.5"))
+        assert Decimal(held["margin"]) == sum(Decimal(row["margin"]) for row in positions.values())
         assert figures["e"] == figures["tb"] + figures["n"]
         assert figures["mf"] == figures["e"] - figures["m"]
         assert Decimal(volume["fees"]["XRPUSDT"]["fee"]) == TAKER * 100
