@@ -16,6 +16,7 @@ from core.instrument import Instrument
 from core.market import Bar, Quote, Trade
 from feeds.bars import BarBuilder
 from venue import session
+from venue.limits import ConnectionBudget
 from venue.link import DELAYS_S, Link
 
 GRACE_S = 0.15
@@ -66,13 +67,20 @@ class LiveFeed:
         *,
         depth: int = 10,
         delays_s: tuple[float, ...] = DELAYS_S,
+        budget: ConnectionBudget | None = None,
     ) -> None:
         self.clock = clock
         self.builder = builder
         self.sink = sink
         self.session = session.PublicSession(symbols, depth=depth)
         self._link = Link(
-            url, self.session, clock, on_event=self._on_event, on_down=self._on_down, delays_s=delays_s
+            url,
+            self.session,
+            clock,
+            on_event=self._on_event,
+            on_down=self._on_down,
+            delays_s=delays_s,
+            budget=budget,
         )
         self._added: set[str] = set()
         self._system = "online"

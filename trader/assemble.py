@@ -39,6 +39,7 @@ from trader.telemetry import Telemetry
 from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
+from venue.limits import ConnectionBudget
 
 
 class Parts:
@@ -60,6 +61,7 @@ class Parts:
         self.clock = clock
         self.paths = paths
         self.rest = rest
+        self.connections = ConnectionBudget()
         self.symbols = config.universe.instruments
         self.instruments = dict(instruments)
         self.terms = {name: terms_of(model) for name, model in models.items()}
@@ -107,13 +109,28 @@ class Parts:
             key, secret = account.credentials(self._env)
             credentials = Credentials(key.get_secret_value(), secret.get_secret_value())
             made[account.name] = VenueGateway(
-                account.name, urls, credentials, self.clock, sink, currency=account.currency
+                account.name,
+                urls,
+                credentials,
+                self.clock,
+                sink,
+                currency=account.currency,
+                budget=self.connections,
+                keys=self.paths.keys,
+                any_address=account.any_address,
             )
         return made
 
     def feed(self, sink: FeedSink) -> LiveFeed:
         """Give the public feed of the whole universe."""
-        return LiveFeed(self.config.venue.ws_public, self.symbols, self.clock, self.builder, sink)
+        return LiveFeed(
+            self.config.venue.ws_public,
+            self.symbols,
+            self.clock,
+            self.builder,
+            sink,
+            budget=self.connections,
+        )
 
     def learn(self, instruments: Sequence[Instrument]) -> InstrumentsChanged | None:
         """Note what the venue lists now; gives an event if anything differs from what was known."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import polars as pl
@@ -24,11 +25,16 @@ from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
 from venue.exchange_settings import KRAKEN, ExchangeRules
+from venue.loopback_acts import Acts
 from venue.loopback_changes import Changes
-from venue.loopback_connection import Desk, converse
+from venue.loopback_connection import Connection, converse
+from venue.loopback_control import FaultControl
 from venue.loopback_dialect import Varied, plain
+from venue.loopback_door import Door, Faults
+from venue.loopback_faults import Fault
 from venue.loopback_keys import KeyRing, LoopbackAccount
 from venue.loopback_level3 import Level3Desk
+from venue.loopback_past import PastView
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
@@ -79,6 +85,7 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     switches: PrivateSwitches = DOCUMENTED
     varied: bool = False
     """Whether frames come with keys in changing order and with keys that nobody announced."""
+    faults: tuple[Fault, ...] = ()
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -134,20 +141,33 @@ class Loopback:
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
-        dialect = Varied(settings.seed) if settings.varied else plain
-        self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
-        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock, dialect)
+        self.dialect = Varied(settings.seed) if settings.varied else plain
+        self.public = PublicDesk(self.exchange.instruments, tapes, clock)
+        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set, settings.switches)
+        self.faults = Faults(clock, settings.seed)
+        self.faults.schedule.add(settings.faults, clock.now())
+        self._past = PastView(self.exchange, self.faults.schedule, settings.accounts, clock)
+        changes.listen(self._past.on_change)
+        self.public_door = Door("public", self.public, self.faults)
+        self.private_door = Door("private", self.private, self.faults)
+        self.level3_door = Door("level3", self.level3, self.faults)
+        doors = (self.public_door, self.private_door, self.level3_door)
+        self._acts = Acts(self.faults, doors, self.exchange, tapes, self.public.on_instruments)
         self.rest = RestShell(
-            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.public.mode),
-            PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
+            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
+            PrivateAnswers(cast("Exchange", self._past), changes, keys, clock, self.work.set),
             keys,
+            self.faults,
         )
         self._open_markets()
 
     def pump(self) -> None:
         """Let everything happen that is due: what the market does, and arrivals in between."""
         now = self._clock.now()
+        self._acts.run(now)
+        self._past.watch(now)
+        self.faults.release(now)
         while (arrival := self.exchange.next_due()) is not None and arrival <= now:
             self._move_to(arrival)
             self.exchange.advance(arrival)
@@ -167,7 +187,8 @@ class Loopback:
         for symbol, events, first, end in self._due(self._seen, ts):
             tape = self._tapes[symbol]
             trades = tape.prints(events, first, end)
-            self._tell_exchange(tape, events, (first, end), trades)
+            if self.faults.matching:
+                self._tell_exchange(tape, events, (first, end), trades)
             self.public.on_events(symbol, events, end - 1, trades)
             self.level3.on_events(symbol, events, end - 1)
         self._seen = ts
@@ -254,19 +275,24 @@ def application(venue: Loopback) -> web.Application:
     """Give the aiohttp application of a venue."""
     numbers = count(1)
 
-    async def websocket(request: web.Request, desk: Desk) -> web.WebSocketResponse:
-        return await converse(request, desk, lambda: next(numbers))
+    async def websocket(request: web.Request, door: Door) -> web.StreamResponse:
+        if not door.admits():
+            return web.Response(status=429, text="Too many connections")
+        return await converse(request, door, Connection(next(numbers), venue.dialect))
 
-    async def public(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.public)
+    async def public(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.public_door)
 
-    async def private(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.private)
+    async def private(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.private_door)
 
-    async def level3(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.level3)
+    async def level3(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.level3_door)
 
+    control = FaultControl(venue.faults)
     app = web.Application()
+    app.router.add_get("/control/faults", control.read)
+    app.router.add_post("/control/faults", control.write)
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
     app.router.add_get("/v2-l3", level3)

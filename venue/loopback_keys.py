@@ -30,8 +30,16 @@ PERMISSIONS = (
     "export-data",
     "create-ws-token",
 )
-TRADING = ("query-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades")
-"""What a trading client needs, save the token of the WebSocket."""
+TRADING = (
+    "query-funds",
+    "query-open-trades",
+    "query-closed-trades",
+    "modify-trades",
+    "close-trades",
+    "query-ledger",
+    "create-ws-token",
+)
+"""What a trading client may need; nothing that moves money out."""
 
 # Any of these rights opens the method; a method that is not here needs none.
 _NEEDS: dict[str, tuple[str, ...]] = {
@@ -97,13 +105,13 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     secret: str
     name: str = "loopback"
-    permissions: tuple[str, ...] = PERMISSIONS
+    permissions: tuple[str, ...] = TRADING
     nonce_window: int = 0
-    ip_allowlist: tuple[str, ...] = ()
+    ip_allowlist: tuple[str, ...] = ("127.0.0.1",)
 
 
 class LoopbackAccount(msgspec.Struct, frozen=True):
-    """One simulated client: its first key pair (with every right), its money, and further keys."""
+    """One simulated client: its first key pair (with the rights to trade), its money, and further keys."""
 
     api_key: str
     api_secret: str
