@@ -108,6 +108,11 @@ class LoopbackPorts(msgspec.Struct, frozen=True):
         """WS v2 of accounts and orders."""
         return f"ws://{HOST}:{self.port}/v2-auth"
 
+    @property
+    def level3(self) -> str:
+        """WS v2 of single orders."""
+        return f"ws://{HOST}:{self.port}/v2-l3"
+
 
 Due = Callable[[int, int], Iterable[Happening]]
 """Gives what happens on all tapes with (after, until]: each tape's happenings in time order."""

@@ -78,7 +78,7 @@ def read_request(text: str) -> dict[str, Any] | None:
     """Parse a frame with numbers as Decimal; `None` if it has not the shape of a request."""
     try:
         body = json.loads(text, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or not isinstance(body.get("method"), str):
         return None

@@ -232,9 +232,9 @@ def _identity(
 ) -> str:
     if holder is None:
         return "EAPI:Invalid key"
-    digest = hashlib.sha256(nonce.encode() + body).digest()
+    digest = hashlib.sha256(nonce.encode(errors="replace") + body).digest()
     expected = base64.b64encode(hmac.new(holder.secret, path.encode() + digest, hashlib.sha512).digest())
-    if not hmac.compare_digest(expected, signature.encode()):
+    if not hmac.compare_digest(expected, signature.encode(errors="replace")):
         return "EAPI:Invalid signature"
     return "" if _fresh(standing, nonce, holder.key.nonce_window) else "EAPI:Invalid nonce"
 

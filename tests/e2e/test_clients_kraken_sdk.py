@@ -270,7 +270,12 @@ async def test_public_and_private_channels(world):
         assert gone["result"] == {"channel": "ticker", "event_trigger": "bbo", "symbol": XRP}
 
 
-async def test_an_order_over_the_socket_from_placing_to_its_fill(world):
+async def test_an_order_over_the_socket_from_placing_to_its_fill():
+    with venue_thread(varied=True) as world:
+        await trade_over_the_socket(world)
+
+
+async def trade_over_the_socket(world):
     async with asyncio.timeout(BOUND), streams(world) as (client, heard):
         await client.subscribe(params={"channel": "executions", "snap_orders": True})
         await client.subscribe(params={"channel": "ticker", "symbol": [XRP]})
@@ -330,6 +335,26 @@ async def test_an_order_over_the_socket_from_placing_to_its_fill(world):
         fills = [row for row in reports(taken["order_id"]) if row["exec_type"] == "trade"]
         assert {row["order_status"] for row in fills} == {"partially_filled"}
         assert sum(Decimal(repr(row["last_qty"])) for row in fills) == Decimal("30.5")
+        legs = [
+            {
+                "order_type": "limit",
+                "side": "buy",
+                "order_qty": 50.5,
+                "limit_price": lower,
+                "order_userref": n,
+            }
+            for n in (1, 2, 3)
+        ]
+        batch = await ask("batch_add", 15, symbol=XRP, orders=legs)
+        ids = [leg["order_id"] for leg in batch]
+        await until(lambda: all(reports(order_id)[-1:] for order_id in ids))
+        edited = await ask("edit_order", 16, order_id=ids[2], symbol=XRP, order_qty=60.5, limit_price=lower)
+        assert edited["original_order_id"] == ids[2]
+        await ask("batch_cancel", 17, orders=ids[:2])
+        switch = await ask("cancel_all_orders_after", 18, timeout=86_000)
+        assert switch["currentTime"] < switch["triggerTime"]
+        assert (await ask("cancel_all", 19))["count"] == 1
+        await until(lambda: reports(edited["order_id"])[-1]["order_status"] == "canceled")
         sequences = [m["sequence"] for m in heard if m.get("channel") == "executions"]
         assert sequences == list(range(1, len(sequences) + 1))
         with rest(world, User) as user:
