@@ -116,6 +116,7 @@ class Requests:
         order.dormant = order.terms.starts is not None and order.terms.starts > core.now
         core.enter(order)
         self._later(order)
+        core.trail(order)
         core.tell(ChangeKind.ACCEPTED, order, request=number)
         if not order.dormant:
             self._activate(order)
