@@ -50,6 +50,11 @@ class Market(msgspec.Struct, eq=False):
             return touch
         return touch if (limit - touch.price) * order.submit.side.sign >= 0 else None
 
+    def takes(self, order: ExchangeOrder, limit: Decimal | None) -> bool:
+        """Tell whether an order at this limit, or at its own, would trade at once."""
+        touch, price = self.touch(order.submit.side), limit or order.resting_limit
+        return touch is not None and price is not None and (price - touch.price) * order.submit.side.sign >= 0
+
     def consume(self, side: Side, quantity: Decimal) -> None:
         """Take liquidity away from the side that a taker on `side` meets."""
         if side is Side.BUY:

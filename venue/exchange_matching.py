@@ -119,13 +119,18 @@ class Matcher:
             filled = self._fill(order, touch.price, min(order.remaining, touch.quantity), maker=False)
         market.consume(order.submit.side, filled)
 
+    def trail(self, order: ExchangeOrder) -> bool:
+        """Let a trailing trigger follow the market; tell whether it moved."""
+        if order.submit.order_type not in TRAILING:
+            return False
+        market = self.markets[order.submit.instrument]
+        reference = market.reference(order)
+        return reference is not None and follow(order, reference, market.instrument)
+
     def _trigger(self, order: ExchangeOrder, market: Market) -> bool:
-        """Let a trailing price follow, and tell whether the trigger is reached."""
-        if order.submit.order_type in TRAILING:
-            reference = market.reference(order)
-            first = order.trigger_price is None
-            if reference is not None and follow(order, reference, market.instrument) and not first:
-                self.tell(ChangeKind.MOVED, order)
+        """Tell whether the trigger is reached, after it has followed the market."""
+        if self.trail(order):
+            self.tell(ChangeKind.MOVED, order)
         if not market.fires(order):
             return False
         order.triggered = True

@@ -60,6 +60,19 @@ def follow(order: ExchangeOrder, reference: Decimal, instrument: Instrument) -> 
     return moved
 
 
+def move_trigger(order: ExchangeOrder, price: Decimal, instrument: Instrument) -> None:
+    """Set a trigger; of a trailing order the number is its new distance from the best price."""
+    offset = order.terms.trigger_offset
+    if order.submit.order_type not in TRAILING or offset is None:
+        order.trigger_price = price
+        return
+    wider = Offset(price, offset.percent)
+    order.terms = msgspec.structs.replace(order.terms, trigger_offset=wider)
+    if order.peak is not None:
+        away = abs(wider.distance(order.peak)) * order.submit.side.sign
+        order.trigger_price = instrument.price_down(order.peak + away)
+
+
 def set_trailing_limit(order: ExchangeOrder, instrument: Instrument) -> None:
     """Fix the limit of a trailing-stop-limit order that has just fired."""
     offset, trigger = order.terms.limit_offset, order.trigger_price

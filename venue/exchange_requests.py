@@ -18,7 +18,7 @@ from venue.exchange_account import ExchangeAccount
 from venue.exchange_market import Market
 from venue.exchange_matching import Matcher
 from venue.exchange_orders import Change, ChangeKind, ExchangeOrder, record
-from venue.exchange_prices import affordable_with, resolved
+from venue.exchange_prices import affordable_with, move_trigger, resolved
 from venue.exchange_settle import settle
 from venue.exchange_terms import PLAIN, RESTING, SelfTrade, Terms
 
@@ -83,11 +83,11 @@ class Requests:
         if account.counter is not None:
             error = account.counter.charge(first.instrument, limits.batch_cost(len(orders)), core.now)
         errors = [error or self.trial(new) for new in orders]
-        fatal = any(error and error not in rules.FUNDING for error in errors)
-        for new, number, error in zip(orders, numbers, errors, strict=True):
+        fatal = next((error for error in errors if error and error not in rules.FUNDING), "")
+        for new, number in zip(orders, numbers, strict=True):
             if fatal:
-                record_ = record(new.submit, core.identifier("O"), core.now, new.terms)
-                self._reject(record_, number, error)
+                order = record(new.submit, core.identifier("O"), core.now, new.terms)
+                self._reject(order, number, fatal)
             else:
                 self.arrive(new, number, charged=True)
 
@@ -116,6 +116,7 @@ class Requests:
         order.dormant = order.terms.starts is not None and order.terms.starts > core.now
         core.enter(order)
         self._later(order)
+        core.trail(order)
         core.tell(ChangeKind.ACCEPTED, order, request=number)
         if not order.dormant:
             self._activate(order)
@@ -252,7 +253,8 @@ class Requests:
             market.step_back(order)
         order.quantity = amend.quantity if amend.quantity is not None else order.quantity
         order.limit_price = amend.limit_price if amend.limit_price is not None else order.limit_price
-        order.trigger_price = amend.trigger_price if amend.trigger_price is not None else order.trigger_price
+        if amend.trigger_price is not None:
+            move_trigger(order, amend.trigger_price, market.instrument)
         if terms.display is not None:
             order.display = terms.display
             order.shown = min(terms.display, order.remaining)
@@ -269,6 +271,8 @@ class Requests:
         core.work(order, market, maker=False)
 
     def _amend_refusal(self, amend: AmendOrder, terms: Terms, order: ExchangeOrder | None) -> str:
+        if self._core.system == "maintenance":
+            return rules.UNAVAILABLE
         if order is None or order.state is not OrderState.WORKING:
             return rules.UNKNOWN_ORDER
         account, now = self._core.account(amend.account), self._core.now
@@ -293,6 +297,8 @@ class Requests:
         error = rules.off_grid(amend.limit_price, amend.trigger_price, instrument)
         if error or ends:
             return error
+        if terms.post_only and self._core.markets[instrument.symbol].takes(order, amend.limit_price):
+            return rules.POST_ONLY
         if terms.display is not None and (error := rules.bad_display(terms.display, quantity, instrument)):
             return error
         return rules.too_small(order.submit, quantity, price, instrument)
@@ -355,6 +361,9 @@ class Requests:
     def cancel_everything(self, account: str, reason: str, number: int) -> None:
         """Cancel all open orders of an account, triggers too."""
         core = self._core
+        if core.system == "maintenance":
+            core.notify(Change(core.now, ChangeKind.CANCELED_ALL, account, number, error=rules.UNAVAILABLE))
+            return
         orders = list(core.account(account).open.values())
         for order in orders:
             core.close(order, OrderState.CANCELED, reason)

@@ -76,6 +76,7 @@ class Terms(msgspec.Struct, frozen=True):
 
     `leverage` 0 takes what `margin: true` gives. `display` is an iceberg's visible part, `cash`
     the quote amount of a market buy. `parent` names the order that this one came from.
+    `post_only` is of amends alone: refuse one that would take.
     """
 
     leverage: int = 0
@@ -90,6 +91,7 @@ class Terms(msgspec.Struct, frozen=True):
     starts: int | None = None
     whole_position: bool = False
     liquidation: bool = False
+    post_only: bool = False
     parent: str = ""
 
 

@@ -154,7 +154,7 @@ def ws_amend(params: Mapping[str, Any], account: str, now: int) -> tuple[AmendOr
         )
     except BadRequest as error:
         return str(error)
-    return amend, PLAIN if display is None else Terms(display=display)
+    return amend, Terms(display=display, post_only=bool(params.get("post_only", False)))
 
 
 def ws_edit(params: Mapping[str, Any], account: str, now: int) -> EditOrder | str:

@@ -73,7 +73,7 @@ def rest_amend(form: Form, account: str, now: int) -> tuple[AmendOrder, Terms] |
         )
     except BadRequest as error:
         return str(error)
-    return amend, PLAIN if display is None else Terms(display=display)
+    return amend, Terms(display=display, post_only=form.get("post_only", "").lower() == "true")
 
 
 def rest_edit(form: Form, account: str, now: int, order_type: OrderType) -> EditOrder | str:
