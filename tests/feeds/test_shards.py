@@ -178,7 +178,7 @@ def test_file_that_is_not_parquet_is_named(tmp_path):
     st.lists(st.tuples(st.integers(0, 12), st.integers(1, 2), st.integers(1, 2)), min_size=2, max_size=30),
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=2, max_size=4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_parts_of_a_tape_join_to_what_they_tell_in_any_order(tmp_path_factory, rows, spans):
     """Parts hold whole seconds of one tape; equal trades, gaps, overlaps and containment included."""
     ordered = sorted(rows, key=lambda row: row[0])
