@@ -172,6 +172,9 @@ def test_file_that_is_not_parquet_is_named(tmp_path):
     path.write_bytes(b"half a file")
     with pytest.raises(DataError, match=r"2024-01\.parquet"):
         Shards(tmp_path).merge_bars(M1, bars(1))
+    pl.DataFrame({"ts": ["today"]}).write_parquet(path)
+    with pytest.raises(DataError, match=r"2024-01\.parquet: expected the columns of the lake"):
+        Shards(tmp_path).merge_bars(M1, bars(1))
 
 
 @given(
