@@ -10,14 +10,11 @@ member that turns out to be broken leaves nothing behind, and a kill at any mome
 import re
 import shutil
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 
@@ -25,8 +22,10 @@ from core.errors import DataError, TemporaryError
 from core.market import Timeframe
 from feeds.archive_bars import coarser, minutes
 from feeds.archive_ledger import Entry, Ledger, ledger
+from feeds.archive_member import BadMember, opened
 from feeds.archive_names import PairNames
-from feeds.archive_rows import Layout, Malformed, Rows, Tally, bars_layout, parse, trades_layout
+from feeds.archive_report import ImportReport, MemberReport, Refused, Step
+from feeds.archive_rows import Layout, Rows, Tally, bars_layout, parse, trades_layout
 from feeds.lake import Lake, Series
 from feeds.lake_rows import month_span
 from feeds.shards import Merged, Shards
@@ -37,56 +36,6 @@ TRADES = "trades"
 
 _BARS = re.compile(r"(?P<altname>.+)_(?P<minutes>\d+)")
 _TIMEFRAMES = {timeframe.minutes: timeframe for timeframe in Timeframe}
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
-"""What zipfile raises for a member: bad CRC, cut-off deflate, unknown method, encryption."""
-
-
-class Step(NamedTuple):
-    """How far an import is, in bytes of members; `text` is set where something is worth a line."""
-
-    done: int
-    total: int
-    text: str = ""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A member that is not in the lake, and why."""
-
-    member: str
-    reason: str
-
-
-class MemberReport(msgspec.Struct, frozen=True):
-    """What one member added."""
-
-    member: str
-    instrument: str
-    kind: str
-    rows: int
-    added: int
-    replaced: int
-    repeated: int
-    malformed: dict[str, int]
-    first: tuple[Malformed, ...]
-
-    def __str__(self) -> str:
-        text = (
-            f"member={self.member} rows={self.rows} added={self.added} replaced={self.replaced} "
-            f"repeated={self.repeated} malformed={sum(self.malformed.values())}"
-        )
-        return text + "".join(f" [line {one.line}: {one.reason}: {one.text!r}]" for one in self.first)
-
-
-class ImportReport(msgspec.Struct, frozen=True):
-    """What one archive added to the lake, and what it did not."""
-
-    archive: str
-    members: tuple[MemberReport, ...]
-    already: int
-    """Members that an earlier import had finished."""
-    skipped: dict[str, int]
-    unresolved: tuple[str, ...]
-    refused: tuple[Refused, ...]
 
 
 class Wanted(NamedTuple):
@@ -167,7 +116,7 @@ class _Import:
         for number, member in enumerate(due, 1):
             try:
                 report = self._take(member)
-            except _BadMember as error:
+            except BadMember as error:
                 refused.append(Refused(member.info.filename, str(error)))
                 self._say(f"refused member={member.info.filename} reason={error}")
             else:
@@ -253,7 +202,7 @@ class _Import:
         """Read a member to its end, its rows sorted into one scratch file for each month."""
         months: set[str] = set()
         before = self._done
-        with _opened(self._file, member.info) as source:
+        with opened(self._file, member.info) as source:
             for rows in parse(source, member.layout, tally):
                 for month, part in _by_month(rows, member.layout.unit):
                     months.add(month)
@@ -284,41 +233,6 @@ class _Import:
 
     def _say(self, text: str) -> None:
         self._tell(Step(self._done, self._total, text))
-
-
-class _BadMember(Exception):
-    """A member that cannot be read to its end."""
-
-
-class _Source:
-    """An open member that knows how much of it was read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.bytes = 0
-
-    def read(self, size: int, /) -> bytes:
-        with _blamed():
-            part = self._file.read(size)
-        self.bytes += len(part)
-        return part
-
-
-@contextmanager
-def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[_Source]:
-    with _blamed():
-        file = archive.open(info)
-    with file:
-        yield _Source(file)
-
-
-@contextmanager
-def _blamed() -> Iterator[None]:
-    """Blame the member for what zipfile raises, and for nothing else."""
-    try:
-        yield
-    except _BROKEN as error:
-        raise _BadMember(f"expected a whole member, found {type(error).__name__}: {error}") from error
 
 
 def merge_made_bars(shards: Shards, venue: str, instrument: str, trades: pl.DataFrame) -> None:

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from core.clock import MINUTE
 from core.errors import DataError, TemporaryError
 from core.market import Timeframe
-from feeds.archive import ImportReport, Step, Wanted, import_archive
+from feeds.archive import Wanted, import_archive
 from feeds.archive_ledger import ledger, read_entries
 from feeds.archive_names import PairNames
+from feeds.archive_report import ImportReport, Step
 from feeds.lake import Lake, Series
 from tests.feeds.archives import FIRST, bar_lines, bars_and_trades, make_zip, stored, text, trade_lines
 

@@ -13,7 +13,7 @@ from trader.commands.data_options import Instruments, LakeFolder, LogFile, chose
 from trader.commands.options import AsJson, emit
 
 if TYPE_CHECKING:
-    from feeds.archive import ImportReport
+    from feeds.archive_report import ImportReport
 
 
 def import_zip(
@@ -31,7 +31,8 @@ def import_zip(
     """Import OHLCVT and time-and-sales archives; run again after a stop, and it goes on.
 
     Lines that cannot be read are left out and counted by reason. A member or an archive that is
-    damaged is refused by name while the others go on; then the exit code is 65.
+    damaged is refused by name while the others go on; then the exit code is 65. Finished members
+    are noted in the lake's imports.jsonl; remove it to read everything again.
     """
     import msgspec
 
