@@ -10,7 +10,7 @@ from benchmarks.synthetic import START
 from core.clock import SECOND
 from core.text import iso
 from feeds.bars import BarBuilder
-from venue.session import BookLost, Prints, PublicSession
+from venue.public import Lost, Prints, PublicSession
 
 SYMBOL = "BTC/USD"
 DEPTH = 10
@@ -78,7 +78,7 @@ def _play_books(frames: Sequence[bytes]) -> None:
     session = _session()
     for number, frame in enumerate(frames):
         events = session.receive(frame, number)
-        assert not any(isinstance(event, BookLost) for event in events)
+        assert not any(isinstance(event, Lost) for event in events)
 
 
 def _book_frames() -> list[bytes]:

@@ -195,7 +195,21 @@ class Operator(msgspec.Struct, frozen=True, tag="operator"):
     force: bool = False  # RESUME only: also lifts a halt
 
 
-MarketEvent = BarsClosed | Quotes | InstrumentsChanged
+class InstrumentQuality(msgspec.Struct, frozen=True, array_like=True):
+    """What is wrong with the data of one instrument, by name; empty = nothing any more."""
+
+    instrument: str
+    verdicts: tuple[str, ...]
+
+
+class QualityChanged(msgspec.Struct, frozen=True, tag="quality"):
+    """The feed's verdicts on some instruments; none is entered while anything is said of it."""
+
+    ts: int
+    changes: tuple[InstrumentQuality, ...]
+
+
+MarketEvent = BarsClosed | Quotes | InstrumentsChanged | QualityChanged
 VenueReport = OrderUpdate | Fill | Reconciled | LinkChange
 Event = (
     BarsClosed
@@ -210,6 +224,7 @@ Event = (
     | SetupChanged
     | Timer
     | Operator
+    | QualityChanged
 )
 TAPED = (BarsClosed, Quotes, Timer)
 """Kinds that are frequent: they go to the tape file, everything else is a journal row."""

@@ -9,6 +9,7 @@ has any higher bar around it; a minute that was seen and empty is a quiet bar.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from core.clock import MINUTE
 from core.errors import InternalError
@@ -19,15 +20,17 @@ _RECENT = 16
 _COARSE_FIRST = tuple(timeframe.ns for timeframe in reversed(TIMEFRAMES))
 
 
+_NOTHING = Decimal(0)
+
+
 class _Minute:
-    """The running bar of one minute."""
+    """The running bar of one minute. Sums are exact: a bar equals the venue's to the last digit."""
 
     __slots__ = ("close", "high", "low", "open", "trades", "turnover", "volume")
 
     def __init__(self, price: float) -> None:
         self.open = self.high = self.low = self.close = price
-        self.volume = 0.0
-        self.turnover = 0.0
+        self.volume = self.turnover = _NOTHING
         self.trades = 0
 
 
@@ -58,9 +61,11 @@ class _Tier:
 class _Slot:
     """All that is kept for one instrument."""
 
-    __slots__ = ("last_close", "minutes", "next_open", "recent", "seen_from", "tiers")
+    __slots__ = ("covered", "held", "last_close", "minutes", "next_open", "recent", "seen_from", "tiers")
 
     def __init__(self, since: int, timeframes: Iterable[Timeframe]) -> None:
+        self.held = False
+        self.covered = 0
         self.seen_from = since
         self.next_open = Timeframe.M1.floor(since)
         self.minutes: dict[int, _Minute] = {}
@@ -102,7 +107,7 @@ class BarBuilder:
         slot = self._slot(instrument)
         newest = max(bars, key=lambda bar: (bar.ts_close, -bar.ts_open))
         if newest.ts_close > slot.next_open:
-            slot.next_open = newest.ts_close
+            slot.next_open = slot.covered = newest.ts_close
             slot.minutes = {opened: m for opened, m in slot.minutes.items() if opened >= slot.next_open}
             slot.last_close = newest.close
         elif slot.last_close == 0.0:
@@ -115,7 +120,10 @@ class BarBuilder:
             below = opened
 
     def on_trade(self, trade: Trade) -> bool:
-        """Take one print in; False if its minute has closed, whose bar then stays as it is."""
+        """Take one print in; False if its minute has closed, whose bar then stays as it is.
+
+        One in a minute that history closed before the stream told of it is in its bar already.
+        """
         slot = self._slots.get(trade.instrument)
         if slot is None:
             msg = f"bars: expected a watched instrument, found a trade of {trade.instrument}"
@@ -123,6 +131,8 @@ class BarBuilder:
         ts = trade.ts_event
         opened = ts - ts % MINUTE
         if opened < slot.next_open:
+            if opened < slot.covered:
+                return True
             self.late += 1
             return False
         price = float(trade.price)
@@ -133,10 +143,9 @@ class BarBuilder:
             minute.high = price
         elif price < minute.low:
             minute.low = price
-        quantity = float(trade.quantity)
         minute.close = price
-        minute.volume += quantity
-        minute.turnover += price * quantity
+        minute.volume += trade.quantity
+        minute.turnover += trade.price * trade.quantity
         minute.trades += 1
         return True
 
@@ -148,20 +157,46 @@ class BarBuilder:
         if until > since:
             self._gaps.append((since, until, instrument))
 
+    def hold(self, instruments: Iterable[str]) -> None:
+        """Close no minute of these until they are released: trades of it may still be fetched."""
+        for instrument in instruments:
+            if instrument in self._slots:
+                self._slots[instrument].held = True
+
+    def release(self, instrument: str) -> None:
+        """Close what was held back: all trades up to now are in, or their absence is marked as a gap."""
+        self._slot(instrument).held = False
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Give the instruments whose minutes are held open."""
+        return frozenset(name for name, slot in self._slots.items() if slot.held)
+
+    def closed_until(self, instrument: str) -> int:
+        """Give the end of the last minute that was closed, or left out, of an instrument."""
+        return self._slot(instrument).next_open
+
+    def recent(self, instrument: str) -> tuple[Bar, ...]:
+        """Give the last own minutes of an instrument, oldest first."""
+        return tuple(self._slot(instrument).recent)
+
     def close_until(self, ts: int) -> list[tuple[int, tuple[Bar, ...]]]:
         """Close every minute that ends at or before `ts`: (ts_close, bars) in time order.
+
+        Minutes of instruments that were held come after those of others that closed meanwhile.
 
         Bars are sorted by timeframe, smallest first; instants without any bar are left out.
         """
         limit = Timeframe.M1.floor(ts)
-        oldest = min((slot.next_open for slot in self._slots.values()), default=limit)
+        oldest = min((slot.next_open for slot in self._slots.values() if not slot.held), default=limit)
         closed = []
         for opened in range(oldest, limit, MINUTE):
             bars = self._close_minute(opened)
             if bars:
                 bars.sort(key=lambda bar: bar.timeframe.ns)
                 closed.append((opened + MINUTE, tuple(bars)))
-        self._gaps = [gap for gap in self._gaps if gap[1] > limit]
+        needed = min((slot.next_open for slot in self._slots.values()), default=limit)
+        self._gaps = [gap for gap in self._gaps if gap[1] > needed]
         return closed
 
     def _close_minute(self, opened: int) -> list[Bar]:
@@ -172,7 +207,7 @@ class BarBuilder:
         }
         bars: list[Bar] = []
         for instrument, slot in self._slots.items():
-            if slot.next_open != opened:
+            if slot.held or slot.next_open != opened:
                 continue
             slot.next_open = opened + MINUTE
             minute = slot.minutes.pop(opened, None)
@@ -231,7 +266,7 @@ def merged(timeframe: Timeframe, parts: Sequence[Bar]) -> Bar:
 
 
 def _finished(instrument: str, opened: int, minute: _Minute) -> Bar:
-    vwap = minute.turnover / minute.volume if minute.volume > 0.0 else minute.close
+    vwap = float(minute.turnover / minute.volume) if minute.volume else minute.close
     return Bar(
         instrument,
         Timeframe.M1,
@@ -240,7 +275,7 @@ def _finished(instrument: str, opened: int, minute: _Minute) -> Bar:
         minute.high,
         minute.low,
         minute.close,
-        minute.volume,
+        float(minute.volume),
         vwap,
         minute.trades,
     )

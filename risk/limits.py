@@ -36,6 +36,7 @@ RULES: Final[dict[str, str]] = {
     "instrument_status": "The venue does not trade this instrument normally now.",
     "not_marginable": "The instrument cannot be traded on margin.",
     "order_in_flight": "An order on this instrument is under way or its outcome is not proved.",
+    "data_quality": "The market data of this instrument cannot be trusted now.",
     "stale_quote": "There is no best bid and ask that is young enough.",
     "wide_spread": "Bid and ask are too far apart.",
     "cooldown": "The last position closed, or was refused, too short a while ago.",
@@ -99,6 +100,8 @@ def check_instrument(instrument: Instrument, view: AccountView, *, policy: RiskP
         return Refused("not_marginable", "spot only")
     if symbol in view.busy:
         return Refused("order_in_flight", "")
+    if wrong := view.quality.get(symbol):
+        return Refused("data_quality", ", ".join(wrong))
     quote = view.quotes.get(symbol)
     age = view.now - view.received.get(symbol, 0)
     if quote is None or not 0 <= age <= ns(policy.max_quote_age_s):

@@ -16,7 +16,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """One account at `now`; `equity` is in quote currency at the marks of `quotes`.
 
     `received` is when each quote came through the door. `busy` are instruments with an entry or
-    exit under way, or with an order whose outcome is not proved. `system` is the venue's word.
+    exit under way, or with an order whose outcome is not proved. `system` is the venue's word,
+    `quality` what the feed finds wrong with the data of an instrument.
     """
 
     now: int
@@ -29,6 +30,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     private_up: bool = True
     reconciled: bool = True
     system: str = "online"
+    quality: Mapping[str, tuple[str, ...]] = {}
 
     @property
     def marks(self) -> dict[str, Decimal]:

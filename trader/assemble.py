@@ -6,26 +6,33 @@ models and sessions are chosen.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+
+import structlog
 
 from core.clock import SECOND, Clock
 from core.errors import ConfigError, Recoverable, VenueUnavailable
-from core.events import Event, InstrumentsChanged, VenuePosition
+from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
 from core.instrument import Instrument
-from core.market import Bar, Timeframe
 from core.orders import OrderState
 from execution.gateway import Gateway
 from execution.live import VenueGateway, VenueUrls
 from execution.paper import PaperGateway
 from execution.state import unfinished
 from feeds.bars import BarBuilder
-from feeds.live import FeedSink, LiveFeed
+from feeds.live import FeedLimits, LiveFeed
+from feeds.pace import Pace
+from feeds.recorder import Recorder
+from feeds.sink import FeedSink
 from inference.artifact import Artifact
 from inference.pipeline import OpinionSource
+from inference.predictor import PredictorThread
 from risk.state import Mode
 from trader.config import Config
 from trader.control import Control
 from trader.dashboard.server import build_app, login_url, serve
 from trader.desk import Desk
+from trader.history import HistoryGate, Told, Wanted
 from trader.journal import Resume
 from trader.models import load_models, terms_of
 from trader.notify_systemd import Notifier
@@ -39,6 +46,9 @@ from trader.telemetry import Telemetry
 from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
+from venue.limits import ConnectionBudget
+
+log = structlog.get_logger()
 
 
 class Parts:
@@ -54,19 +64,27 @@ class Parts:
         models: Mapping[str, Artifact],
         instruments: Mapping[str, Instrument],
         rest: PublicRest,
+        turnovers: Mapping[str, Decimal],
     ) -> None:
-        """Compose; `instruments` are the venue's, of the configured universe."""
+        """Compose; `instruments` are the venue's, of the configured universe.
+
+        `turnovers` of the last day rank them: what is traded most is made ready first.
+        """
         self.config = config
         self.clock = clock
         self.paths = paths
         self.rest = rest
+        self.connections = ConnectionBudget()
         self.symbols = config.universe.instruments
+        self.ranked = tuple(sorted(self.symbols, key=lambda s: -turnovers.get(s, Decimal(0))))
         self.instruments = dict(instruments)
         self.terms = {name: terms_of(model) for name, model in models.items()}
         self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
         self.source = OpinionSource(models, self.symbols)
-        self.timeframes: set[Timeframe] = {t for m in models.values() for t in m.spec.timeframes}
+        self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
         self.builder = BarBuilder()
+        self.pace = Pace(clock)
+        self.recorder = _recorder(config, clock)
         self.budget_ns = config.inference.budget_ms * SECOND // 1000
         self.read_model = ReadModel(self.setup, speed=config.clock.speed)
         self.telemetry = Telemetry(self.read_model)
@@ -95,7 +113,16 @@ class Parts:
             msg = f"universe.instruments: expected pairs that {config.venue.name} lists, found {names}"
             raise ConfigError(msg)
         instruments = {symbol: listed[symbol] for symbol in config.universe.instruments}
-        return cls(config, env, clock, paths=paths, models=models, instruments=instruments, rest=rest)
+        return cls(
+            config,
+            env,
+            clock,
+            paths=paths,
+            models=models,
+            instruments=instruments,
+            rest=rest,
+            turnovers=await _turnovers(rest),
+        )
 
     def gateways(self, sink: Callable[[Event], None]) -> dict[str, Gateway]:
         """Give a gateway for each account, by the configured style of execution."""
@@ -107,24 +134,53 @@ class Parts:
             key, secret = account.credentials(self._env)
             credentials = Credentials(key.get_secret_value(), secret.get_secret_value())
             made[account.name] = VenueGateway(
-                account.name, urls, credentials, self.clock, sink, currency=account.currency
+                account.name,
+                urls,
+                credentials,
+                self.clock,
+                sink,
+                currency=account.currency,
+                budget=self.connections,
+                keys=self.paths.keys,
+                any_address=account.any_address,
             )
         return made
 
     def feed(self, sink: FeedSink) -> LiveFeed:
         """Give the public feed of the whole universe."""
-        return LiveFeed(self.config.venue.ws_public, self.symbols, self.clock, self.builder, sink)
+        table = self.config.feed
+        return LiveFeed(
+            self.config.venue.ws_public,
+            self.ranked,
+            self.clock,
+            self.builder,
+            sink,
+            limits=FeedLimits(table.instruments_per_connection, table.books),
+            rest=self.rest,
+            pace=self.pace,
+            budget=self.connections,
+            taps=() if self.recorder is None else (self.recorder,),
+        )
+
+    def history(self, told: Told, deliver: Callable[[Prediction], None]) -> HistoryGate:
+        """Give what stands between the feed and the models, which run on a thread of their own."""
+        thread = PredictorThread(self.source, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+        return HistoryGate(
+            Wanted(self.ranked, self.timeframes),
+            self.rest,
+            thread,
+            builder=self.builder,
+            pace=self.pace,
+            clock=self.clock,
+            told=told,
+            deliver=deliver,
+        )
 
     def learn(self, instruments: Sequence[Instrument]) -> InstrumentsChanged | None:
         """Note what the venue lists now; gives an event if anything differs from what was known."""
         changed = tuple(i for i in instruments if self.instruments.get(i.symbol) not in {None, i})
         self.instruments.update({i.symbol: i for i in changed})
         return InstrumentsChanged(0, changed) if changed else None
-
-    def learn_history(self, groups: Sequence[tuple[int, tuple[Bar, ...]]]) -> None:
-        """Step the features through history; takes a while, call it from a thread."""
-        for _, bars in groups:
-            self.source.on_bars(bars)
 
     def dashboard(self, control: Control) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
@@ -199,6 +255,22 @@ async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
             yield login_url(app, base)
         finally:
             parts.paths.address.unlink(missing_ok=True)
+
+
+def _recorder(config: Config, clock: Clock) -> Recorder | None:
+    table = config.recorder
+    if not table.enabled or table.directory is None:
+        return None
+    return Recorder(table.directory, config.venue.name, clock, instruments=table.instruments)
+
+
+async def _turnovers(rest: PublicRest) -> dict[str, Decimal]:
+    """Give the last day's turnover of every pair; without it the configured order ranks them."""
+    try:
+        return await rest.turnovers()
+    except Recoverable as error:
+        log.warning("turnovers_not_served", reason=str(error))
+        return {}
 
 
 def _recovered(paths: StatePaths) -> tuple[Desk, Resume | None, int]:

@@ -31,6 +31,7 @@ PATH_KEYS = (
     "trader.*.model",
     "exchange.lake",
     "journal.directory",
+    "recorder.directory",
 )
 
 
@@ -52,6 +53,8 @@ class Config(tables.Table):
     accounts: tuple[tables.Account, ...] = Field(alias="account", min_length=1)
     traders: tuple[tables.Trader, ...] = Field(alias="trader", min_length=1)
     universe: tables.Universe
+    feed: tables.Feed = tables.Feed()
+    recorder: tables.Recorder = tables.Recorder()
     exchange: tables.Exchange = tables.Exchange()
     journal: tables.Journal
     dashboard: tables.Dashboard = tables.Dashboard()

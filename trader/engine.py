@@ -21,6 +21,7 @@ from core.events import (
     Operator,
     OrderUpdate,
     Prediction,
+    QualityChanged,
     Quotes,
     Reconciled,
     RequestOpinion,
@@ -61,6 +62,7 @@ class EngineState(msgspec.Struct):
     reconciled: bool = False
     system: str = "online"
     opinions: int = 0
+    quality: dict[str, tuple[str, ...]] = {}
 
 
 class Engine:
@@ -96,6 +98,13 @@ class Engine:
     def equity(self) -> Decimal:
         """Give the account's equity at the last quotes."""
         return self.state.portfolio.equity(self._marks())
+
+    def in_play(self) -> frozenset[str]:
+        """Give the instruments with a position or an order that may still do something."""
+        orders = self.state.execution.orders.values()
+        return frozenset(self.state.portfolio.positions).union(
+            order.submit.instrument for order in orders if not order.state.terminal
+        )
 
     def orders_under_way(self) -> bool:
         """Tell whether an entry may still fill, or a guard may not have reached the venue yet."""
@@ -141,6 +150,8 @@ class Engine:
                 pass  # the desk composed this engine anew around its state
             case InstrumentsChanged():
                 self._on_instruments(event)
+            case QualityChanged():
+                self._on_quality(event)
             case Quotes():
                 self._on_quotes(event)
                 intents, notices = self._risk.on_market(self._view())
@@ -174,15 +185,21 @@ class Engine:
             state.portfolio,
             state.quotes,
             entries_allowed=self._risk.entries_allowed,
-            ready=state.private_up and state.reconciled,
+            ready=state.private_up and (state.reconciled or self._waited_for_truth()),
+            proved=state.reconciled,
         )
         return commands
+
+    def _waited_for_truth(self) -> bool:
+        """Tell whether REST has had its time: known positions are not left naked for its sake."""
+        return self._now - self.state.private_since >= self._trader.timing.settle
 
     def _on_session(self, event: SessionStarted) -> None:
         state = self.state
         state.public_up = state.private_up = state.reconciled = False
         # What changed in an earlier session is part of what the venue lists at the start of this one.
         state.listed = {}
+        state.quality = {}
         self._risk.on_instruments(self._instruments)
         self._orders.on_instruments(self._instruments)
         self._risk.on_session()
@@ -192,6 +209,13 @@ class Engine:
         self.state.listed.update({i.symbol: i for i in event.instruments if i.symbol in self._mine})
         self._risk.on_instruments(event.instruments)
         self._orders.on_instruments(event.instruments)
+
+    def _on_quality(self, event: QualityChanged) -> None:
+        for change in event.changes:
+            if change.verdicts and change.instrument in self._mine:
+                self.state.quality[change.instrument] = change.verdicts
+            else:
+                self.state.quality.pop(change.instrument, None)
 
     def _on_quotes(self, event: Quotes) -> None:
         for quote in event.quotes:
@@ -297,4 +321,5 @@ class Engine:
             private_up=state.private_up,
             reconciled=state.reconciled,
             system=state.system,
+            quality=state.quality,
         )

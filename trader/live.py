@@ -24,9 +24,14 @@ from core.events import (
     Command,
     Decisions,
     Event,
+    Fill,
+    InstrumentQuality,
     LinkChange,
     Operator,
+    OrderUpdate,
     Prediction,
+    QualityChanged,
+    Reconciled,
     RequestOpinion,
     RequestReconcile,
     SessionStarted,
@@ -39,13 +44,13 @@ from core.instrument import Instrument
 from core.market import Bar, Quote, Trade
 from core.version import VERSION
 from execution.paper import PaperGateway
+from feeds.quality import Verdict
 from risk.state import Mode
 from trader import state_view
 from trader.assemble import Parts
 from trader.config import Config
 from trader.control import Health
 from trader.door import Door
-from trader.history import HistoryGate
 from trader.journal import Journal
 from trader.notify_systemd import READY, STOPPING, WATCHDOG
 from trader.outbox import Outbox
@@ -84,7 +89,8 @@ class Daemon:
         gateways = parts.gateways(self.door.put)
         self.outboxes = {name: Outbox(gateway) for name, gateway in gateways.items()}
         self._simulated = [g for g in gateways.values() if isinstance(g, PaperGateway)]
-        self.history = HistoryGate(parts, deliver=self._predicted)
+        self.feed = parts.feed(self)
+        self.history = parts.history(self, self._predicted)
         self.reload: Callable[[], Config] | None = None
         self._closed_at: dict[int, int] = {}
         self._beat = self.clock.monotonic()
@@ -98,14 +104,15 @@ class Daemon:
         setup = msgspec.msgpack.encode(self.parts.setup)
         session = self.clock.now() // SECOND
         self.door.put(SessionStarted(0, session, VERSION, self.config.hash, setup))
-        feed = self.parts.feed(self)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.journal.run())
                 group.create_task(self._decide())
                 group.create_task(self._tick())
-                group.create_task(feed.run())
+                group.create_task(self.feed.run())
                 group.create_task(self.history.run())
+                if self.parts.recorder is not None:
+                    group.create_task(self.parts.recorder.run())
                 for outbox in self.outboxes.values():
                     group.create_task(outbox.run())
                 self._on_signals()
@@ -209,6 +216,10 @@ class Daemon:
         """Feed the opinion source and measure decisions; none of it touches the venue."""
         if isinstance(event, BarsClosed):
             self.history.on_bars(event.ts_close, event.bars)
+        if isinstance(event, (Fill, OrderUpdate, Reconciled)) or any(
+            isinstance(c, MUTATING) for c in commands
+        ):
+            self.feed.play(frozenset[str]().union(*(engine.in_play() for engine in self.desk.engines)))
         for command in commands:
             if isinstance(command, RequestOpinion):
                 self.history.request(command)
@@ -232,7 +243,7 @@ class Daemon:
             if self.health().live:
                 self.notifier.send(WATCHDOG)
 
-    # ---- what the feed says (feeds.live.FeedSink) ----
+    # ---- what the feed says (feeds.sink.FeedSink) ----
 
     def on_trade(self, trade: Trade) -> None:
         for gateway in self._simulated:
@@ -251,13 +262,29 @@ class Daemon:
 
     def on_link(self, stream: Stream, up: bool, system: str, reason: str) -> None:
         self.door.put(LinkChange(0, stream, up, system=system, reason=reason))
-        if stream is Stream.PUBLIC and up:
-            self.history.on_link_up()
+
+    def on_hole(self, instruments: tuple[str, ...]) -> None:
+        self.history.on_hole(instruments)
+
+    def on_quality(self, changes: tuple[InstrumentQuality, ...]) -> None:
+        self.door.put(QualityChanged(0, changes))
+        for change in changes:
+            if Verdict.REFUSED in change.verdicts:
+                self.history.leave_out(change.instrument)
 
     def on_instruments(self, instruments: tuple[Instrument, ...]) -> None:
         changed = self.parts.learn(instruments)
         if changed is not None:
             self.door.put(changed)
+
+    # ---- what became of history (trader.history.Told) ----
+
+    def on_history(self, instrument: str, bars: Sequence[Bar]) -> None:
+        self.read_model.on_history(bars)
+        self.feed.repaired(instrument)
+
+    def on_readiness(self, ready: int, wanted: int, cold_start_s: float | None) -> None:
+        self.read_model.on_readiness(ready, wanted, cold_start_s)
 
     def _predicted(self, prediction: Prediction) -> None:
         self._loop.call_soon_threadsafe(self.door.put, prediction)

@@ -24,6 +24,7 @@ from core.events import (
     Operator,
     OrderUpdate,
     Prediction,
+    QualityChanged,
     Quotes,
     Reconciled,
     SessionStarted,
@@ -69,6 +70,14 @@ class NoticeLine(msgspec.Struct, frozen=True):
     times: int = 1
 
 
+class Readiness(msgspec.Struct, frozen=True):
+    """How many instruments can be decided on, of how many; `cold_start_s` once all can."""
+
+    ready: int = 0
+    wanted: int = 0
+    cold_start_s: float | None = None
+
+
 class LinkLine(msgspec.Struct, frozen=True):
     """The newest word on one stream."""
 
@@ -95,6 +104,8 @@ class DeskBoard:
         self.notices: deque[NoticeLine] = deque(maxlen=KEPT_NOTICES)
         self.curve: list[tuple[int, Decimal]] = []
         self._curve_step = round(CURVE_STEP_S * SECOND * speed)
+        self.quality: dict[str, tuple[str, ...]] = {}
+        self.readiness = Readiness()
         self.links: dict[tuple[Stream, str], LinkLine] = {}
         self.session: SessionStarted | None = None
         self.phase = Phase.STARTING
@@ -136,6 +147,11 @@ class DeskBoard:
         """Show bars from before the session (warm start), oldest first."""
         self.market.on_history(bars)
         self.chart_revision += 1
+        self.revision += 1
+
+    def on_readiness(self, ready: int, wanted: int, cold_start_s: float | None) -> None:
+        """Take how many instruments have their history; it comes one by one at the start."""
+        self.readiness = Readiness(ready, wanted, cold_start_s)
         self.revision += 1
 
     def on_latency(self, ns: int, instruments: int) -> None:
@@ -199,6 +215,8 @@ class DeskBoard:
             case LinkChange():
                 key = (event.stream, event.account)
                 self.links[key] = LinkLine(event.up, event.ts, event.system, event.reason)
+            case QualityChanged():
+                self._on_quality(event)
             case InstrumentsChanged():
                 self.instruments.update({i.symbol: i for i in event.instruments})
             case SessionStarted():
@@ -213,11 +231,18 @@ class DeskBoard:
     def _on_session(self, event: SessionStarted) -> None:
         """Look at the venue first, as any new process must; brakes of the last one stay on."""
         self.session = event
+        self.quality.clear()
         for account in self.accounts.values():
             account.reconciled = False
         if self.phase in {Phase.PAUSED, Phase.REDUCING, Phase.HALTED}:
             self._latched = (self.phase, self.why)
         self._enter(Phase.STARTING, WAITING)
+
+    def _on_quality(self, event: QualityChanged) -> None:
+        for change in event.changes:
+            self.quality.pop(change.instrument, None)
+            if change.verdicts:
+                self.quality[change.instrument] = change.verdicts
 
     def _on_setup(self, setup: DeskSetup) -> None:
         self.setup = setup

@@ -87,8 +87,17 @@ def headline(view: Json) -> list[tuple[str, str]]:
         ("positions", str(len(view["positions"]))),
         ("working orders", str(len(view["orders"]))),
         ("feed age", f"{view['feed']['age_s']} s"),
+        ("instruments", _coverage(view["feed"])),
         ("decision p50/p99", f"{timed['p50']} / {timed['p99']} ms"),
     ]
+
+
+def _coverage(feed: Json) -> str:
+    """Say how many instruments are ready, how long that took, and what is wrong with others."""
+    cold = f", cold start {feed['cold_start_s']:.0f} s" if feed["cold_start_s"] is not None else ""
+    wrong = "; ".join(f"{row['instrument']} {'+'.join(row['verdicts'])}" for row in feed["faults"][:3])
+    faults = f"; {feed['faulty']} with data faults: {wrong}" if wrong else ""
+    return f"{feed['ready']} of {feed['wanted']} ready{cold}{faults}"
 
 
 def chart(desk: DeskBoard, instrument: str, timeframe: Timeframe) -> Json:
@@ -227,6 +236,14 @@ def _feed(desk: DeskBoard) -> Json:
         "age_s": round(max(0.0, desk.seconds(desk.now - heard)), 3) if heard else None,
         "public": _link(desk.link(Stream.PUBLIC)),
         "private": _link(desk.link(Stream.PRIVATE)),
+        "ready": desk.readiness.ready,
+        "wanted": desk.readiness.wanted,
+        "cold_start_s": desk.readiness.cold_start_s,
+        "faults": [
+            {"instrument": name, "verdicts": list(verdicts)}
+            for name, verdicts in list(desk.quality.items())[:MAX_ROWS]
+        ],
+        "faulty": len(desk.quality),
     }
 
 

@@ -146,6 +146,7 @@ class Account(Table):
     secret_env: str = ""
     key_file: str = ""
     secret_file: str = ""
+    any_address: bool = False
 
     def credentials(self, env: Mapping[str, str]) -> "Credentials":
         """Read key and secret; raises NotPermitted where one is missing or unreadable."""
@@ -180,11 +181,42 @@ class Universe(Table):
     instruments: tuple[Symbol, ...] = Field(min_length=1)
 
 
+class Feed(Table):
+    """How the universe is dealt to connections, and how many of the most liquid always have a book.
+
+    An instrument with a position or an order under way has a verified book too; the others are
+    watched by their best bid and ask.
+    """
+
+    instruments_per_connection: int = Field(default=200, ge=1, le=1000)
+    books: int = Field(default=100, ge=0, le=2000)
+
+
+class Recorder(Table):
+    """Live trades and best prices kept in a lake, as training reads it; no instruments = all."""
+
+    enabled: bool = False
+    directory: Path | None = None
+    instruments: tuple[Symbol, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_directory(self) -> Self:
+        if self.enabled and self.directory is None:
+            raise _at("directory", "expected the folder of a lake, for enabled is true; found none")
+        return self
+
+
 class Exchange(Table):
-    """The simulated exchange behind paper orders, backtests and the loopback venue."""
+    """The simulated exchange behind paper orders, backtests and the loopback venue.
+
+    `synthetic` above 0 makes the loopback list so many made-up pairs instead of recorded ones;
+    `trades_per_s` is what happens on all of them together.
+    """
 
     lake: Path | None = None
     source: str = "binance"
+    synthetic: int = Field(default=0, ge=0, le=5000)
+    trades_per_s: float = Field(default=500.0, gt=0, le=50_000)
     seed: int = Field(default=1, ge=0)
     latency_ms: int = Field(default=5, ge=0, le=60_000)
     maker_fee: Fraction = Decimal("0.0025")

@@ -182,6 +182,11 @@ class Telemetry:
             "trader_bar_age_seconds", "Age of the newest closed bar", ["symbol", "tf"], registry=own
         )
         self._feed_age = Gauge("trader_feed_age_seconds", "Time since market data came", registry=own)
+        self._ready = Gauge("trader_instruments_ready", "Instruments with their history", registry=own)
+        self._cold_start = Gauge(
+            "trader_cold_start_seconds", "From the start until all instruments were ready", registry=own
+        )
+        self._faults = Gauge("trader_data_faults", "Instruments with a data fault", ["verdict"], registry=own)
         self._model_info = Gauge(
             "trader_model_info", "The models in use", ["trader", "name", "sha"], registry=own
         )
@@ -288,6 +293,12 @@ class Telemetry:
             self._bar_age.labels(symbol, timeframe.value).set(max(0.0, model.seconds(model.now - closed_at)))
         if model.market.heard_at:
             self._feed_age.set(max(0.0, model.seconds(model.now - model.market.heard_at)))
+        self._ready.set(model.readiness.ready)
+        self._cold_start.set(model.readiness.cold_start_s or 0.0)
+        self._faults.clear()
+        for verdicts in model.quality.values():
+            for verdict in verdicts:
+                self._faults.labels(verdict).inc()
         self._model_info.clear()
         for trader in model.setup.traders:
             self._model_info.labels(trader.name, trader.terms.name, trader.terms.model_hash[:12]).set(1)

@@ -1,43 +1,38 @@
 """History for features and bars: asked from the venue at start and after every gap.
 
-Must not know the engine. Called by the live shell, which holds live bars back meanwhile; what
+Must not know the engine. Called by trader.history, which holds live bars back meanwhile; what
 closes while the answers travel is completed from the finest series, so nothing falls between.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from core.errors import Recoverable, VenueUnavailable
 from core.market import TIMEFRAMES, Bar, Timeframe
 from feeds.bars import merged
-from venue.client import PublicRest
+from feeds.pace import Pace
 
 History = dict[Timeframe, list[Bar]]
-AT_ONCE = 4
 
 
-async def fetch(
-    rest: PublicRest, symbols: Sequence[str], timeframes: Iterable[Timeframe]
-) -> dict[str, History]:
-    """Ask for the closed bars of every symbol, coarse timeframes first and 1m last.
+class BarSource(Protocol):
+    """Who serves closed bars; venue.client.PublicRest."""
 
-    Raises VenueUnavailable when the venue does not serve one of them.
+    async def ohlc(self, symbol: str, timeframe: Timeframe) -> list[Bar]:
+        """Give closed bars, oldest first."""
+        ...
+
+
+async def fetch(rest: BarSource, pace: Pace, symbol: str, timeframes: Iterable[Timeframe]) -> History:
+    """Ask for the closed bars of one instrument, coarse timeframes first and 1m last.
+
+    Raises a Recoverable error where the venue does not serve one of them.
     """
-    wanted = sorted({*timeframes, Timeframe.M1}, key=lambda t: -t.ns)
-    room = asyncio.Semaphore(AT_ONCE)
-
-    async def one(symbol: str) -> History:
-        async with room:
-            return {timeframe: await rest.ohlc(symbol, timeframe) for timeframe in wanted}
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = {symbol: group.create_task(one(symbol)) for symbol in symbols}
-    except* Recoverable as refused:
-        msg = f"expected bar history of {len(symbols)} instruments, found: {refused.exceptions[0]}"
-        raise VenueUnavailable(msg) from refused
-    return {symbol: task.result() for symbol, task in tasks.items()}
+    history: History = {}
+    for timeframe in sorted({*timeframes, Timeframe.M1}, key=lambda t: -t.ns):
+        await pace.turn()
+        history[timeframe] = await rest.ohlc(symbol, timeframe)
+    return history
 
 
 def complete(history: Mapping[Timeframe, Sequence[Bar]], live: Iterable[Bar]) -> History:
@@ -53,16 +48,6 @@ def complete(history: Mapping[Timeframe, Sequence[Bar]], live: Iterable[Bar]) ->
         after = known[-1].ts_close if known else 0
         made[timeframe] = finest if timeframe is Timeframe.M1 else known + _added_up(finest, timeframe, after)
     return made
-
-
-def by_close(histories: Iterable[Mapping[Timeframe, Sequence[Bar]]]) -> list[tuple[int, tuple[Bar, ...]]]:
-    """Turn histories into closing instants in time order, smallest timeframe first in each."""
-    groups: defaultdict[int, list[Bar]] = defaultdict(list)
-    for history in histories:
-        for bars in history.values():
-            for bar in bars:
-                groups[bar.ts_close].append(bar)
-    return [(ts, tuple(sorted(groups[ts], key=lambda bar: bar.timeframe.ns))) for ts in sorted(groups)]
 
 
 def _added_up(minutes: Sequence[Bar], timeframe: Timeframe, after: int) -> list[Bar]:

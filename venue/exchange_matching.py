@@ -221,7 +221,7 @@ class Matcher:
             maker=maker,
             ts_event=self.now,
         )
-        leverage = rules.ratio(order.terms, instrument) if submit.margin else 0
+        leverage = rules.ratio(submit, instrument) if submit.margin else 0
         return Execution(fill, order, leverage)
 
     def rates(self, account: ExchangeAccount) -> FeeSchedule | FeeTier:

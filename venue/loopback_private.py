@@ -22,7 +22,7 @@ from venue.loopback_changes import Changes
 from venue.loopback_connection import Connection
 from venue.loopback_keys import KeyRing
 from venue.loopback_private_orders import OrderDesk
-from venue.loopback_public import connection_id
+from venue.loopback_subscriptions import connection_id
 from venue.loopback_switches import DOCUMENTED, PrivateSwitches
 
 _NO_SESSION = "ESession:Invalid session"

@@ -11,8 +11,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from core.clock import DAY, MINUTE, SECOND, Clock
 from core.instrument import Instrument
 from core.market import Trade
@@ -21,9 +19,9 @@ from venue.exchange_account import leverage
 from venue.exchange_orders import FeeSchedule
 from venue.loopback_listing import INFO, rest_asset, rest_pair
 from venue.loopback_names import asset_id, find_asset, find_pair, pair_name
-from venue.loopback_public import INTERVALS, last_day
+from venue.loopback_public import INTERVALS
 from venue.loopback_templates import taker_order_type, units
-from venue.market_candles import Candle, candles
+from venue.market_candles import Candle, candles, last_day
 from venue.market_model import Ladder, Level, Tape
 
 _CANDLES = 720
@@ -258,17 +256,14 @@ def _integer(query: Query, name: str, default: int) -> int:
 def _touches(tape: Tape, now: int) -> list[tuple[int, int, int]]:
     """Give the last changes of best bid and ask as (ts, bid, ask) in ticks, oldest first."""
     found: list[tuple[int, int, int]] = []
-    for index in range(tape.index(now), -1, -1):
-        events = tape.events(index)
-        end = int(np.searchsorted(events.ts, now, side="right"))
-        ts, bid, ask = events.ts[:end], events.bid[:end], events.ask[:end]
-        moved = np.ones(end, np.bool_)
-        moved[1:] = (np.diff(bid) != 0) | (np.diff(ask) != 0)
-        columns = (column[moved].tolist() for column in (ts, bid, ask))
-        found = [*zip(*columns, strict=True), *found]
-        if len(found) >= _SPREADS:
-            break
-    return found[-_SPREADS:]
+    while len(found) <= _SPREADS and (event := tape.at(now)) is not None:
+        events, at = event
+        row = (int(events.ts[at]), int(events.bid[at]), int(events.ask[at]))
+        if found and found[-1][1:] == row[1:]:
+            found.pop()  # nothing moved between these two: the change was earlier
+        found.append(row)
+        now = row[0] - 1
+    return found[_SPREADS - 1 :: -1]
 
 
 def _places(pair: Instrument) -> int:

@@ -187,6 +187,30 @@ def _levels(levels: Iterable[Level], instrument: Instrument) -> str:
     )
 
 
+def level3(
+    instrument: Instrument,
+    bids: Iterable[tuple[str, str, int, int, int]],
+    asks: Iterable[tuple[str, str, int, int, int]],
+    crc: int,
+    kind: str,
+) -> str:
+    """Give orders one by one: (event, id, ticks, lots, time), without an event in a snapshot."""
+    sides = (",".join(_order(instrument, *row) for row in side) for side in (bids, asks))
+    inner = ",".join(f'"{name}":[{rows}]' for name, rows in zip(("bids", "asks"), sides, strict=True))
+    return (
+        f'{{"channel":"level3","type":"{kind}","data":[{{"symbol":"{instrument.symbol}",{inner},'
+        f'"checksum":{crc}}}]}}'
+    )
+
+
+def _order(instrument: Instrument, event: str, order_id: str, ticks: int, lots: int, ts: int) -> str:
+    began = f'"event":"{event}",' if event else ""
+    return (
+        f'{{{began}"order_id":"{order_id}","limit_price":{units(ticks, instrument.price_precision)},'
+        f'"order_qty":{units(lots, instrument.quantity_precision)},"timestamp":"{_nine(ts)}"}}'
+    )
+
+
 def candles(instrument: Instrument, rows: Sequence[Candle], interval: int, now: int, kind: str) -> str:
     """Give ohlc rows, oldest first; `interval` in minutes."""
     data = ",".join(_candle(instrument, row, interval) for row in rows)

@@ -92,7 +92,7 @@ async def test_feed_makes_the_venues_own_bars_and_keeps_every_book():
         assert bar.volume == pytest.approx(other.volume, rel=1e-6)
         assert bar.trades == other.trades
     assert builder.late == 0
-    assert [name for name in feed.session.counters if name != "repeated trade"] == []
+    assert [name for name in feed.connections[0].session.counters if name != "repeated trade"] == []
 
 
 def submit(clock, number, side, quantity, **more):

@@ -44,6 +44,14 @@ def test_minute_holds_open_high_low_close_volume_vwap_and_count():
     assert bar == Bar(BTC, Timeframe.M1, START, 100, 104, 98, 101, 8, 810 / 8, 4)
 
 
+def test_sums_are_exact_where_floats_would_drift():
+    builder = watching()
+    for second in range(3):
+        builder.on_trade(trade(START + second * SECOND, "0.1", "0.1"))
+    (bar,) = closed(builder, START + MINUTE, Timeframe.M1)
+    assert (bar.volume, bar.vwap) == (0.3, 0.1)
+
+
 def test_minute_stays_open_until_its_last_nanosecond_has_passed():
     builder = watching()
     builder.on_trade(trade(START))
@@ -147,7 +155,7 @@ def test_minute_that_history_already_closed_is_not_closed_again():
     builder.on_trade(trade(START, "100"))
     builder.on_trade(trade(START + MINUTE, "101"))
     builder.warm(BTC, {Timeframe.M1: [minute_bar(START, 100)]})
-    assert not builder.on_trade(trade(START + SECOND))
+    assert builder.on_trade(trade(START + SECOND))  # in that bar already
     bars = closed(builder, START + 2 * MINUTE, Timeframe.M1)
     assert [(bar.ts_open, bar.close) for bar in bars] == [(START + MINUTE, 101)]
 
@@ -263,3 +271,33 @@ def test_bar_opens_with_its_first_trade_not_with_the_silence_before_it():
 def test_merging_quiet_parts_only_is_quiet():
     parts = [quiet(BTC, Timeframe.M1, START + minute * MINUTE, 7.0) for minute in range(5)]
     assert merged(Timeframe.M5, parts) == quiet(BTC, Timeframe.M5, START, 7.0)
+
+
+def test_trade_of_a_minute_that_history_closed_is_not_late():
+    builder = BarBuilder((Timeframe.M1,))
+    builder.add(BTC, 10 * MINUTE)
+    builder.warm(BTC, {Timeframe.M1: [quiet(BTC, Timeframe.M1, 10 * MINUTE, 5.0)]})
+    assert builder.on_trade(Trade(BTC, 10 * MINUTE + 1, Decimal(6), Decimal(1), Side.BUY, 1))
+    assert builder.late == 0
+    builder.close_until(12 * MINUTE)
+    assert not builder.on_trade(Trade(BTC, 11 * MINUTE + 1, Decimal(6), Decimal(1), Side.BUY, 2))
+    assert builder.late == 1
+
+
+def test_held_minutes_close_once_released_and_hold_up_no_other():
+    builder = BarBuilder((Timeframe.M1,))
+    for name in (BTC, "ETH/USD"):
+        builder.add(name, 10 * MINUTE)
+        builder.on_trade(Trade(name, 10 * MINUTE + 1, Decimal(6), Decimal(1), Side.BUY, 1))
+    builder.hold([BTC, "UN/KNOWN"])
+    assert builder.held == {BTC}
+    closed = builder.close_until(12 * MINUTE)
+    assert {bar.instrument for _, bars in closed for bar in bars} == {"ETH/USD"}
+    builder.mark_gap(11 * MINUTE, 11 * MINUTE + 1, BTC)
+    builder.on_trade(Trade(BTC, 10 * MINUTE + 2, Decimal(7), Decimal(1), Side.BUY, 2))
+    builder.close_until(13 * MINUTE)
+    builder.release(BTC)
+    closed = builder.close_until(13 * MINUTE)
+    assert [(ts // MINUTE, bar.trades) for ts, bars in closed for bar in bars] == [(11, 2), (13, 0)]
+    assert builder.closed_until(BTC) == 13 * MINUTE
+    assert [bar.ts_open // MINUTE for bar in builder.recent(BTC)] == [10, 12]

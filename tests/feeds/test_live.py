@@ -1,17 +1,19 @@
 import asyncio
+import json
 from decimal import Decimal
 
 import pytest
 
 from core.clock import MINUTE, SECOND, LiveClock, ManualClock, ScaledClock
 from core.events import Stream
-from core.market import Timeframe, Trade
+from core.market import Bar, Timeframe, Trade
 from core.orders import Side
+from core.text import iso
 from feeds.bars import BarBuilder
-from feeds.live import LiveFeed
+from feeds.live import FeedLimits, LiveFeed
 from tests.venue.fake_kraken import fake_kraken, running, told
-from tests.venue.test_session import ack, book_frame, instruments, pair, trade
-from venue import session
+from tests.venue.test_public import ack, book_frame, candle, instruments, pair, snapshot, ticker, trade
+from venue.rest_market import TradePage
 
 BTC = "BTC/USD"
 QUICK = (0.01,)
@@ -39,6 +41,12 @@ class Ears:
     def on_instruments(self, instruments):
         self.heard.put_nowait(("instruments", instruments))
 
+    def on_hole(self, instruments):
+        self.heard.put_nowait(("hole", instruments))
+
+    def on_quality(self, changes):
+        self.heard.put_nowait(("quality", changes))
+
     def all(self, kind):
         found = []
         while not self.heard.empty():
@@ -48,12 +56,18 @@ class Ears:
         return found
 
 
+def stamp():
+    return iso(LiveClock().now())
+
+
 def answers(request):
     match request["method"], request["params"]["channel"]:
         case "subscribe", "instrument":
             return [instruments(pair(BTC))]
         case "subscribe", "trade":
-            return [ack("trade", BTC)]
+            return [ack("trade", BTC), snapshot(6)]
+        case "subscribe", "ohlc":
+            return [ack("ohlc", BTC)]
         case "subscribe", "book":
             return [ack("book", BTC), book_frame()]
     return []
@@ -68,7 +82,7 @@ async def test_feed_comes_up_tells_everything_and_comes_back():
             assert (await told(ears.heard, lambda item: item[0] == "instruments"))[1][0].symbol == BTC
             assert (await told(ears.heard, lambda item: item[0] == "quote"))[1].bid == 50000
             assert await told(ears.heard, lambda item: item[0] == "link") == ("link", True, "online", "")
-            await venue.push(trade(7))
+            await venue.push(trade(7, stamp=stamp()))
             assert (await told(ears.heard, lambda item: item[0] == "trade"))[1].trade_id == 7
             await venue.drop()
             assert not (await told(ears.heard, lambda item: item[0] == "link"))[1]
@@ -93,12 +107,12 @@ async def test_garbage_on_the_wire_costs_neither_the_link_nor_what_follows():
         feed = LiveFeed(venue.url, [BTC], LiveClock(), BarBuilder(), ears, delays_s=QUICK)
         async with running(feed.run()):
             await told(ears.heard, lambda item: item[0] == "link")
-            await venue.push(*GARBAGE, trade(7))
+            await venue.push(*GARBAGE, trade(7, stamp=stamp()))
             item = await told(ears.heard, lambda item: item[0] in {"trade", "link"})
     assert item[0] == "trade"
     assert item[1].trade_id == 7
     assert venue.connections == 1
-    assert feed.session.counters.total() == len(GARBAGE)
+    assert feed.connections[0].session.counters.total() == len(GARBAGE)
 
 
 @pytest.mark.e2e
@@ -119,98 +133,367 @@ async def test_bars_close_by_the_clock_without_any_trade():
     assert (bars[0].trades, bars[0].close) == (0, 5.0)
 
 
-class Story:
-    """A feed driven by hand: events in, no socket, no wall clock."""
+class Served:
+    """REST with a list of trades; `bars` are what OHLC serves."""
 
-    def __init__(self):
+    def __init__(self, *trades, bars=()):
+        self.traded = trades
+        self.bars = list(bars)
+        self.asked = []
+
+    async def trades(self, symbol, since):
+        self.asked.append((symbol, int(since)))
+        found = tuple(one for one in self.traded if one.ts_event > int(since))[:2]
+        return TradePage(found, str(found[-1].ts_event) if found else since)
+
+    async def ohlc(self, symbol, timeframe):
+        return self.bars
+
+
+def traded(number, second, *, symbol=BTC, price=100):
+    return Trade(symbol, second * SECOND, Decimal(price), Decimal(1), Side.BUY, number)
+
+
+class Story:
+    """A feed driven by hand: frames in, no socket, no wall clock."""
+
+    def __init__(self, *symbols, rest=None, followed=True, **options):
+        self.symbols = symbols or (BTC,)
         self.clock = ManualClock(10 * MINUTE)
         self.ears = Ears()
         self.builder = BarBuilder((Timeframe.M1,))
-        self.feed = LiveFeed("ws://127.0.0.1:9", [BTC], self.clock, self.builder, self.ears)
-        self.feed.session.connected(self.clock.monotonic())
-        for frame in (instruments(pair(BTC)), ack("trade", BTC), ack("book", BTC), book_frame()):
+        self.feed = LiveFeed(
+            "ws://127.0.0.1:9", self.symbols, self.clock, self.builder, self.ears, rest=rest, **options
+        )
+        self.number = dict.fromkeys(self.symbols, 0)
+        if followed:
+            self.connect()
+
+    def of(self, symbol):
+        return next(one for one in self.feed.connections if symbol in one.session.symbols)
+
+    def connect(self, *snapshots):
+        for connection in self.feed.connections:
+            connection.session.connected(self.clock.monotonic())
+            mine = connection.session.symbols
+            self.receive(instruments(*map(pair, mine)), mine[0])
+            for symbol in mine:
+                for channel in ("trade", "ohlc", "book"):
+                    self.receive(ack(channel, symbol), symbol)
+                self.receive(book_frame(symbol), symbol)
+        for frame in snapshots:
             self.receive(frame)
 
-    def receive(self, frame):
-        for event in self.feed.session.receive(frame, self.clock.monotonic()):
-            self.feed._on_event(event)
+    def receive(self, frame, symbol=BTC):
+        connection = self.of(symbol)
+        for event in connection.session.receive(frame, self.clock.monotonic()):
+            self.feed._on_event(connection, event)
 
-    def prints(self, *seconds):
+    def prints(self, *seconds, symbol=BTC, price=100.0):
         for at in seconds:
-            one = Trade(BTC, at * SECOND, Decimal(100), Decimal(1), Side.BUY, at)
-            self.feed._on_event(session.Prints((one,)))
+            self.number[symbol] += 1
+            number = self.number[symbol]
+            self.receive(trade(number, symbol=symbol, stamp=iso(at * SECOND), price=price, qty=1.0), symbol)
+
+    def down(self, symbol=BTC):
+        self.feed._on_down(self.of(symbol), "cut")
+
+    def to(self, second):
+        self.clock.advance_to(second * SECOND)
 
     def close_at(self, second):
-        self.clock.advance_to(second * SECOND)
-        self.feed._close(second * SECOND, grace=0)
+        self.to(second)
+        for symbol in self.symbols:
+            self.receive(b'{"channel":"heartbeat"}', symbol)
+        self.feed._close(grace=0)
+
+    def closes(self, symbol=BTC):
+        bars = [bar for _, bars in self.ears.all("bars") for bar in bars]
+        return [(bar.ts_close // SECOND, bar.trades) for bar in bars if bar.instrument == symbol]
+
+    def verdicts(self, symbol=BTC):
+        return self.feed.quality.verdicts(symbol)
+
+    def replay(self, *rows):
+        """A trade snapshot: (number, second) each."""
+        frame = json.loads(snapshot())
+        frame["data"] = [
+            json.loads(trade(number, stamp=iso(second * SECOND), price=100.0, qty=1.0))["data"][0]
+            for number, second in rows
+        ]
+        return json.dumps(frame).encode()
 
 
-def test_minutes_of_a_gap_have_no_bar():
+def test_outage_without_a_known_trade_leaves_minutes_without_a_bar():
     story = Story()
-    story.prints(601, 659)
     story.close_at(660)
-    story.clock.advance_to(725 * SECOND)
-    story.feed.session._heard = 725 * SECOND
-    story.feed._on_down("cut")
-    story.prints(730)  # of an unfinished subscription
-    story.clock.advance_to(790 * SECOND)
-    story.feed._on_event(session.Ready())
+    story.to(725)
+    story.receive(b'{"channel":"heartbeat"}')
+    story.down()
+    assert story.verdicts() == ("down",)
+    story.to(790)
+    story.connect()
+    assert story.verdicts() == ("gap",)
+    story.prints(790, 795)
+    story.close_at(840)
     story.prints(845)
     story.close_at(900)
-    closes = [ts_close // SECOND for ts_close, _ in story.ears.all("bars")]
-    assert closes == [660, 720, 900]
+    assert story.closes() == [(900, 1)]
+    assert story.ears.heard.empty()
+    story.feed.repaired(BTC)
+    assert story.verdicts() == ()
+
+
+def test_minutes_of_an_outage_are_made_of_the_trades_that_its_snapshot_brings():
+    story = Story()
+    story.prints(600, 604)
+    story.close_at(660)
+    story.to(725)
+    story.receive(b'{"channel":"heartbeat"}')
+    story.down()
+    story.close_at(785)
+    assert story.closes() == [(660, 2)]
+    story.to(790)
+    story.connect(story.replay((2, 604), (3, 730), (4, 784)))
+    assert story.verdicts() == ()
+    story.close_at(790)
+    story.number[BTC] = 4
+    story.prints(791)
+    story.close_at(840)
+    assert story.closes() == [(720, 0), (780, 1), (840, 2)]
+    assert story.builder.late == 0
+
+
+async def test_hole_between_snapshot_and_last_known_trade_is_fetched_and_what_follows_waits():
+    rest = Served(*(traded(number, 600 + 20 * number) for number in range(1, 12)))
+    story = Story(rest=rest)
+    story.to(620)
+    story.prints(620)  # number 1
+    story.down()
+    story.to(790)
+    story.connect(story.replay((8, 760), (9, 780)))
+    assert story.verdicts() == ("gap",)
+    story.number[BTC] = 9
+    story.prints(790)
+    story.close_at(840)
+    assert story.closes() == []
+    await story.feed._repairs._repair(BTC)
+    assert story.verdicts() == ()
+    story.close_at(841)
+    assert story.closes() == [(660, 2), (720, 3), (780, 3), (840, 2)]
+    assert rest.asked[0] == (BTC, 620 * SECOND - 1)
+
+
+async def test_hole_that_rest_cannot_fill_leaves_its_minutes_without_a_bar():
+    story = Story(rest=Served(traded(2, 662)))
+    story.feed._repairs.again_s = 0.0
+    story.prints(601, 604)
+    story.to(664)
+    story.number[BTC] = 4
+    story.ears.all("hole")
+    story.prints(664)  # number 5: 3 and 4 are missing
+    await story.feed._repairs._repair(BTC)
+    assert story.ears.all("hole") == [((BTC,),)]
+    story.to(721)
+    story.prints(721)
+    story.close_at(780)
+    assert story.closes() == [(780, 1)]
+    assert story.verdicts() == ("gap",)
+    story.feed.repaired(BTC)
+    assert story.verdicts() == ()
+
+
+async def test_one_instrument_under_repair_holds_up_no_other():
+    eth = "ETH/USD"
+    story = Story(BTC, eth, rest=Served(), limits=FeedLimits(per_connection=1))
+    assert len(story.feed.connections) == 2
+    story.prints(601)
+    story.prints(601, symbol=eth)
+    story.number[BTC] += 5
+    story.to(602)
+    story.prints(602)
+    story.close_at(660)
+    bars = [bar.instrument for _, bars in story.ears.all("bars") for bar in bars]
+    assert bars == [eth]
+    story.down(eth)
+    assert (story.verdicts(), story.verdicts(eth)) == (("gap",), ("down",))
+
+
+def test_link_is_down_only_once_no_connection_is_left():
+    eth = "ETH/USD"
+    story = Story(BTC, eth, limits=FeedLimits(per_connection=1))
+    story.down(BTC)
+    assert [up for up, *_ in story.ears.all("link")] == [True]
+    story.down(eth)
+    assert [up for up, *_ in story.ears.all("link")] == [False]
 
 
 def test_first_minute_is_not_invented():
-    story = Story()
-    story.clock.advance_to(601 * SECOND)
-    story.builder.add(BTC, 601 * SECOND)
-    story.prints(602, 661)
+    story = Story(followed=False)
+    story.to(601)
+    story.connect()
+    assert story.ears.all("hole") == [((BTC,),)]
+    story.prints(602)
+    story.to(661)
+    story.prints(661)
     story.close_at(720)
-    assert [ts_close // SECOND for ts_close, _ in story.ears.all("bars")] == [720]
+    assert story.closes() == [(720, 1)]
 
 
-def test_frozen_process_marks_what_it_slept_through():
+def test_connection_that_was_not_heard_of_late_closes_nothing():
+    story = Story()
+    story.prints(601)
+    story.to(664)
+    story.feed._close(grace=0)  # the last frame is 64 s old
+    assert story.closes() == []
+    story.prints(602)
+    story.close_at(665)
+    assert story.closes() == [(660, 2)]
+
+
+def test_missed_trades_spoil_their_minute_only():
+    story = Story()
+    story.prints(601)
+    story.to(662)
+    story.number[BTC] = 3
+    story.prints(662)
+    story.to(722)
+    story.prints(722)
+    story.close_at(780)
+    assert story.closes() == [(780, 1)]
+    assert story.verdicts() == ("gap",)
+
+
+def test_trades_that_cannot_be_are_no_part_of_a_bar():
+    story = Story()
+    story.to(1000)
+    story.prints(1006, 700, 1000)
+    story.prints(999)  # a little before the last one is nothing odd
+    story.prints(990)
+    assert story.verdicts() == ("time",)
+    story.close_at(1020)
+    assert story.closes()[-1] == (1020, 2)
+    assert {str(k): v for k, v in story.feed.screen.counters.items()} == {
+        "trade from the future": 1,
+        "trade from far past": 1,
+        "trade before the last one": 1,
+    }
+
+
+def test_late_trade_changes_no_closed_bar_and_is_told():
     story = Story()
     story.prints(601)
     story.close_at(660)
-    story.prints(661)
-    story.ears.all("link")
-    story.clock.advance_to(900 * SECOND)
-    story.feed._close(720 * SECOND, grace=0)
-    assert story.ears.all("link") == [(True, "online", "the process was frozen for 180 s")]
-    story.prints(901)
-    story.close_at(960)
-    assert [ts_close // SECOND for ts_close, _ in story.ears.all("bars")] == [960]
+    story.ears.all("hole")
+    story.to(661)
+    story.prints(659)
+    assert story.builder.late == 1
+    assert story.verdicts() == ("late",)
+    assert story.closes() == []
+    story.close_at(661)
+    assert story.closes() == []
 
 
-def test_missed_trades_spoil_their_minute_only_and_are_told():
+def test_price_far_from_the_last_one_is_kept_and_told_for_a_while():
     story = Story()
-    story.prints(601, 661)
-    story.ears.all("link")
-    story.feed._on_event(session.TradeGap(BTC, 5, 9, 662 * SECOND, 663 * SECOND))
-    assert story.ears.all("link") == [(True, "online", f"missed trades of {BTC}")]
-    story.prints(721)
+    story.prints(601)
+    story.prints(602, price=40.0)
+    assert story.verdicts() == ("outlier",)
     story.close_at(660)
+    assert story.closes() == [(660, 2)]
+    story.close_at(960)
+    assert story.verdicts() == ()
+
+
+def test_bar_that_is_not_the_venues_own_is_told_a_minute_later():
+    story = Story()
+    story.prints(600, 604, price=1.0)
+    story.receive(candle(trades=3, begin="1970-01-01T00:10:00.000000000Z"))
+    story.close_at(660)
+    assert story.verdicts() == ()
     story.close_at(720)
-    story.close_at(780)
-    assert [ts_close // SECOND for ts_close, _ in story.ears.all("bars")] == [660, 780]
+    assert story.verdicts() == ("mismatch",)
+    story.feed.repaired(BTC)
+    assert story.verdicts() == ()
+
+
+def test_best_prices_pass_and_lift_verdicts():
+    story = Story()
+    story.receive(book_frame(bids=[(50002.0, 1.0)], asks=[(50001.0, 1.0)]))
+    assert story.verdicts() == ("crossed",)
+    story.receive(book_frame())
+    assert story.verdicts() == ()
+    story.receive(book_frame(kind="update", spoil=1))
+    assert story.verdicts() == ("book",)
+
+
+def test_degraded_book_is_said_though_level_one_stands_in():
+    story = Story()
+    for _ in range(8):
+        story.receive(book_frame(spoil=1))
+    assert "degraded" in story.verdicts()
+    story.receive(ack("ticker", BTC))
+    story.receive(ticker())
+    assert story.verdicts() == ("degraded",)
+    assert story.ears.all("quote")[-1][0].bid == 50000
+    story.receive(book_frame())
+    assert story.verdicts() == ()
+
+
+def test_dead_trade_channel_is_down_until_it_is_followed_again():
+    story = Story()
+    story.prints(601)
+    story.to(605)
+    connection = story.of(BTC)
+    for event in connection.session._renew("trade", BTC, "silent"):
+        story.feed._on_event(connection, event)
+    assert story.verdicts() == ("down",)
+    story.receive(ack("trade", BTC))
+    story.receive(story.replay((1, 601), (2, 603)))
+    assert story.verdicts() == ()
+    story.close_at(660)
+    assert story.closes() == [(660, 2)]
 
 
 def test_status_word_is_told_while_up():
     story = Story()
     story.ears.all("link")
-    story.feed._on_event(session.SystemStatus("cancel_only"))
-    story.feed._on_event(session.SystemStatus("cancel_only"))
+    status = {"channel": "status", "type": "update", "data": [{"system": "cancel_only"}]}
+    story.receive(json.dumps(status).encode())
+    story.receive(json.dumps(status).encode())
     assert story.ears.all("link") == [(True, "cancel_only", "venue status changed")]
 
 
-def test_oddities_are_logged_and_survived():
-    story = Story()
-    for event in (
-        session.BookLost(BTC, "checksum", False),
-        session.Refused("book", BTC, "no"),
-        session.Ignored("odd"),
-        session.Dead("gone"),
-    ):
-        story.feed._on_event(event)
+def test_refused_symbol_is_named():
+    story = Story(followed=False)
+    session = story.of(BTC).session
+    session.connected(0)
+    story.receive(instruments())
+    assert story.verdicts() == ("refused",)
+
+
+async def test_sample_of_rest_finds_a_bar_that_differs():
+    bar = Bar(BTC, Timeframe.M1, 600 * SECOND, 1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 2)
+    story = Story(rest=Served(bars=[bar]))
+    story.prints(601, price=1.0)
+    story.close_at(660)
+    own = story.builder.recent(BTC)
+    assert story.feed.witness.on_served(own, {bar.ts_open: bar})[0].detail == "expected 2 trades, found 1"
+    assert story.feed.witness.on_served(own, {}) == []
+
+
+def test_play_promotes_beside_the_ones_that_always_have_a_book():
+    symbols = [f"A{i}/USD" for i in range(4)]
+    story = Story(*symbols, followed=False, limits=FeedLimits(per_connection=2, booked=1))
+    story.feed.play(["A3/USD"])
+    booked = frozenset().union(*(one.session.booked for one in story.feed.connections))
+    assert booked == {"A0/USD", "A3/USD"}
+
+
+def test_symbols_are_dealt_in_turn():
+    story = Story(*(f"A{i}/USD" for i in range(5)), followed=False, limits=FeedLimits(per_connection=2))
+    assert [one.session.symbols for one in story.feed.connections] == [
+        ("A0/USD", "A3/USD"),
+        ("A1/USD", "A4/USD"),
+        ("A2/USD",),
+    ]

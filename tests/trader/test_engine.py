@@ -6,19 +6,26 @@ import msgspec
 
 from core.events import (
     Command,
+    Decisions,
     Event,
     Fill,
+    InstrumentQuality,
     InstrumentsChanged,
     LinkChange,
+    Operator,
     OrderUpdate,
+    QualityChanged,
     Reconciled,
+    RequestOpinion,
     RequestReconcile,
     Stream,
     Timer,
+    Verb,
 )
-from core.orders import OrderState, SubmitOrder
+from core.orders import CancelOrder, OrderState, OrderType, Purpose, SubmitOrder
 from tests.day import BTC, Day, enter_long, listed, only, submits
 from trader.desk import Desk
+from trader.records import NOBODY, decode_event, make_step
 
 
 def engine(day: Day):
@@ -153,3 +160,94 @@ def test_a_deposit_does_not_loosen_the_day_s_loss_limit():
     assert engine(day).state.risk.day_equity == 20000
     day.tell(Reconciled(day.after(1), "main", Decimal(19900), (), (), ()))
     assert engine(day).state.risk.day_equity == 20000  # what is missing counts as lost
+
+
+def rule_of(day: Day) -> str:
+    """Offer a certain entry; gives the rule that refused it."""
+    day.quote("59999.9", "60000.1")
+    request = only(day.bar_closes(), RequestOpinion)
+    assert isinstance(request, RequestOpinion)
+    day.quote("59999.9", "60000.1")
+    decided = only(day.opine(request, up=0.7, down=0.1), Decisions)
+    assert isinstance(decided, Decisions)
+    return f"{decided.rows[0].rule} {decided.rows[0].detail}"
+
+
+def test_data_faults_stop_entries_by_name_until_they_are_lifted():
+    day = Day()
+    day.begin()
+    day.link_up()
+    day.reconcile()
+    day.tell(
+        QualityChanged(
+            day.after(1),
+            (InstrumentQuality(BTC, ("gap", "mismatch")), InstrumentQuality("ETH/USDT", ("down",))),
+        )
+    )
+    assert rule_of(day) == "data_quality gap, mismatch"
+    restored = Desk.restore(day.desk.snapshot())
+    assert restored.engines[0].state.quality == {BTC: ("gap", "mismatch")}
+    day.tell(QualityChanged(day.after(1), (InstrumentQuality(BTC, ()),)))
+    stop, _ = enter_long(day)
+    assert isinstance(stop, SubmitOrder)
+
+
+def test_data_faults_leave_protection_and_exits_alone_and_end_with_the_session():
+    day = Day()
+    day.begin()
+    day.link_up()
+    day.reconcile()
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    assert engine(day).in_play() == {BTC}
+    day.tell(QualityChanged(day.after(1), (InstrumentQuality(BTC, ("book",)),)))
+    day.quote("59999.9", "60000.1")
+    sent = submits(day.tell(Operator(day.after(1), Verb.FLATTEN, "test")))
+    assert [order.purpose for order in sent] == [Purpose.EXIT]
+    day.after(60)
+    day.begin()
+    assert engine(day).state.quality == {}
+
+
+def test_verdicts_are_rows_of_the_journal_and_read_back():
+    event = QualityChanged(5, (InstrumentQuality(BTC, ("gap",)),))
+    step = make_step(1, event, [], labels=NOBODY, before=b"")
+    assert step.taped == b""
+    assert [(row.kind, decode_event(row.body)) for row in step.records] == [("quality", event)]
+
+
+def after_a_gap_with_rest_down(day: Day) -> None:
+    """A guarded long, then a link that comes back while nobody answers the reconciliation."""
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, False, account="main"))
+    day.tell(OrderUpdate(day.after(1), "main", stop.cl_ord_id, OrderState.CANCELED))
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
+
+
+def test_a_stop_is_put_back_although_rest_stays_down():
+    day = Day()
+    after_a_gap_with_rest_down(day)
+    assert not submits(day.said)
+    day.tell(Timer(day.after(2.9)))
+    assert not submits(day.said)  # REST has its time first
+    day.tell(Timer(day.after(0.2)))
+    (stop,) = submits(day.said)
+    assert (stop.purpose, stop.reduce_only) == (Purpose.STOP, True)
+    assert not engine(day).state.reconciled
+
+
+def test_a_kill_closes_although_rest_stays_down():
+    day = Day()
+    after_a_gap_with_rest_down(day)
+    day.tell(Operator(day.after(0.1), Verb.KILL, "a person"))
+    day.tell(Timer(day.after(3)))
+    (leave,) = submits(day.said)
+    assert (leave.purpose, leave.order_type, leave.reduce_only) == (Purpose.EXIT, OrderType.MARKET, True)
+    day.tell(Timer(day.after(0.5)))
+    assert not [one for one in day.said if isinstance(one, SubmitOrder | CancelOrder)]  # nothing twice

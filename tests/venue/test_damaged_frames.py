@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from core.events import Fill
 from tests.venue import test_private as private
-from tests.venue import test_session as public
-from venue.session import Listed
+from tests.venue import test_public as public
+from venue.public import Listed
 
 PRIVATE = (
     private.ack("executions", maxratecount=125),

@@ -19,9 +19,9 @@ EXPECTED = {
     "book": wire.BookFrame,
     "executions": wire.ExecutionsFrame,
     "balances": wire.BalancesFrame,
-    "ticker": wire.UnknownChannel,
-    "ohlc": wire.UnknownChannel,
-    "level3": wire.UnknownChannel,
+    "ticker": wire.TickerFrame,
+    "ohlc": wire.CandleFrame,
+    "level3": wire.Level3Frame,
 }
 
 

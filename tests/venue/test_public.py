@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import MINUTE, SECOND
-from venue.session import BookLost, Dead, Ignored, Listed, Prints, PublicSession, Ready, Refused, TradeGap
+from venue.prints import TradeGap
+from venue.public import Following, Listed, Lost, Prints, PublicSession, Refused
+from venue.session import Dead, Ignored, Ready
 
 BTC, ETH = "BTC/USD", "ETH/USD"
 STAMP = "2023-09-25T07:49:37.708706Z"
@@ -73,6 +75,17 @@ def book_frame(symbol=BTC, *, bids=((50000.0, 1.0),), asks=((50001.0, 2.0),), ki
         "timestamp": STAMP,
     }
     return frame({"channel": "book", "type": kind, "data": [row]})
+
+
+def ticker(symbol=BTC, *, bid=50000.0, ask=50001.0):
+    row = {"symbol": symbol, "bid": bid, "bid_qty": 1.0, "ask": ask, "ask_qty": 2.0, "timestamp": STAMP}
+    return frame({"channel": "ticker", "type": "update", "data": [row]})
+
+
+def candle(symbol=BTC, *, trades=1, begin="2023-09-25T07:49:00.000000000Z"):
+    row = {"symbol": symbol, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "trades": trades}
+    row |= {"volume": 1.0, "vwap": 1.0, "interval_begin": begin, "interval": 1, "timestamp": STAMP}
+    return frame({"channel": "ohlc", "type": "update", "data": [row]})
 
 
 def sent(session):
@@ -150,7 +163,7 @@ def test_symbols_are_asked_for_in_chunks():
     session = connected(*symbols)
     session.outgoing()
     session.receive(instruments(*map(pair, symbols)), 1)
-    assert [len(symbols) for _, _, symbols in wanted(session)] == [100, 100, 100, 100, 50, 50]
+    assert [len(symbols) for _, _, symbols in wanted(session)] == [100, 100, 50, 100, 100, 50]
 
 
 def test_unlisted_symbol_is_refused_and_the_rest_goes_on():
@@ -169,9 +182,11 @@ def test_refused_subscription_is_a_fault_of_that_symbol_only():
     refusal = {"method": "subscribe", "success": False, "error": "no", "req_id": book_request["req_id"]}
     events = session.receive(frame({**refusal, "symbol": ETH}), 1)
     assert events == [Refused("book", ETH, "no")]
-    for one in (ack("trade", BTC), ack("book", BTC), ack("trade", ETH)):
-        session.receive(one, 1)
-    assert Ready() in session.receive(book_frame(BTC), 1)
+    session.on_time(2)
+    assert wanted(session) == [("subscribe", "ticker", [ETH])]  # its best prices come from level 1
+    for one in (ack("trade", BTC), ack("book", BTC), ack("trade", ETH), ack("ticker", ETH)):
+        session.receive(one, 3)
+    assert Ready() in session.receive(book_frame(BTC), 3)
 
 
 def test_refusal_without_symbol_counts_for_the_whole_request():
@@ -254,6 +269,13 @@ def beat(session, until, step=5 * SECOND, start=0):
     return []
 
 
+def alive(session, until, step=5 * SECOND, start=0):
+    """Time in which level 1 says the same again and again."""
+    for now in range(start, until, step):
+        session.receive(ticker(), now)
+        session.on_time(now)
+
+
 def test_channel_that_went_quiet_on_a_live_socket_cuts_the_link():
     assert beat(ready(), 60 * SECOND) == []
     assert_dead(beat(ready(), 70 * SECOND), "book channel silent for 65 s")
@@ -274,11 +296,74 @@ def test_trades_come_once_and_gaps_are_told():
     assert isinstance(session.receive(trade(11), 4)[0], Prints)
 
 
-def test_trade_ids_start_anew_with_the_connection():
+def snapshot(*ids, symbol=BTC):
+    rows = [json.loads(trade(number, symbol=symbol))["data"][0] for number in ids]
+    return frame({"channel": "trade", "type": "snapshot", "data": rows})
+
+
+def reconnected(session, now=1, *symbols):
+    """A new connection with everything acknowledged but trade snapshots."""
+    session.connected(now)
+    symbols = symbols or session.symbols
+    events = session.receive(instruments(*map(pair, symbols)), now)
+    for symbol in symbols:
+        for one in (ack("trade", symbol), ack("book", symbol), book_frame(symbol)):
+            events += session.receive(one, now)
+    return events
+
+
+def test_first_snapshot_is_only_where_to_count_from():
+    session = ready()
+    assert session.receive(snapshot(5, 6), 1) == []
+    (gap, _) = session.receive(trade(8), 2)
+    assert (gap.last_id, gap.next_id) == (6, 8)
+
+
+def test_trades_missed_by_a_reconnect_come_with_its_snapshot():
+    session = ready()
+    session.receive(trade(70), 1)
+    events = reconnected(session)
+    assert Following(BTC, True) not in events
+    assert Ready() not in events
+    prints, following, up = session.receive(snapshot(72, 71, 70, 69), 3)
+    assert [one.trade_id for one in prints.trades] == [71, 72]
+    assert prints.replayed
+    assert (following, up) == (Following(BTC, True), Ready())
+    (prints,) = session.receive(trade(73), 4)
+    assert not prints.replayed
+
+
+def test_hole_before_the_snapshot_is_told():
+    session = ready()
+    session.receive(trade(70), 1)
+    reconnected(session)
+    gap, prints, following, _ = session.receive(snapshot(80, 81), 3)
+    assert (gap.last_id, gap.next_id) == (70, 80)
+    assert [one.trade_id for one in prints.trades] == [80, 81]
+    assert following == Following(BTC, True)
+
+
+def test_missing_trade_snapshot_is_asked_for_again_and_holds_up_nobody():
+    session = ready(BTC, ETH)
+    session.receive(trade(70), 1)
+    assert Following(ETH, False) in reconnected(session, 1)
+    session.outgoing()
+    session.on_time(5 * SECOND)
+    assert wanted(session) == [("unsubscribe", "trade", [BTC]), ("subscribe", "trade", [BTC])]
+    events = beat(session, 20 * SECOND, start=6 * SECOND)
+    assert Lost("trade", BTC, "not confirmed in 10 s", False) in events
+    assert Ready() in events
+
+
+def test_ids_that_begin_anew_after_a_reconnect_are_believed_once():
     session = ready()
     session.receive(trade(70), 1)
     session.connected(2)
-    assert isinstance(session.receive(trade(5), 3)[0], Prints)
+    later = STAMP.replace("T07", "T08")
+    assert session.receive(trade(4), 3) == []  # no newer than what is known: a repetition
+    gap, prints = session.receive(trade(5, stamp=later), 3)
+    assert (gap.last_id, gap.next_id, prints.trades[0].trade_id) == (0, 5, 5)
+    assert session.receive(trade(3, stamp=later), 4) == []
 
 
 @pytest.mark.parametrize(
@@ -301,7 +386,7 @@ def test_quote_follows_the_verified_book():
 def test_bad_checksum_fetches_that_symbol_only():
     session = ready(BTC, ETH)
     events = session.receive(book_frame(BTC, kind="update", spoil=1), 1)
-    assert events == [BookLost(BTC, "checksum", False)]
+    assert events == [Lost("book", BTC, "checksum", False)]
     assert wanted(session) == [("unsubscribe", "book", [BTC]), ("subscribe", "book", [BTC])]
     assert session.receive(book_frame(BTC, kind="update"), 2) == []  # of the former subscription
     assert [type(event).__name__ for event in session.receive(book_frame(ETH), 2)] == ["TopMoved"]
@@ -311,7 +396,7 @@ def test_bad_checksum_fetches_that_symbol_only():
 def test_crossed_book_is_fetched_anew():
     session = ready()
     (lost,) = session.receive(book_frame(bids=[(50002.0, 1.0)], asks=[(50001.0, 1.0)]), 1)
-    assert lost == BookLost(BTC, "crossed", False)
+    assert lost == Lost("book", BTC, "crossed", False)
 
 
 def test_book_that_fails_again_waits_longer_and_is_given_up():
@@ -329,9 +414,16 @@ def test_book_that_fails_again_waits_longer_and_is_given_up():
     assert waits == [0, 4, 8, 16, 32]
     (lost,) = session.receive(book_frame(spoil=1), now)
     assert lost.degraded
-    assert [one[0] for one in wanted(session)] == ["unsubscribe"]
-    assert beat(session, now + 200 * SECOND, start=now) == []
+    assert [one[:2] for one in wanted(session)] == [("unsubscribe", "book"), ("subscribe", "ticker")]
+    session.receive(ack("ticker", BTC), now)
+    (top,) = session.receive(ticker(), now)  # level 1 stands in
+    assert top.quote.bid == 50000
+    alive(session, now + 800 * SECOND, start=now)
     assert wanted(session) == []
+    alive(session, now + 901 * SECOND, start=now + 800 * SECOND)
+    assert wanted(session) == [("subscribe", "book", [BTC])]
+    session.receive(book_frame(), now + 901 * SECOND)
+    assert wanted(session) == [("unsubscribe", "ticker", [BTC])]
 
 
 def test_good_minutes_forgive_old_faults():
@@ -347,7 +439,7 @@ def test_missing_snapshot_after_a_resync_is_a_fault():
     session.receive(book_frame(spoil=1), 0)
     session.outgoing()
     (lost,) = beat(session, 30 * SECOND)
-    assert lost == BookLost(BTC, "no snapshot in 10 s", False)
+    assert lost == Lost("book", BTC, "no snapshot in 10 s", False)
 
 
 def test_changed_grid_is_told_and_changed_precision_fetches_the_book():
@@ -356,7 +448,7 @@ def test_changed_grid_is_told_and_changed_precision_fetches_the_book():
     assert isinstance(listed, Listed)
     assert wanted(session) == []
     _, lost = session.receive(instruments(pair(BTC, precision=2), kind="update"), 2)
-    assert lost == BookLost(BTC, "precision changed", False)
+    assert lost == Lost("book", BTC, "precision changed", False)
     assert wanted(session) == [("unsubscribe", "book", [BTC]), ("subscribe", "book", [BTC])]
     assert session.receive(instruments(kind="update"), 3) == []
 
@@ -381,7 +473,9 @@ def test_status_word_is_passed_on():
     "odd, kind",
     [
         (b"<html>520</html>", "malformed"),
-        (b'{"channel":"ohlc","data":[]}', "unknown channel"),
+        (b'{"channel":"weather","data":[]}', "unknown channel"),
+        (b'{"channel":"ohlc","data":[]}', "malformed"),
+        (ticker(symbol="ADA/USD"), "stray ticker"),
         (b'{"channel":"executions","type":"update","data":[],"sequence":1}', "private"),
         (book_frame("ADA/USD"), "stray book"),
         (instruments({**pair(BTC), "price_increment": 0.0}, kind="update"), "impossible instrument"),
@@ -406,6 +500,8 @@ known_frames = st.sampled_from(
         book_frame(kind="update"),
         trade(1),
         trade(5),
+        snapshot(1, 5),
+        candle(),
         b'{"channel":"heartbeat"}',
         b"garbage",
         frame({"method": "subscribe", "success": False, "error": "no", "symbol": BTC}),
@@ -423,7 +519,7 @@ def test_quotes_come_only_from_a_trusted_book(steps):
         now += seconds * SECOND
         events = session.on_time(now) + session.receive(raw, now)
         for event in events:
-            if isinstance(event, BookLost):
+            if isinstance(event, Lost):
                 trusted = False
             elif type(event).__name__ == "TopMoved":
                 assert trusted or b"snapshot" in raw
@@ -431,3 +527,152 @@ def test_quotes_come_only_from_a_trusted_book(steps):
         if any(isinstance(event, Dead) for event in events):
             session.connected(now)
             trusted = False
+
+
+def small(*symbols, books=(), **options):
+    """A session with level 1 for all but `books`, and candles, everything acknowledged."""
+    session = connected(*symbols, books=books, candles=True, **options)
+    session.receive(instruments(*map(pair, symbols)), 0)
+    events = []
+    for symbol in symbols:
+        for channel in ("trade", "ohlc", "book" if symbol in books else "ticker"):
+            events += session.receive(ack(channel, symbol), 0)
+        events += session.receive(book_frame(symbol) if symbol in books else ticker(symbol), 0)
+    assert Ready() in events
+    session.outgoing()
+    return session
+
+
+def test_only_symbols_in_play_have_a_book_and_candles_come_on_request():
+    session = connected(BTC, ETH, books=[ETH], candles=True)
+    session.receive(instruments(pair(BTC), pair(ETH)), 1)
+    assert wanted(session)[1:] == [
+        ("subscribe", "trade", [BTC, ETH]),
+        ("subscribe", "ticker", [BTC]),
+        ("subscribe", "book", [ETH]),
+        ("subscribe", "ohlc", [BTC, ETH]),
+    ]
+
+
+def test_promotion_keeps_level_one_until_the_book_speaks():
+    session = small(BTC, ETH)
+    session.play([BTC])
+    assert wanted(session) == [("subscribe", "book", [BTC])]
+    assert session.receive(ack("book", BTC), 1) == []
+    assert [type(one).__name__ for one in session.receive(ticker(), 1)] == ["TopMoved"]
+    assert [type(one).__name__ for one in session.receive(book_frame(), 2)] == ["TopMoved"]
+    assert wanted(session) == [("unsubscribe", "ticker", [BTC])]
+
+
+def test_demotion_keeps_the_book_until_level_one_is_confirmed():
+    session = small(BTC, ETH, books=[BTC])
+    session.play([])
+    assert wanted(session) == [("subscribe", "ticker", [BTC])]
+    assert [type(one).__name__ for one in session.receive(book_frame(kind="update"), 1)] == ["TopMoved"]
+    session.receive(ack("ticker", BTC), 2)
+    assert wanted(session) == [("unsubscribe", "book", [BTC])]
+    assert [type(one).__name__ for one in session.receive(ticker(), 3)] == ["TopMoved"]
+
+
+def test_crossed_level_one_is_no_quote_and_fetched_anew():
+    session = small(BTC, ETH)
+    assert session.receive(ticker(bid=5.0, ask=4.0), 1) == [Lost("ticker", BTC, "crossed", False)]
+    assert wanted(session) == [("unsubscribe", "ticker", [BTC]), ("subscribe", "ticker", [BTC])]
+
+
+def test_market_without_a_side_has_no_quote():
+    session = small(BTC, ETH)
+    row = {"symbol": BTC, "bid": 5.0, "bid_qty": 1.0}
+    assert session.receive(frame({"channel": "ticker", "type": "update", "data": [row]}), 1) == []
+
+
+def test_trade_channel_that_candles_prove_dead_is_fetched_anew_alone():
+    session = small(BTC, ETH)
+    session.receive(trade(7, symbol=ETH), 1)
+    session.receive(candle(ETH), 1)
+    session.receive(candle(BTC), 1)
+    session.receive(candle(BTC), 2)  # the same candle again is no news
+    assert beat(session, 9 * SECOND, step=SECOND) == []
+    events = beat(session, 12 * SECOND, step=SECOND, start=9 * SECOND)
+    assert events == [Lost("trade", BTC, "silent while other channels tell of trades", False)]
+    assert wanted(session) == [("unsubscribe", "trade", [BTC]), ("subscribe", "trade", [BTC])]
+
+
+def test_candles_that_trades_prove_dead_are_fetched_anew():
+    session = small(BTC, ETH)
+    session.receive(trade(7), 1)
+    (lost,) = beat(session, 12 * SECOND, step=SECOND)
+    assert (lost.channel, lost.instrument) == ("ohlc", BTC)
+
+
+def test_symbol_that_stays_dead_costs_the_connection_but_not_again_and_again():
+    session = small(BTC, ETH, trade_stale_s=9e9, book_stale_s=9e9)
+    now, cuts, lost = 0, 0, 0
+    for number in range(1, 8):
+        session.receive(candle(BTC, trades=number), now)
+        events = beat(session, now + 12 * SECOND, step=SECOND, start=now)
+        cuts += sum(isinstance(event, Dead) for event in events)
+        lost += sum(isinstance(event, Lost) for event in events)
+        now += 40 * SECOND
+        session.receive(ack("trade", BTC), now)
+    assert (cuts, lost >= 4) == (1, True)
+
+
+def test_many_dead_channels_at_once_are_a_dead_connection():
+    symbols = [f"A{i}/USD" for i in range(4)]
+    session = small(*symbols)
+    for symbol in symbols[:3]:
+        session.receive(candle(symbol), 1)
+    assert_dead(beat(session, 12 * SECOND, step=SECOND), "3 subscriptions acknowledged but silent")
+
+
+def test_top_of_book_that_never_moves_under_many_trades_is_fetched_anew():
+    session = small(BTC, ETH)
+    for number in range(1, 60):
+        session.receive(trade(number), number * SECOND)
+        session.receive(candle(trades=number), number * SECOND)
+        session.receive(ticker(ETH), number * SECOND)
+        assert session.on_time(number * SECOND) == []
+    session.receive(ticker(ETH), 61 * SECOND)
+    (lost,) = session.on_time(61 * SECOND)
+    assert (lost.channel, lost.instrument) == ("ticker", BTC)
+
+
+def test_message_rate_refusal_is_survived_and_asked_again():
+    session = connected(BTC)
+    session.receive(instruments(pair(BTC)), 0)
+    session.receive(ack("trade", BTC), 0)
+    session.outgoing()
+    assert [type(one) for one in session.receive(frame({"Error": "Exceeded msg rate"}), 1)] == [Ignored]
+    session.on_time(4 * SECOND)
+    assert wanted(session) == [("subscribe", "book", [BTC])]
+
+
+def test_subscribing_a_whole_venue_is_spread_over_time():
+    symbols = [f"A{i}/USD" for i in range(1500)]
+    session = connected(*symbols)
+    session.receive(instruments(*map(pair, symbols)), 0)
+    assert len(sent(session)) == 1 + 20
+    session.on_time(SECOND)
+    assert len(wanted(session)) == 10
+
+
+def test_symbol_whose_book_never_checks_holds_up_nobody():
+    session = connected(BTC, ETH)
+    session.receive(instruments(pair(BTC), pair(ETH)), 0)
+    for one in (ack("trade", BTC), ack("trade", ETH), ack("book", ETH), book_frame(ETH)):
+        session.receive(one, 0)
+    events = session.receive(book_frame(BTC, spoil=1), 0)
+    assert events == [Lost("book", BTC, "checksum", False), Ready()]
+
+
+def test_few_unconfirmed_symbols_do_not_cut_the_connection():
+    symbols = [f"A{i}/USD" for i in range(4)]
+    session = connected(*symbols, books=[])
+    session.receive(instruments(*map(pair, symbols)), 0)
+    for symbol in symbols:
+        session.receive(ack("trade", symbol), 0)
+    for symbol in symbols[1:]:
+        session.receive(ack("ticker", symbol), 0)
+    events = beat(session, 12 * SECOND, step=SECOND)
+    assert events == [Refused("ticker", "A0/USD", "not confirmed in 10 s"), Ready()]
