@@ -7,11 +7,10 @@ models and sessions are chosen.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
-
-import structlog
+from typing import NamedTuple
 
 from core.clock import SECOND, Clock
-from core.errors import ConfigError, Recoverable, VenueUnavailable
+from core.errors import ConfigError
 from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
 from core.instrument import Instrument
 from core.orders import OrderState
@@ -43,12 +42,11 @@ from trader.state_desk import Phase
 from trader.statedir import StatePaths, api_token, held
 from trader.tables import Account as AccountTable
 from trader.telemetry import Telemetry
+from trader.universe import Selection, select
 from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
 from venue.limits import ConnectionBudget
-
-log = structlog.get_logger()
 
 
 class Parts:
@@ -56,20 +54,17 @@ class Parts:
 
     def __init__(
         self,
-        config: Config,
+        selection: Selection,
         env: Mapping[str, str],
         clock: Clock,
         *,
         paths: StatePaths,
         models: Mapping[str, Artifact],
-        instruments: Mapping[str, Instrument],
         rest: PublicRest,
-        turnovers: Mapping[str, Decimal],
+        recovered: "_Recovered",
     ) -> None:
-        """Compose; `instruments` are the venue's, of the configured universe.
-
-        `turnovers` of the last day rank them: what is traded most is made ready first.
-        """
+        """Compose around what was selected; what is traded most is made ready first."""
+        config, turnovers = selection.config, selection.turnovers
         self.config = config
         self.clock = clock
         self.paths = paths
@@ -77,7 +72,7 @@ class Parts:
         self.connections = ConnectionBudget()
         self.symbols = config.universe.instruments
         self.ranked = tuple(sorted(self.symbols, key=lambda s: -turnovers.get(s, Decimal(0))))
-        self.instruments = dict(instruments)
+        self.instruments = dict(selection.instruments)
         self.terms = {name: terms_of(model) for name, model in models.items()}
         self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
         self.source = OpinionSource(models, self.symbols)
@@ -89,7 +84,7 @@ class Parts:
         self.read_model = ReadModel(self.setup, speed=config.clock.speed)
         self.telemetry = Telemetry(self.read_model)
         self.notifier = Notifier(env)
-        self.desk, self.resume, self.last_ts = _recovered(paths)
+        self.desk, self.resume, self.last_ts = recovered
         refuse_orphans(self.desk, self.setup)
         self._env = env
         self._show_recovered()
@@ -101,28 +96,11 @@ class Parts:
         """Take the state directory, check the models, and ask the venue for its instruments."""
         paths = stack.enter_context(held(config.journal.directory))
         models = load_models(config)
+        recovered = _recovered(paths)
         rest = await stack.enter_async_context(PublicRest(config.venue.rest))
-        try:
-            listed = await rest.asset_pairs()
-        except Recoverable as error:
-            msg = f"expected {config.venue.name} at {config.venue.rest}, found: {error}"
-            raise VenueUnavailable(msg) from error
-        missing = [symbol for symbol in config.universe.instruments if symbol not in listed]
-        if missing:
-            names = ", ".join(missing)
-            msg = f"universe.instruments: expected pairs that {config.venue.name} lists, found {names}"
-            raise ConfigError(msg)
-        instruments = {symbol: listed[symbol] for symbol in config.universe.instruments}
-        return cls(
-            config,
-            env,
-            clock,
-            paths=paths,
-            models=models,
-            instruments=instruments,
-            rest=rest,
-            turnovers=await _turnovers(rest),
-        )
+        kept = {symbol for engine in recovered.desk.engines for symbol in engine.in_play()}
+        selection = await select(config, rest, paths, clock, kept=kept)
+        return cls(selection, env, clock, paths=paths, models=models, rest=rest, recovered=recovered)
 
     def gateways(self, sink: Callable[[Event], None]) -> dict[str, Gateway]:
         """Give a gateway for each account, by the configured style of execution."""
@@ -143,8 +121,17 @@ class Parts:
                 budget=self.connections,
                 keys=self.paths.keys,
                 any_address=account.any_address,
+                holds=self._holds(account.name),
             )
         return made
+
+    def _holds(self, account: str) -> bool:
+        """Tell whether an earlier process left a position or an order at the venue."""
+        states = (engine.state for engine in self.desk.engines if engine.state.account == account)
+        return any(
+            state.portfolio.positions or any(map(unfinished, state.execution.orders.values()))
+            for state in states
+        )
 
     def feed(self, sink: FeedSink) -> LiveFeed:
         """Give the public feed of the whole universe."""
@@ -264,17 +251,16 @@ def _recorder(config: Config, clock: Clock) -> Recorder | None:
     return Recorder(table.directory, config.venue.name, clock, instruments=table.instruments)
 
 
-async def _turnovers(rest: PublicRest) -> dict[str, Decimal]:
-    """Give the last day's turnover of every pair; without it the configured order ranks them."""
-    try:
-        return await rest.turnovers()
-    except Recoverable as error:
-        log.warning("turnovers_not_served", reason=str(error))
-        return {}
+class _Recovered(NamedTuple):
+    """What an earlier process left: its desk, where its journal goes on, its last moment."""
+
+    desk: Desk
+    resume: Resume | None
+    last_ts: int
 
 
-def _recovered(paths: StatePaths) -> tuple[Desk, Resume | None, int]:
+def _recovered(paths: StatePaths) -> _Recovered:
     if not paths.journal.exists():
-        return Desk(), None, 0
+        return _Recovered(Desk(), None, 0)
     recovered = recover(paths.journal)
-    return recovered.desk, recovered.resume, recovered.last_ts
+    return _Recovered(recovered.desk, recovered.resume, recovered.last_ts)

@@ -65,12 +65,13 @@ class Config(tables.Table):
     @model_validator(mode="before")
     @classmethod
     def _inherit_universe(cls, values: Any) -> Any:
-        """Give a trader without instruments the whole universe."""
+        """Give a trader without instruments the whole universe, as far as it is named."""
         universe = values.get("universe")
         rows = values.get("trader")
         if not isinstance(universe, dict) or not isinstance(rows, list):
             return values
-        usual = {"instruments": universe.get("instruments", ())}
+        named = universe.get("instruments", ())
+        usual = {"instruments": named if isinstance(named, list | tuple) and "all" not in named else ()}
         return values | {"trader": [usual | row if isinstance(row, dict) else row for row in rows]}
 
     @model_validator(mode="after")
@@ -89,6 +90,21 @@ class Config(tables.Table):
     def showcase(self) -> bool:
         """Tell whether any trader accepts trades that are expected to lose (a demonstration)."""
         return any(trader.policy.min_expected_value < 0 for trader in self.traders)
+
+    def resolved(self, symbols: Sequence[str]) -> Self:
+        """Spell a universe of "all" out; traders without instruments get what their account can pay."""
+        currencies = {account.name: account.currency for account in self.accounts}
+        traders = tuple(
+            trader.model_copy(
+                update={
+                    "instruments": trader.instruments
+                    or tuple(s for s in symbols if s.endswith(f"/{currencies[trader.account]}"))
+                }
+            )
+            for trader in self.traders
+        )
+        universe = self.universe.model_copy(update={"instruments": tuple(symbols)})
+        return self.model_copy(update={"universe": universe, "traders": traders})
 
     def secrets(self, env: Mapping[str, str]) -> tuple[str, ...]:
         """Give every secret that this configuration points to, so that logs can blank them."""
@@ -210,7 +226,7 @@ def _check_names(config: Config) -> None:
         if account is None:
             raise ValueError(f"{here}.account: {nearest(trader.account, accounts)}; found '{trader.account}'")
         for symbol in trader.instruments:
-            if symbol not in config.universe.instruments:
+            if symbol not in config.universe.instruments and not config.universe.every:
                 hint = nearest(symbol, config.universe.instruments)
                 raise ValueError(f"{here}.instruments: {symbol} is not in universe.instruments; {hint}")
             if not symbol.endswith(f"/{account.currency}"):

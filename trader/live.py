@@ -74,9 +74,9 @@ class _Stopped(Exception):
 class Daemon:
     """One running desk. `stop` ends it in good order; a failing task ends it at once."""
 
-    def __init__(self, config: Config, parts: Parts, journal: Journal, *, started: int) -> None:
+    def __init__(self, parts: Parts, journal: Journal, *, started: int) -> None:
         """Wire the parts together; `started` is a monotonic reading from the start of the process."""
-        self.config = config
+        self.config = parts.config
         self.parts = parts
         self.clock: Clock = parts.clock
         self.desk = parts.desk
@@ -166,6 +166,8 @@ class Daemon:
             return
         try:
             fresh = self.reload()
+            if fresh.universe.every:  # chosen at the start, and not again while running
+                fresh = fresh.resolved(self.parts.symbols)
             refused = changed_keys(self.config, fresh)
         except SeamarkError as error:
             log.error("reload_refused", reason=str(error))  # noqa: TRY400 - the reason is the message
@@ -348,7 +350,7 @@ async def run_daemon(
         parts = await Parts.gather(config, env, clock, stack)
         journal = await Journal.open(parts.paths.journal, after=parts.resume, clock=clock)
         stack.push_async_callback(journal.close)
-        daemon = Daemon(config, parts, journal, started=started)
+        daemon = Daemon(parts, journal, started=started)
         daemon.reload = reload
         if config.dashboard.enabled:
             url = await stack.enter_async_context(parts.dashboard(daemon))

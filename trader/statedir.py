@@ -36,6 +36,11 @@ class StatePaths(msgspec.Struct, frozen=True):
         return self.root / "api.url"
 
     @property
+    def listings(self) -> Path:
+        """Which pairs the venue listed, and from when until when."""
+        return self.root / "listings.jsonl"
+
+    @property
     def keys(self) -> Path:
         """The folder of API keys' nonces and locks; file names tell nothing of a key."""
         return self.root / "keys"

@@ -62,6 +62,7 @@ def _policy(value: object) -> object:
 Moment = Annotated[int, BeforeValidator(_moment), PlainSerializer(iso, when_used="json")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]+/[A-Z0-9]+$")]
+Chosen = Annotated[str, Field(pattern=r"^([A-Z0-9]+/[A-Z0-9]+|all)$")]
 Fraction = Annotated[Decimal, Field(ge=0, lt=Decimal("0.1"))]
 PolicyTable = Annotated[RiskPolicy, BeforeValidator(_policy), PlainSerializer(msgspec.to_builtins)]
 
@@ -175,10 +176,40 @@ class Trader(Table):
     policy: PolicyTable = RiskPolicy()
 
 
-class Universe(Table):
-    """Every instrument that the feed subscribes to."""
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
-    instruments: tuple[Symbol, ...] = Field(min_length=1)
+
+class Universe(Table):
+    """Every instrument that the feed subscribes to: by name, or `"all"` that pass the filters.
+
+    Turnover is of the last 24 hours, in the quote currency of the pair; 0 = any. `include` is taken
+    and `exclude` left out whatever the filters say.
+    """
+
+    instruments: Annotated[tuple[Chosen, ...], BeforeValidator(_listed)] = Field(min_length=1)
+    quotes: tuple[str, ...] = ()
+    minimum_turnover: Decimal = Field(default=Decimal(0), ge=0)
+    maximum_minimum_cost: Decimal = Field(default=Decimal(0), ge=0)
+    minimum_leverage: int = Field(default=1, ge=1, le=50)
+    minimum_age_days: int = Field(default=0, ge=0, le=3650)
+    include: tuple[Symbol, ...] = ()
+    exclude: tuple[Symbol, ...] = ()
+
+    @property
+    def every(self) -> bool:
+        """Tell whether the venue's list and the filters decide."""
+        return self.instruments == ("all",)
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        if "all" in self.instruments and not self.every:
+            raise _at("instruments", f"expected names, or 'all' alone; found {', '.join(self.instruments)}")
+        filters = self.model_fields_set - {"instruments"}
+        if filters and not self.every:
+            key = min(filters)
+            raise _at(key, "expected instruments = 'all' beside a filter; found a list of names")
+        return self
 
 
 class Feed(Table):

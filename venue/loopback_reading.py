@@ -121,6 +121,8 @@ def deadline(text: object, now: int, soonest: int) -> int:
     found = moment(text, "deadline")
     if found is None:
         return now + DEFAULT_DEADLINE
+    if found < now:
+        raise BadRequest("EService:Deadline elapsed")  # it was held up on its way
     if not now + soonest - SECOND // 1000 <= found <= now + LATEST_DEADLINE + SECOND // 1000:
         raise invalid("deadline")
     return found

@@ -106,7 +106,7 @@ def _form(body: bytes) -> dict[str, str]:
     if text.startswith("{"):
         try:
             parsed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return dict(_flat(parsed)) if isinstance(parsed, dict) else {}
     return dict(parse_qsl(text, keep_blank_values=True))

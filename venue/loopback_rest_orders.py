@@ -42,7 +42,7 @@ def rest_batch(form: Form, symbol: str, account: str, now: int) -> list[NewOrder
     """Read AddOrderBatch's list; `deadline` counts for all of it."""
     try:
         rows = json.loads(form.get("orders", ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         rows = None
     if (
         not isinstance(rows, list)

@@ -199,6 +199,6 @@ def _listed(form: Form, field: str) -> list[str]:
         return [part for part in text.split(",") if part]
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RestError(f"EGeneral:Invalid arguments:{field}") from None
     return [str(part.get("txid", "")) if isinstance(part, dict) else str(part) for part in found]
