@@ -223,7 +223,10 @@ class Exchange:
         return self._agenda[0][0] if self._agenda else None
 
     def watches(self, instrument: str) -> bool:
-        """Tell whether an open order waits for what the market of an instrument does."""
+        """Tell whether an open order waits for what the market of an instrument does.
+
+        Loans do not: the newest quote tells whether they must be liquidated.
+        """
         return bool(self._core.market(instrument).orders)
 
     def advance(self, ts: int) -> list[Report]:
@@ -245,10 +248,13 @@ class Exchange:
         if market.orders and core.system == "online":
             for order in market.by_priority():
                 core.work(order, market, maker=True)
-            self._follow_up()
+            if core.owed or core.opened:
+                self._follow_up()
         if self._lender is not None:
             self._lender.watch(quote.instrument)
-        return reports + core.drain() if core.reports else reports
+        if core.reports:
+            reports += core.drain()
+        return reports
 
     def on_trade(self, trade: Trade) -> list[Report]:
         """Take a print: it fires triggers and fills what it went through."""
@@ -263,8 +269,11 @@ class Exchange:
                     core.work(order, market, maker=False)
                 else:
                     left -= core.print_through(order, trade.price, left)
-            self._follow_up()
-        return reports + core.drain() if core.reports else reports
+            if core.owed or core.opened:
+                self._follow_up()
+        if core.reports:
+            reports += core.drain()
+        return reports
 
     def list_instrument(self, instrument: Instrument) -> None:
         """List an instrument, or replace its grid, minimum or status."""

@@ -89,8 +89,9 @@ class Lender:
             time_in_force=TimeInForce.GTC,
             deadline=_NO_DEADLINE,
             reduce_only=True,
+            leverage=position.leverage,
         )
-        terms = Terms(leverage=position.leverage, liquidation=True)
+        terms = Terms(liquidation=True)
         order = record(submit, core.identifier("O"), core.now, terms)
         core.enter(order)
         core.tell(ChangeKind.ACCEPTED, order)

@@ -12,7 +12,6 @@ from core.instrument import Instrument
 from core.market import Quote
 from core.orders import Side
 from venue.exchange_orders import ZERO, ExchangeOrder
-from venue.exchange_terms import PROFIT
 
 
 class Touch(msgspec.Struct, frozen=True):
@@ -76,11 +75,14 @@ class Market(msgspec.Struct, eq=False):
 
     def fires(self, order: ExchangeOrder) -> bool:
         """Tell whether a waiting trigger is reached."""
-        reference, trigger = self.reference(order), order.trigger_price
+        trigger, buys = order.trigger_price, order.submit.side is Side.BUY
+        reference = self.last
+        if reference is None or order.terms.index:
+            reference = self.reference(order)
         if reference is None or trigger is None:
             return False
-        beyond = (reference - trigger) * order.submit.side.sign
-        return beyond <= 0 if order.submit.order_type in PROFIT else beyond >= 0
+        above = buys is not order.profits
+        return reference >= trigger if above else reference <= trigger
 
     def meets(self, order: ExchangeOrder) -> list[ExchangeOrder]:
         """Give the resting orders of the same account that this order would trade with."""

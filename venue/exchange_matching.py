@@ -31,7 +31,6 @@ from venue.exchange_orders import (
 from venue.exchange_positions import MarginPosition
 from venue.exchange_prices import follow, set_trailing_limit
 from venue.exchange_settings import ExchangeRules
-from venue.exchange_terms import TRAILING
 
 _FEE_GRID = Decimal("1E-8")
 _CLOSING = {
@@ -107,7 +106,7 @@ class Matcher:
         """Let an order meet the touch. `maker`: a limit order was here before the touch came."""
         if order.state is not OrderState.WORKING or order.dormant:
             return
-        if order.waits_for_trigger and not self._trigger(order, market):
+        if order.conditional and not order.triggered and not self._trigger(order, market):
             return
         touch = market.reachable(order)
         if touch is None:
@@ -121,7 +120,7 @@ class Matcher:
 
     def trail(self, order: ExchangeOrder) -> bool:
         """Let a trailing trigger follow the market; tell whether it moved."""
-        if order.submit.order_type not in TRAILING:
+        if not order.trailing:
             return False
         market = self.markets[order.submit.instrument]
         reference = market.reference(order)
@@ -129,7 +128,7 @@ class Matcher:
 
     def _trigger(self, order: ExchangeOrder, market: Market) -> bool:
         """Tell whether the trigger is reached, after it has followed the market."""
-        if self.trail(order):
+        if order.trailing and self.trail(order):
             self.tell(ChangeKind.MOVED, order)
         if not market.fires(order):
             return False
@@ -222,7 +221,7 @@ class Matcher:
             maker=maker,
             ts_event=self.now,
         )
-        leverage = rules.ratio(order.terms, instrument) if submit.margin else 0
+        leverage = rules.ratio(submit, instrument) if submit.margin else 0
         return Execution(fill, order, leverage)
 
     def rates(self, account: ExchangeAccount) -> FeeSchedule | FeeTier:

@@ -12,7 +12,7 @@ import msgspec
 from core.events import Fill, OrderUpdate, VenueOrder
 from core.orders import Order, OrderState, SubmitOrder
 from venue.exchange_positions import MarginPosition
-from venue.exchange_terms import LIMITED, PLAIN, TRIGGERED, Terms
+from venue.exchange_terms import LIMITED, PLAIN, PROFIT, TRAILING, TRIGGERED, Terms
 
 ZERO = Decimal(0)
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWX"
@@ -71,6 +71,16 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     shown: Decimal | None = None
     display: Decimal | None = None
     dormant: bool = False
+    # What the type means, looked up once: matching asks at every quote.
+    conditional: bool = False
+    limited: bool = False
+    trailing: bool = False
+    profits: bool = False
+
+    def __post_init__(self) -> None:
+        kind = self.submit.order_type
+        self.conditional, self.limited = kind in TRIGGERED, kind in LIMITED
+        self.trailing, self.profits = kind in TRAILING, kind in PROFIT
 
     @property
     def remaining(self) -> Decimal:
@@ -85,12 +95,12 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     @property
     def waits_for_trigger(self) -> bool:
         """Tell whether the order is a stop or take-profit that has not fired."""
-        return not self.triggered and self.submit.order_type in TRIGGERED
+        return self.conditional and not self.triggered
 
     @property
     def resting_limit(self) -> Decimal | None:
         """Worst price accepted; `None` for a market order and for a trigger that became one."""
-        return self.limit_price if self.submit.order_type in LIMITED else None
+        return self.limit_price if self.limited else None
 
     def update(self, ts: int, reason: str = "") -> OrderUpdate:
         """Give the report of the state as it is now."""

@@ -63,7 +63,7 @@ def follow(order: ExchangeOrder, reference: Decimal, instrument: Instrument) -> 
 def move_trigger(order: ExchangeOrder, price: Decimal, instrument: Instrument) -> None:
     """Set a trigger; of a trailing order the number is its new distance from the best price."""
     offset = order.terms.trigger_offset
-    if order.submit.order_type not in TRAILING or offset is None:
+    if not order.trailing or offset is None:
         order.trigger_price = price
         return
     wider = Offset(price, offset.percent)
@@ -76,7 +76,7 @@ def move_trigger(order: ExchangeOrder, price: Decimal, instrument: Instrument) -
 def set_trailing_limit(order: ExchangeOrder, instrument: Instrument) -> None:
     """Fix the limit of a trailing-stop-limit order that has just fired."""
     offset, trigger = order.terms.limit_offset, order.trigger_price
-    if order.submit.order_type in TRAILING and offset is not None and trigger is not None:
+    if order.trailing and offset is not None and trigger is not None:
         order.limit_price = relative(trigger, offset, order.submit.side.sign, instrument)
 
 

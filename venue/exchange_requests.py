@@ -169,7 +169,6 @@ class Requests:
             post_only=False,
         )
         terms = Terms(
-            leverage=parent.terms.leverage,
             userref=parent.terms.userref,
             limit_offset=close.limit_offset,
             trigger_offset=close.trigger_offset,

@@ -36,7 +36,7 @@ def malformed(order: SubmitOrder, terms: Terms, instrument: Instrument) -> str:
         _bad_quantity(order, terms, instrument)
         or _bad_prices(order, terms)
         or _bad_options(order, terms)
-        or _bad_leverage(terms, instrument)
+        or _bad_leverage(order, instrument)
         or off_grid(order.limit_price, order.trigger_price, instrument)
     )
 
@@ -88,10 +88,10 @@ def _bad_options(order: SubmitOrder, terms: Terms) -> str:
     return ""
 
 
-def _bad_leverage(terms: Terms, instrument: Instrument) -> str:
-    if terms.leverage == 0:
+def _bad_leverage(order: SubmitOrder, instrument: Instrument) -> str:
+    if order.leverage is None:
         return ""
-    allowed = 2 <= terms.leverage <= instrument.max_leverage
+    allowed = order.margin and 2 <= order.leverage <= instrument.max_leverage
     return "" if allowed else "EGeneral:Invalid arguments:leverage"
 
 
@@ -137,9 +137,9 @@ def too_small(order: SubmitOrder, quantity: Decimal, price: Decimal | None, inst
     return ""
 
 
-def ratio(terms: Terms, instrument: Instrument) -> int:
+def ratio(order: SubmitOrder, instrument: Instrument) -> int:
     """Give the leverage of an order: the chosen one, else the pair's as `margin: true` caps it."""
-    return terms.leverage or leverage(instrument)
+    return order.leverage or leverage(instrument)
 
 
 def unaffordable(
@@ -168,7 +168,7 @@ def unaffordable(
             if level is not None and level <= account.margin.open_level:
                 return LEVEL_TOO_LOW
             taker_fee += account.margin.rate(lent(submit.side, instrument))
-        needed = opening * price / ratio(order.terms, instrument) + opening * price * taker_fee
+        needed = opening * price / ratio(submit, instrument) + opening * price * taker_fee
         return "" if needed <= free else NO_MARGIN
     own = order.remaining if order.order_id in account.open else ZERO
     if submit.side is Side.SELL:

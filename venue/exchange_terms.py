@@ -74,12 +74,11 @@ class CloseTerms(msgspec.Struct, frozen=True):
 class Terms(msgspec.Struct, frozen=True):
     """Further terms of an order; the defaults are those of an order that says nothing of them.
 
-    `leverage` 0 takes what `margin: true` gives. `display` is an iceberg's visible part, `cash`
+    `display` is an iceberg's visible part, `cash`
     the quote amount of a market buy. `parent` names the order that this one came from.
     `post_only` is of amends alone: refuse one that would take.
     """
 
-    leverage: int = 0
     userref: int = 0
     display: Decimal | None = None
     cash: Decimal | None = None

@@ -58,6 +58,7 @@ class Acts:
 
     def _mode(self, fault: Fault) -> None:
         self._faults.system = str(fault.system)
+        self._exchange.set_system(self._faults.system)
         for door in self._doors:
             door.tell_system()
 

@@ -98,12 +98,11 @@ def ws_submit(params: Mapping[str, Any], account: str, now: int, *, leverage: bo
     try:
         only(params, _ADD_FIELDS | {"leverage"} if leverage else _ADD_FIELDS, "add order")
         order_type = choice(OrderType, params.get("order_type"), "order_type")
-        cash = ws_number(params, "cash_order_qty")
+        cash, ratio = ws_number(params, "cash_order_qty"), ws_number(params, "leverage")
         quantity = ws_number(params, "order_qty")
         trigger, trigger_offset, index = _triggers(params, order_type)
         limit, limit_offset = _limit(params, order_type)
         terms = Terms(
-            leverage=int(ws_number(params, "leverage") or 0),
             userref=user_reference(params.get("order_userref"), "order_userref"),
             display=ws_number(params, "display_qty"),
             cash=cash,
@@ -129,8 +128,9 @@ def ws_submit(params: Mapping[str, Any], account: str, now: int, *, leverage: bo
             trigger_price=trigger,
             expires=moment(params.get("expire_time"), "expire_time"),
             reduce_only=bool(params.get("reduce_only", False)),
-            margin=bool(params.get("margin", False)) or terms.leverage > 0 or _settles(order_type),
+            margin=bool(params.get("margin", False)) or ratio is not None or _settles(order_type),
             post_only=bool(params.get("post_only", False)),
+            leverage=int(ratio) if ratio is not None else None,
         )
     except BadRequest as error:
         return str(error)

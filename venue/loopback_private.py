@@ -175,8 +175,7 @@ class PrivateDesk:
 
     def _executions(self, change: Change) -> list[dict[str, Any]]:
         symbol = change.order.submit.instrument if change.order is not None else ""
-        listed = self._exchange.instruments.get(symbol)
-        return reports.executions(change, listed.quote) if listed is not None else []
+        return reports.executions(change, self._quote(symbol))
 
     def _tell(self, seat: _Seat, change: Change, row: dict[str, Any]) -> None:
         if not seat.wish.every_status and row["exec_type"] not in _TURNS:

@@ -120,7 +120,6 @@ def _submit(form: Form, symbol: str, account: str, now: int) -> NewOrder:
     cash = volume if "viqc" in flags else None
     trigger, limit = _prices(form, order_type)
     terms = Terms(
-        leverage=leverage,
         userref=user_reference(form.get("userref"), "userref"),
         display=rest_number(form, "displayvol"),
         cash=cash,
@@ -130,7 +129,7 @@ def _submit(form: Form, symbol: str, account: str, now: int) -> NewOrder:
         self_trade=choice(SelfTrade, form.get("stptype", SelfTrade.NEWEST).replace("-", "_"), "stptype"),
         close=_close(form),
         starts=_time(form.get("starttm", "0"), now, "starttm"),
-        whole_position=volume == 0 and (leverage > 0 or settles),
+        whole_position=volume == 0 and (leverage is not None or settles),
     )
     submit = SubmitOrder(
         account=account,
@@ -147,8 +146,9 @@ def _submit(form: Form, symbol: str, account: str, now: int) -> NewOrder:
         trigger_price=trigger if isinstance(trigger, Decimal) else None,
         expires=_time(form.get("expiretm", "0"), now, "expiretm"),
         reduce_only=form.get("reduce_only", "").lower() == "true",
-        margin=leverage > 0 or settles,
+        margin=leverage is not None or settles,
         post_only="post" in flags,
+        leverage=leverage,
     )
     return NewOrder(submit, PLAIN if terms == PLAIN else terms)
 
@@ -192,11 +192,11 @@ def _close(form: Form) -> CloseTerms | None:
     )
 
 
-def _leverage(text: str) -> int:
+def _leverage(text: str) -> int | None:
     """Read `5`, `5:1` or `none`."""
     ratio = text.partition(":")[0].strip()
     if ratio in ("", "none", "None"):
-        return 0
+        return None
     if not (ratio.isascii() and ratio.isdigit()) or len(ratio) > 3:
         raise invalid("leverage")
     return int(ratio)

@@ -46,9 +46,9 @@ def lots(value: Decimal, pair: Instrument) -> str:
     return f"{value:.{pair.quantity_precision}f}"
 
 
-def ratio_text(submit: SubmitOrder, terms: Terms, pair: Instrument) -> str:
+def ratio_text(submit: SubmitOrder, pair: Instrument) -> str:
     """Give leverage as REST spells it."""
-    return f"{terms.leverage or leverage(pair)}:1" if submit.margin else "none"
+    return f"{submit.leverage or leverage(pair)}:1" if submit.margin else "none"
 
 
 def order_row(order: ExchangeOrder, pair: Instrument) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def order_row(order: ExchangeOrder, pair: Instrument) -> dict[str, Any]:
     submit, terms = order.submit, order.terms
     trigger = None if submit.order_type in TRAILING else order.trigger_price
     first, second = _prices(_Priced(submit.order_type, trigger, order.limit_price, terms))
-    ratio = ratio_text(submit, terms, pair)
+    ratio = ratio_text(submit, pair)
     row: dict[str, Any] = {
         "refid": terms.parent or None,
         "userref": terms.userref,
@@ -123,7 +123,7 @@ def _price(price: Decimal | None, offset: Offset | None) -> str:
 
 def described(submit: SubmitOrder, terms: Terms, pair: Instrument) -> str:
     """Give an order as a sentence: `buy 1.25000000 XBTUSD @ limit 30010.0 with 5:1 leverage`."""
-    ratio = ratio_text(submit, terms, pair)
+    ratio = ratio_text(submit, pair)
     suffix = "" if ratio == "none" else f" with {ratio} leverage"
     worth = _worth(_Priced(submit.order_type, submit.trigger_price, submit.limit_price, terms))
     return f"{submit.side} {lots(submit.quantity, pair)} {pair_name(pair).altname} @ {worth}{suffix}"

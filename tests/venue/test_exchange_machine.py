@@ -107,12 +107,17 @@ class Market(RuleBasedStateMachine):
         force=st.sampled_from([TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]),
         post=st.booleans(),
         stp=st.sampled_from(SelfTrade),
-        leverage=st.sampled_from([0, 2, 10]),
+        leverage=st.sampled_from([None, 2, 10]),
     )
     def limit(self, side, size, price, margin, reduce, force, post, stp, leverage):
         cid = f"o{next(self.numbers)}"
-        terms = Terms(self_trade=stp, leverage=leverage if margin else 0)
-        flags = {"margin": margin, "reduce_only": reduce and margin, "post_only": post}
+        terms = Terms(self_trade=stp)
+        flags = {
+            "leverage": leverage if margin else None,
+            "margin": margin,
+            "reduce_only": reduce and margin,
+            "post_only": post,
+        }
         return self.place(order(cid, side, size, limit=price, time_in_force=force, **flags), terms)
 
     @rule(
@@ -149,7 +154,7 @@ class Market(RuleBasedStateMachine):
 
     @rule(side=SIDES, leverage=st.sampled_from([2, 5]))
     def close_all(self, side, leverage):
-        self.place(order("", side, "0"), Terms(whole_position=True, leverage=leverage))
+        self.place(order("", side, "0", leverage=leverage), Terms(whole_position=True))
 
     @rule(sizes=st.lists(SIZES, min_size=2, max_size=5), side=SIDES, price=PRICES, bad=st.booleans())
     def batch(self, sizes, side, price, bad):

@@ -65,11 +65,11 @@ def test_at_one_hundred_percent_nothing_new_opens_and_closing_still_works():
     assert told(send(venue, order("z", SELL, "0.5")))[1:] == [("z", "fill"), ("z", "filled")]
 
 
-@pytest.mark.parametrize("ratio,used", [(2, 1_500), (3, 1_000), (10, 300), (0, 600)])
+@pytest.mark.parametrize("ratio,used", [(2, 1_500), (3, 1_000), (10, 300), (None, 600)])
 def test_a_chosen_leverage_ties_up_cost_over_leverage(ratio, used):
     venue = lender()
     at(venue, "30000")
-    send(venue, order("x", BUY, "0.1"), leverage=ratio)
+    send(venue, order("x", BUY, "0.1", leverage=ratio))
     assert figures(venue).used == used
 
 
@@ -113,7 +113,7 @@ def test_volume_nought_with_leverage_closes_all_of_it():
     venue = lender()
     at(venue, "30000")
     send(venue, order("x", BUY, "0.1"), order("y", BUY, "0.25"))
-    send(venue, order("z", SELL, "0"), whole_position=True, leverage=2)
+    send(venue, order("z", SELL, "0", leverage=2), whole_position=True)
     assert venue.account("a").positions == {}
 
 

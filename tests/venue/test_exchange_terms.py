@@ -312,7 +312,6 @@ def test_one_bad_order_refuses_the_batch_and_a_poor_one_only_itself():
             "x",
             "EGeneral:Invalid arguments:cl_ord_id with conditional close",
         ),
-        ({"leverage": 11}, "", "EGeneral:Invalid arguments:leverage"),
         ({"whole_position": True}, "", "EOrder:Unknown position"),
     ],
 )
@@ -321,6 +320,13 @@ def test_terms_that_do_not_go_together(terms, cid, error):
     (report,) = send(venue, order(cid, BUY, "1", limit="99"), **terms)
     assert report.reason == error
     assert venue.check(order(cid, BUY, "1", limit="99"), Terms(**terms)) == error
+
+
+@pytest.mark.parametrize("ratio,margin", [(11, True), (1, True), (2, False)])
+def test_leverage_is_one_of_the_pairs_and_of_a_margin_order(ratio, margin):
+    venue, _ = listened()
+    (report,) = send(venue, order("x", BUY, "1", limit="99", leverage=ratio, margin=margin))
+    assert report.reason == "EGeneral:Invalid arguments:leverage"
 
 
 # ---- the exchange as a whole ----

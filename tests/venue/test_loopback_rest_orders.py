@@ -50,10 +50,10 @@ def test_what_price_means_follows_from_the_type(change, trigger, limit):
     assert (new.submit.limit_price or new.terms.limit_offset) == limit
 
 
-@pytest.mark.parametrize("text,ratio", [("5", 5), ("5:1", 5), ("none", 0), ("", 0)])
+@pytest.mark.parametrize("text,ratio", [("5", 5), ("5:1", 5), ("none", None), ("", None)])
 def test_leverage(text, ratio):
     new = read(leverage=text)
-    assert (new.terms.leverage, new.submit.margin) == (ratio, ratio > 0)
+    assert (new.submit.leverage, new.submit.margin) == (ratio, ratio is not None)
 
 
 def test_further_terms():
