@@ -27,6 +27,15 @@ TRADING = (
     "create-ws-token",
 )
 """What a trading client may need; nothing that moves money out."""
+PERMISSIONS = (
+    *TRADING,
+    "add-funds",
+    "withdraw-funds",
+    "earn-funds",
+    "export-data",
+    "add-withdraw-address",
+    "update-withdraw-address",
+)
 
 # Any of these rights opens the method; a method that is not here needs none.
 _NEEDS: dict[str, tuple[str, ...]] = {
@@ -134,15 +143,22 @@ class KeyRing:
 
     def __init__(self, accounts: Mapping[str, LoopbackAccount], clock: Clock) -> None:
         self._clock = clock
-        self._holders = {
-            key.key: _Holder(name, key, _decoded(name, key.secret))
-            for name, account in accounts.items()
-            for key in account.keys
-        }
+        self._holders: dict[str, _Holder] = {}
+        for name, account in accounts.items():
+            for key in account.keys:
+                self._admit(name, key)
         self._standing = {key: _Standing() for key in self._holders}
         self._strangers = _Standing()  # all unknown keys together, for they come from one address
         self._latest = {name: account.api_key for name, account in accounts.items()}
         self._tokens: dict[str, tuple[str, int, ApiKey]] = {}
+
+    def _admit(self, account: str, key: ApiKey) -> None:
+        if key.key in self._holders:
+            raise ConfigError(f"expected a key of its own for each account, found one twice at {account}")
+        if unknown := [right for right in key.permissions if right not in PERMISSIONS]:
+            known = ", ".join(PERMISSIONS)
+            raise ConfigError(f"expected permissions of {known}, found {unknown[0]!r} at account {account}")
+        self._holders[key.key] = _Holder(account, key, _decoded(account, key.secret))
 
     # ---- REST ----
 

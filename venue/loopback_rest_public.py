@@ -15,7 +15,6 @@ from core.clock import DAY, MINUTE, SECOND, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from core.text import iso
-from venue.exchange_account import leverage
 from venue.exchange_orders import FeeSchedule
 from venue.loopback_listing import INFO, rest_asset, rest_pair
 from venue.loopback_names import asset_id, find_asset, find_pair, pair_name
@@ -292,8 +291,3 @@ def _trade(pair: Instrument, trade: Trade) -> list[Any]:
     price, kind = f"{trade.price:.{_places(pair)}f}", taker_order_type(trade)[0]
     seconds = trade.ts_event / SECOND
     return [price, f"{trade.quantity:f}", seconds, trade.side[0], kind, "", trade.trade_id]
-
-
-def leverage_text(pair: Instrument, *, margin: bool) -> str:
-    """Give leverage as REST spells it."""
-    return f"{leverage(pair)}:1" if margin else "none"

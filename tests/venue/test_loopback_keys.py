@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import MINUTE, SECOND, ManualClock
+from core.errors import ConfigError
 from tests.venue.loopback_client import Client, rest, venue_at
 from venue.loopback_keys import LOCKOUT_AFTER, TRADING, ApiKey, KeyRing, LoopbackAccount
 
@@ -146,6 +147,13 @@ def test_unknown_keys_share_one_lockout():
         assert caller.call(key=f"guess {number}") == "EAPI:Invalid key"
     assert caller.call(key="one more") == "EGeneral:Temporary lockout"
     assert caller.call() == ""
+
+
+def test_keys_that_cannot_be_are_refused_with_one_line():
+    with pytest.raises(ConfigError, match=r"a key of its own for each account, found one twice at desk"):
+        Caller(ApiKey(key="first", secret=SECRET))
+    with pytest.raises(ConfigError, match=r"permissions of query-funds, .*, found 'fly' at account desk"):
+        Caller(ApiKey(key="second", secret=SECRET, permissions=("query-funds", "fly")))
 
 
 def test_key_info_is_about_the_key_that_asks():
