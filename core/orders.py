@@ -99,7 +99,8 @@ class SubmitOrder(msgspec.Struct, frozen=True, tag="submit"):
 
     `deadline` is the market time after which the venue must not match it any more. An order with
     `after` leaves only once that other client order id is acknowledged as working; if that one is
-    refused, this one is never sent and reported as rejected (docs/adr/0006).
+    refused, this one is never sent and reported as rejected (docs/adr/0006). `leverage` asks for a
+    ratio of its own; without it a margin order borrows what the venue lends by default.
     """
 
     account: str
@@ -120,6 +121,7 @@ class SubmitOrder(msgspec.Struct, frozen=True, tag="submit"):
     post_only: bool = False
     after: str = ""
     prediction_id: str = ""
+    leverage: int | None = None
 
 
 class AmendOrder(msgspec.Struct, frozen=True, tag="amend"):

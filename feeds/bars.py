@@ -9,6 +9,7 @@ has any higher bar around it; a minute that was seen and empty is a quiet bar.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from core.clock import MINUTE
 from core.errors import InternalError
@@ -19,15 +20,17 @@ _RECENT = 16
 _COARSE_FIRST = tuple(timeframe.ns for timeframe in reversed(TIMEFRAMES))
 
 
+_NOTHING = Decimal(0)
+
+
 class _Minute:
-    """The running bar of one minute."""
+    """The running bar of one minute. Sums are exact: a bar equals the venue's to the last digit."""
 
     __slots__ = ("close", "high", "low", "open", "trades", "turnover", "volume")
 
     def __init__(self, price: float) -> None:
         self.open = self.high = self.low = self.close = price
-        self.volume = 0.0
-        self.turnover = 0.0
+        self.volume = self.turnover = _NOTHING
         self.trades = 0
 
 
@@ -140,10 +143,9 @@ class BarBuilder:
             minute.high = price
         elif price < minute.low:
             minute.low = price
-        quantity = float(trade.quantity)
         minute.close = price
-        minute.volume += quantity
-        minute.turnover += price * quantity
+        minute.volume += trade.quantity
+        minute.turnover += trade.price * trade.quantity
         minute.trades += 1
         return True
 
@@ -264,7 +266,7 @@ def merged(timeframe: Timeframe, parts: Sequence[Bar]) -> Bar:
 
 
 def _finished(instrument: str, opened: int, minute: _Minute) -> Bar:
-    vwap = minute.turnover / minute.volume if minute.volume > 0.0 else minute.close
+    vwap = float(minute.turnover / minute.volume) if minute.volume else minute.close
     return Bar(
         instrument,
         Timeframe.M1,
@@ -273,7 +275,7 @@ def _finished(instrument: str, opened: int, minute: _Minute) -> Bar:
         minute.high,
         minute.low,
         minute.close,
-        minute.volume,
+        float(minute.volume),
         vwap,
         minute.trades,
     )

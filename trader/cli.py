@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 from core.errors import InternalError, SeamarkError, UsageError
 from core.version import VERSION
-from trader.commands import backtest, config, control, daemon, demo, model, service
+from trader.commands import backtest, config, control, daemon, data, demo, model, service, venue
 from trader.commands.options import (
     AsJson,
     ConfigFiles,
@@ -51,7 +51,10 @@ COMMANDS: dict[Callable[..., int | None], tuple[str, ...]] = {
         "run -c configs/paper-kraken.toml",
         "run -c trader.toml -c limits.toml --set dashboard.port=0",
     ),
-    daemon.loopback: ("loopback -c configs/paper.toml",),
+    daemon.loopback: (
+        "loopback -c configs/paper.toml",
+        "loopback -c configs/paper.toml --synthetic 1000 --trades-per-s 5000",
+    ),
     control.status: ("status", "status --json", "status -c trader.toml"),
     control.open_page: ("open", "open --json"),
     control.health: ("health", "health --live --json"),
@@ -65,7 +68,9 @@ for command, lines in COMMANDS.items():
 app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")
 app.add_typer(backtest.app, name="backtest")
+app.add_typer(data.app, name="data")
 app.add_typer(service.app, name="systemd")
+app.add_typer(venue.app, name="venue")
 
 
 @app.command(

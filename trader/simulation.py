@@ -4,13 +4,14 @@ Must not know sockets or strategies. Called by `trader loopback`.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from core.clock import SECOND
 from core.errors import ConfigError
 from trader.config import Config
 from venue.exchange_orders import FeeSchedule
-from venue.loopback import LoopbackSettings
+from venue.loopback import LoopbackSettings, Synthetic
 from venue.loopback_keys import LoopbackAccount
 
 
@@ -23,10 +24,11 @@ def loopback_settings(config: Config, env: Mapping[str, str]) -> LoopbackSetting
     table = config.exchange
     if config.venue.name != "loopback":
         raise ConfigError(f"venue.name: expected 'loopback'; found '{config.venue.name}'")
-    if table.lake is None:
+    if table.lake is None and not table.synthetic:
         raise ConfigError("exchange.lake: expected a folder of recorded bars; found none")
     return LoopbackSettings(
-        lake=table.lake,
+        lake=table.lake or Path(),
+        synthetic=Synthetic(table.synthetic, table.trades_per_s) if table.synthetic else None,
         venue=table.source,
         symbols=config.universe.instruments,
         accounts=_accounts(config, env) if config.execution.style == "venue" else {},

@@ -147,6 +147,7 @@ class Account(Table):
     secret_env: str = ""
     key_file: str = ""
     secret_file: str = ""
+    any_address: bool = False
 
     def credentials(self, env: Mapping[str, str]) -> "Credentials":
         """Read key and secret; raises NotPermitted where one is missing or unreadable."""
@@ -237,10 +238,16 @@ class Recorder(Table):
 
 
 class Exchange(Table):
-    """The simulated exchange behind paper orders, backtests and the loopback venue."""
+    """The simulated exchange behind paper orders, backtests and the loopback venue.
+
+    `synthetic` above 0 makes the loopback list so many made-up pairs instead of recorded ones;
+    `trades_per_s` is what happens on all of them together.
+    """
 
     lake: Path | None = None
     source: str = "binance"
+    synthetic: int = Field(default=0, ge=0, le=5000)
+    trades_per_s: float = Field(default=500.0, gt=0, le=50_000)
     seed: int = Field(default=1, ge=0)
     latency_ms: int = Field(default=5, ge=0, le=60_000)
     maker_fee: Fraction = Decimal("0.0025")

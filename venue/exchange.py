@@ -160,6 +160,10 @@ class Exchange:
         """Give the market time of the next arrival, expiry or switch, if one is planned."""
         return self._agenda[0][0] if self._agenda else None
 
+    def watches(self, instrument: str) -> bool:
+        """Tell whether an open order waits for what the market of an instrument does."""
+        return bool(self._core.market(instrument).orders)
+
     def advance(self, ts: int) -> list[Report]:
         """Let time pass up to and including `ts`; a `ts` in the past changes nothing."""
         agenda = self._agenda

@@ -1,4 +1,4 @@
-"""The loopback venue: a Kraken of one's own on 127.0.0.1, fed by recorded bars.
+"""The loopback venue: a Kraken of one's own on 127.0.0.1, fed by recorded bars or made-up pairs.
 
 Must not know who connects; it shares only the clock's three numbers with the daemon. Called by
 `trader loopback`. It encodes from its own templates, so that a misreading of the protocol in the
@@ -7,44 +7,67 @@ they outlast any client.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from heapq import merge
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import polars as pl
 from aiohttp import web
 
-from core.clock import SECOND, Clock, ScaledClock
+from core.clock import HOUR, SECOND, Clock, ScaledClock
 from core.errors import ConfigError, DataError, TemporaryError
-from core.instrument import Instrument
-from core.market import Timeframe
+from core.market import Timeframe, Trade
 from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.loopback_acts import Acts
 from venue.loopback_changes import Changes
-from venue.loopback_connection import Desk, converse
+from venue.loopback_connection import converse
+from venue.loopback_control import FaultControl
+from venue.loopback_dialect import Varied, plain
+from venue.loopback_door import Door, Faults
+from venue.loopback_faults import Fault
 from venue.loopback_keys import KeyRing, LoopbackAccount
+from venue.loopback_level3 import Level3Desk
+from venue.loopback_past import PastView
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
-from venue.market_model import Events, SourceBars, Tape
+from venue.market_model import Events, Happening, RecordedTape, SourceBars, Tape, happenings
+from venue.synthetic_listing import synthetic
+from venue.synthetic_market import SyntheticMarket
 
 HOST = "127.0.0.1"
 _PUMP_S = 0.01
+_PUMP_ALL_S = 0.02  # with a whole venue: what falls together in a beat leaves as one frame a pair
+_CATCH_UP = 6 * HOUR
 _MILLISECOND = SECOND // 1000
 _NUMBERS = ("open", "high", "low", "close", "volume")
 
 
-class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the loopback serves. `market_epoch`, `wall_epoch` (ns) and `speed` make its clock."""
+class Synthetic(msgspec.Struct, frozen=True):
+    """A venue of made-up pairs: how many, and how much trades on all of them together."""
 
-    lake: Path
-    symbols: tuple[str, ...]
+    instruments: int
+    trades_per_s: float
+
+
+class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the loopback serves. `market_epoch`, `wall_epoch` (ns) and `speed` make its clock.
+
+    With `synthetic` there are made-up pairs, drawn from `seed`, and neither `lake` nor `symbols`
+    matters; without it there are the recorded bars of `symbols`.
+    """
+
+    lake: Path = Path()
+    symbols: tuple[str, ...] = ()
+    synthetic: Synthetic | None = None
     accounts: dict[str, LoopbackAccount]
     market_epoch: int
     wall_epoch: int
@@ -56,6 +79,9 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    varied: bool = False
+    """Whether frames come with keys in changing order and with keys that nobody announced."""
+    faults: tuple[Fault, ...] = ()
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -79,20 +105,27 @@ class LoopbackPorts(msgspec.Struct, frozen=True):
         return f"ws://{HOST}:{self.port}/v2-auth"
 
 
+Due = Callable[[int, int], Iterable[Happening]]
+"""Gives what happens on all tapes with (after, until]: each tape's happenings in time order."""
+
+
 class Loopback:
     """The venue without its server: desks around one exchange, driven by `pump`."""
 
     def __init__(
         self,
-        instruments: dict[str, Instrument],
-        tapes: dict[str, Tape],
+        tapes: Mapping[str, Tape],
+        due: Due,
         settings: LoopbackSettings,
         clock: Clock,
     ) -> None:
+        instruments = {symbol: tape.instrument for symbol, tape in tapes.items()}
+        self.beat_s = _PUMP_ALL_S if settings.synthetic else _PUMP_S
         self._tapes = tapes
+        self._due = due
         self._clock = clock
         self._seen = clock.now()
-        changes, keys = Changes(), KeyRing(settings.accounts)
+        changes, keys = Changes(), KeyRing(settings.accounts, clock)
         self.exchange = Exchange(
             instruments,
             fees=settings.fees,
@@ -103,48 +136,83 @@ class Loopback:
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
-        self.public = PublicDesk(self.exchange.instruments, tapes, clock)
+        dialect = Varied(settings.seed) if settings.varied else plain
+        self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
+        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock, dialect)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
+        self.faults = Faults(clock, settings.seed)
+        self.faults.schedule.add(settings.faults, clock.now())
+        self._past = PastView(self.exchange, self.faults.schedule, settings.accounts, clock)
+        changes.listen(self._past.on_change)
+        self.public_door = Door("public", self.public, self.faults)
+        self.private_door = Door("private", self.private, self.faults)
+        self.level3_door = Door("level3", self.level3, self.faults)
+        doors = (self.public_door, self.private_door, self.level3_door)
+        self._acts = Acts(self.faults, doors, self.exchange, tapes, self.public.on_instruments)
         self.rest = RestShell(
-            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
-            PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
+            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.faults.system),
+            PrivateAnswers(cast("Exchange", self._past), changes, keys, clock, self.work.set),
             keys,
+            self.faults,
         )
         self._open_markets()
 
     def pump(self) -> None:
-        """Let everything happen that is due: market events in time order, then arrivals."""
+        """Let everything happen that is due: what the market does, and arrivals in between."""
         now = self._clock.now()
-        streams = [self._due(symbol, now) for symbol in self._tapes]
-        for _, symbol, at, events in merge(*streams, key=lambda row: row[:2]):
-            tape = self._tapes[symbol]
-            trade = tape.trade(events, at) if events.lots[at] else None
-            if trade is not None:
-                self.exchange.on_trade(trade)
-            self.exchange.on_quote(tape.quote(events, at))
-            self.public.on_event(symbol, events, at, trade)
-        self._seen = max(self._seen, now)
+        self._acts.run(now)
+        self._past.watch(now)
+        self.faults.release(now)
+        while (arrival := self.exchange.next_due()) is not None and arrival <= now:
+            self._move_to(arrival)
+            self.exchange.advance(arrival)
+        self._move_to(now)
         self.exchange.advance(now)
 
     def pause(self) -> float:
         """Give the wall seconds until the next thing is due, bounded by the pump's own beat."""
         due = self.exchange.next_due()
         if due is None:
-            return _PUMP_S
-        return min(_PUMP_S, max(0.0, self._clock.wall_seconds(due - self._clock.now())))
+            return self.beat_s
+        return min(self.beat_s, max(0.0, self._clock.wall_seconds(due - self._clock.now())))
 
-    def _due(self, symbol: str, now: int) -> Iterator[tuple[int, str, int, Events]]:
-        for events, at in self._tapes[symbol].between(self._seen, now):
-            yield int(events.ts[at]), symbol, at, events
+    def _move_to(self, ts: int) -> None:
+        if ts <= self._seen:
+            return
+        for symbol, events, first, end in self._due(self._seen, ts):
+            tape = self._tapes[symbol]
+            trades = tape.prints(events, first, end)
+            if self.faults.matching:
+                self._tell_exchange(tape, events, (first, end), trades)
+            self.public.on_events(symbol, events, end - 1, trades)
+            self.level3.on_events(symbol, events, end - 1)
+        self._seen = ts
+
+    def _tell_exchange(
+        self, tape: Tape, events: Events, span: tuple[int, int], trades: Sequence[Trade]
+    ) -> None:
+        """Tell the exchange event by event; where no order waits, the newest of each is all it keeps."""
+        first, end = span
+        if not self.exchange.watches(tape.instrument.symbol):
+            first, trades = end - 1, trades[-1:]
+            if trades:
+                self.exchange.on_trade(trades[0])
+            self.exchange.on_quote(tape.quote(events, first))
+            return
+        prints = iter(trades)
+        for position in range(first, end):
+            if events.lots[position]:
+                self.exchange.on_trade(next(prints))
+            self.exchange.on_quote(tape.quote(events, position))
 
     def _open_markets(self) -> None:
         for symbol, tape in self._tapes.items():
+            begin, end = tape.span
             found = tape.at(self._seen)
-            end = int(tape.ts[-1]) + tape.length
             if found is None or end <= self._seen:
-                span = f"{iso(int(tape.ts[0]))} to {iso(end)}"
                 raise DataError(
-                    f"expected bars of {symbol} at the market time {iso(self._seen)}, found {span}"
+                    f"expected bars of {symbol} at the market time {iso(self._seen)}, "
+                    f"found {iso(begin)} to {iso(end)}"
                 )
             self.exchange.on_quote(tape.quote(*found))
 
@@ -177,31 +245,53 @@ async def serve(settings: LoopbackSettings, *, ready: Callable[[LoopbackPorts], 
 
 
 def build(settings: LoopbackSettings, clock: Clock) -> Loopback:
-    """Load bars and wire the venue; CPU-bound, some ten milliseconds a symbol."""
-    instruments = listed(settings.symbols)
-    tapes = {
-        symbol: Tape(instrument, read_bars(settings, symbol), seed=settings.seed)
-        for symbol, instrument in instruments.items()
-    }
-    return Loopback(instruments, tapes, settings, clock)
+    """Make the tapes and wire the venue; CPU-bound, some ten milliseconds a recorded symbol."""
+    if settings.synthetic is None:
+        tapes = {
+            symbol: RecordedTape(instrument, read_bars(settings, symbol), seed=settings.seed)
+            for symbol, instrument in listed(settings.symbols).items()
+        }
+        return Loopback(tapes, partial(happenings, tapes), settings, clock)
+    market = SyntheticMarket(
+        synthetic(settings.synthetic.instruments, settings.seed),
+        trades_per_s=settings.synthetic.trades_per_s,
+        since=_beginning(settings, clock.now()),
+        seed=settings.seed,
+    )
+    return Loopback(market.tapes, market.due, settings, clock)
+
+
+def _beginning(settings: LoopbackSettings, now: int) -> int:
+    """Give when a synthetic tape begins: at the epoch, unless that is hours of trades ago."""
+    return settings.market_epoch if 0 <= now - settings.market_epoch <= _CATCH_UP else now
 
 
 def application(venue: Loopback) -> web.Application:
     """Give the aiohttp application of a venue."""
     numbers = count(1)
 
-    async def websocket(request: web.Request, desk: Desk) -> web.WebSocketResponse:
-        return await converse(request, desk, lambda: next(numbers))
+    async def websocket(request: web.Request, door: Door) -> web.StreamResponse:
+        if not door.admits():
+            return web.Response(status=429, text="Too many connections")
+        return await converse(request, door, lambda: next(numbers))
 
-    async def public(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.public)
+    async def public(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.public_door)
 
-    async def private(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.private)
+    async def private(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.private_door)
 
+    async def level3(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.level3_door)
+
+    control = FaultControl(venue.faults)
     app = web.Application()
+    app.router.add_get("/control/faults", control.read)
+    app.router.add_post("/control/faults", control.write)
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
+    app.router.add_get("/v2-l3", level3)
+    app.router.add_get("/auth/v2", private)  # for clients that put the version at the end themselves
     app.router.add_route("*", "/0/public/{method}", venue.rest.public)
     app.router.add_post("/0/private/{method}", venue.rest.private)
     return app
@@ -233,7 +323,7 @@ async def _pump(venue: Loopback) -> None:
 async def _rest(venue: Loopback) -> None:
     """Sleep for a beat, or less when a request waits for its latency to pass."""
     try:
-        async with asyncio.timeout(_PUMP_S):
+        async with asyncio.timeout(venue.beat_s):
             await venue.work.wait()
     except TimeoutError:
         return
@@ -244,4 +334,5 @@ async def _beat(venue: Loopback) -> None:
     while True:
         venue.public.heartbeat()
         venue.private.heartbeat()
+        venue.level3.heartbeat()
         await asyncio.sleep(1.0)

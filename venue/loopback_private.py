@@ -21,7 +21,7 @@ from venue.loopback_changes import Changes
 from venue.loopback_connection import Connection
 from venue.loopback_keys import KeyRing
 from venue.loopback_orders import ws_amend, ws_submit
-from venue.loopback_public import connection_id
+from venue.loopback_subscriptions import connection_id
 
 _NO_SESSION = "ESession:Invalid session"
 _SNAPSHOT_FILLS = 50
@@ -80,7 +80,7 @@ class PrivateDesk:
         now, req_id = self._clock.now(), request.get("req_id")
         method, params = request["method"], request["params"]
         if method == "ping":
-            connection.send(templates.pong(req_id, now))
+            connection.send(templates.pong(req_id, now, params))
             return
         seat = self._seats[connection.number]
         held = bool(seat.account)
@@ -88,6 +88,9 @@ class PrivateDesk:
         ask = _Ask(connection, method, req_id, now, self._clock)
         if not account or (held and seat.account != account):
             ask.refuse(_NO_SESSION)
+            return
+        if not self._keys.permits(params.get("token"), method):
+            ask.refuse("EGeneral:Permission denied")
             return
         match method:
             case "subscribe":
@@ -237,7 +240,8 @@ class PrivateDesk:
         seat.connection.send(reports.private(channel, kind, rows, seat.sequences[channel]))
 
     def _quote(self, symbol: str) -> str:
-        return self._exchange.instruments[symbol].quote
+        listed = self._exchange.instruments.get(symbol)  # an order of an unknown pair is refused, and told
+        return listed.quote if listed is not None else ""
 
 
 class _Ask(msgspec.Struct, frozen=True):

@@ -47,6 +47,7 @@ class PrivateAnswers:
         self._clock = clock
         self._wake = wake
         self.methods: dict[str, Callable[[str, Form], Any]] = {
+            "GetApiKeyInfo": self._key_info,
             "GetWebSocketsToken": self._token,
             "Balance": self._balance,
             "BalanceEx": self._balance_extended,
@@ -68,6 +69,9 @@ class PrivateAnswers:
     def _token(self, account: str, form: Form) -> Any:
         token = self._keys.issue(account, self._clock.monotonic())
         return {"token": token, "expires": _TOKEN_EXPIRES_S}
+
+    def _key_info(self, account: str, form: Form) -> Any:
+        return self._keys.describe(account)
 
     def _balance(self, account: str, form: Form) -> Any:
         return {asset_id(asset): _text(amount) for asset, amount in self._holdings(account).items()}
@@ -248,8 +252,8 @@ class PrivateAnswers:
             raise RestError(order)
         ratio = leverage_text(pair, margin=order.margin)
         descr = {"descr": {"order": _described(order, pair_name(pair).altname, ratio)}}
-        if "validate" in form:
-            return descr
+        if form.get("validate", "false").lower() not in ("", "0", "false"):
+            return descr  # clients send `validate=False` and mean it
         change = await self._outcome(self._exchange.submit(order, now))
         return descr | {"txid": [change.order.order_id] if change.order is not None else []}
 

@@ -1,16 +1,43 @@
 """Candles of the market model: the same trades seen through any interval.
 
-Must not know sockets or wire formats. Called by the loopback for REST OHLC, ticker and ohlc
-updates. Source bars are taken whole where they fit, and unfolded where they do not.
+Must not know sockets, wire formats, or what a tape is made of. Called by the loopback for REST
+OHLC, ticker and ohlc updates, and by the tapes, which say what their candles are made of.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from venue.market_model import Events, Floats, Ints, Tape
+from core.clock import DAY
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Pieces(msgspec.Struct, frozen=True, eq=False):
+    """Aggregates of consecutive pieces of time; `value` is ticks times lots, summed over trades."""
+
+    ts: Ints
+    open: Ints
+    high: Ints
+    low: Ints
+    close: Ints
+    lots: Ints
+    value: Floats
+    trades: Ints
+
+
+class Pieced(Protocol):
+    """Whatever can say what its candles are made of."""
+
+    length: int
+
+    def pieces(self, begin: int, now: int, interval: int) -> Pieces:
+        """Give pieces from just before `begin` up to `now`."""
+        ...
 
 
 class Candle(msgspec.Struct, frozen=True):
@@ -26,85 +53,108 @@ class Candle(msgspec.Struct, frozen=True):
     trades: int
 
 
-class _Pieces(msgspec.Struct, frozen=True, eq=False):
-    ts: Ints
-    open: Ints
-    high: Ints
-    low: Ints
-    close: Ints
-    lots: Ints
-    value: Floats
-    trades: Ints
-
-
-def candles(tape: Tape, interval: int, now: int, limit: int) -> list[Candle]:
+def candles(tape: Pieced, interval: int, now: int, limit: int) -> list[Candle]:
     """Give the newest `limit` intervals of `interval` ns; the last one is running at `now`.
 
-    From the source length up, `vwap` is the volume-weighted typical price of source bars
-    (finer intervals have the exact one): a year of trades would be unfolded for it otherwise.
+    An interval without trades repeats the close before it.
     """
-    if tape.index(now) < 0:
-        return []
-    oldest = int(tape.ts[0])
-    begin = max(now - now % interval - (limit - 1) * interval, oldest - oldest % interval)
-    return list(_grouped(_pieces(tape, begin, now, min(interval, tape.length)), begin, interval, now))
+    begin = now - now % interval - (limit - 1) * interval
+    return _grouped(tape.pieces(begin, now, interval), begin, interval, now)
 
 
-def _pieces(tape: Tape, begin: int, now: int, piece: int) -> _Pieces:
-    """Give the aggregates of `piece` ns from `begin` to `now`; the last one is cut at `now`."""
-    first, current = max(0, tape.index(begin) - 1), tape.index(now)  # earlier: for the close before
-    whole = slice(first, current if now < tape.ts[current] + tape.length else current + 1)
-    cut = range(first, current + 1) if piece < tape.length else range(whole.stop, current + 1)
-    typical = (tape.high[whole] + tape.low[whole] + tape.close[whole]) / 3
-    columns = (
-        tape.ts[whole], tape.open[whole], tape.high[whole], tape.low[whole],
-        tape.close[whole], tape.lots[whole], typical * tape.lots[whole], tape.counts[whole],
-    )  # fmt: skip
-    rows = [row for index in cut for row in _minutes(tape.events(index), now, piece)]
-    if not rows:
-        return _Pieces(*columns)
-    fine = tuple(np.array(column) for column in zip(*rows, strict=True))
-    if piece < tape.length:
-        return _Pieces(*fine)
-    return _Pieces(*(np.concatenate(pair) for pair in zip(columns, fine, strict=True)))
+def last_day(tape: Pieced, now: int) -> Candle:
+    """Give the rolling 24 hours up to `now` as one candle."""
+    begin = now - now % tape.length - DAY + tape.length
+    (row,) = _grouped(tape.pieces(begin, now, tape.length), begin, DAY, now)
+    return msgspec.structs.replace(row, ts_open=now - DAY)
 
 
-def _minutes(events: Events, now: int, piece: int) -> Iterator[tuple[float, ...]]:
-    traded = (events.lots > 0) & (events.ts <= now)
-    ts, ticks, lots = events.ts[traded], events.last[traded], events.lots[traded]
+def touched(day: Candle, last: int) -> Candle:
+    """Give a day's candle that knows the last price, in ticks."""
+    return msgspec.structs.replace(day, close=last, high=max(day.high, last), low=min(day.low, last))
+
+
+def merged(first: Candle, second: Candle) -> Candle:
+    """Give two neighbouring candles as one that opens with the first."""
+    if not second.trades:
+        return first
+    if not first.trades:
+        return msgspec.structs.replace(second, ts_open=first.ts_open)
+    lots = first.lots + second.lots
+    return Candle(
+        first.ts_open,
+        first.open,
+        max(first.high, second.high),
+        min(first.low, second.low),
+        second.close,
+        lots,
+        (first.vwap * first.lots + second.vwap * second.lots) / lots,
+        first.trades + second.trades,
+    )
+
+
+def aggregated(ts: Ints, ticks: Ints, lots: Ints, now: int, piece: int) -> Pieces:
+    """Aggregate the trades of one instrument up to `now` by `piece` ns; events without lots are none."""
+    traded = (lots > 0) & (ts <= now)
+    ts, ticks, lots = ts[traded], ticks[traded].astype(np.int64), lots[traded]
     if not len(ts):
-        return
+        return joined([])
     opens = ts - ts % piece
-    edges = np.flatnonzero(np.concatenate(([True], np.diff(opens) > 0, [True])))
-    for start, end in pairwise(edges.tolist()):
-        prices, sizes = ticks[start:end], lots[start:end]
-        yield (
-            int(opens[start]), int(prices[0]), int(prices.max()), int(prices.min()),
-            int(prices[-1]), int(sizes.sum()), float((prices * sizes.astype(float)).sum()), end - start,
-        )  # fmt: skip
+    first = np.flatnonzero(np.concatenate(([True], np.diff(opens) > 0)))
+    last = np.concatenate((first[1:], [len(ts)])) - 1
+    return Pieces(
+        opens[first], ticks[first], np.maximum.reduceat(ticks, first), np.minimum.reduceat(ticks, first),
+        ticks[last], np.add.reduceat(lots, first), np.add.reduceat(ticks * lots.astype(np.float64), first),
+        last - first + 1,
+    )  # fmt: skip
 
 
-def _grouped(pieces: _Pieces, begin: int, interval: int, now: int) -> Iterator[Candle]:
-    """Aggregate pieces into intervals; an interval without trades repeats the last close."""
-    traded = np.flatnonzero(pieces.lots > 0)
-    groups = (pieces.ts[traded] - begin) // interval
-    bounds = np.searchsorted(groups, np.arange((now - begin) // interval + 2))
-    close = int(pieces.close[traded[bounds[0] - 1]]) if bounds[0] else 0
-    for number, (start, end) in enumerate(pairwise(bounds.tolist())):
+def joined(parts: Sequence[Pieces]) -> Pieces:
+    """Put pieces one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        none = np.empty(0, np.int64)
+        return Pieces(none, none, none, none, none, none, np.empty(0), none)
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in Pieces.__struct_fields__)
+    return Pieces(*columns)
+
+
+def _grouped(pieces: Pieces, begin: int, interval: int, now: int) -> list[Candle]:
+    rows = np.flatnonzero(pieces.lots > 0)
+    groups = (pieces.ts[rows] - begin) // interval
+    before = int(np.searchsorted(groups, 0))
+    close = int(pieces.close[rows[before - 1]]) if before else 0
+    rows, groups = rows[before:], groups[before:]
+    first = np.flatnonzero(np.diff(groups, prepend=-1) > 0)
+    found = _aggregates(pieces, rows, first) if len(rows) else []
+    made = dict(zip(groups[first].tolist(), found, strict=True))
+    result = []
+    for number in range((now - begin) // interval + 1):
         ts_open = begin + number * interval
-        if start == end:
-            if close:
-                yield Candle(ts_open, close, close, close, close, 0, 0.0, 0)
-            continue
-        rows = traded[start:end]
-        close, lots = int(pieces.close[rows[-1]]), int(pieces.lots[rows].sum())
-        yield Candle(
-            ts_open=ts_open,
-            open=int(pieces.open[rows[0]]),
-            high=int(pieces.high[rows].max()),
-            low=int(pieces.low[rows].min()),
-            close=close,
-            lots=lots,
-            vwap=float(pieces.value[rows].sum()) / lots,
-            trades=int(pieces.trades[rows].sum()),
-        )
+        if number in made:
+            row = made[number]
+            close = row[3]
+            result.append(Candle(ts_open, *row))
+        elif close:
+            result.append(Candle(ts_open, close, close, close, close, 0, 0.0, 0))
+    return result
+
+
+Row = tuple[int, int, int, int, int, float, int]
+
+
+def _aggregates(pieces: Pieces, rows: npt.NDArray[np.intp], first: npt.NDArray[np.intp]) -> list[Row]:
+    last = np.concatenate((first[1:], [len(rows)])) - 1
+    high, low = (np.maximum.reduceat(pieces.high[rows], first), np.minimum.reduceat(pieces.low[rows], first))
+    lots = np.add.reduceat(pieces.lots[rows], first)
+    columns = (
+        pieces.open[rows[first]],
+        high,
+        low,
+        pieces.close[rows[last]],
+        lots,
+        np.clip(np.add.reduceat(pieces.value[rows], first) / lots, low, high),  # a float sum may stray
+        np.add.reduceat(pieces.trades[rows], first),
+    )
+    return list(zip(*(column.tolist() for column in columns), strict=True))

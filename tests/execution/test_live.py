@@ -22,8 +22,18 @@ from execution.live import NEVER_SENT, PROTECTION_REFUSED, VenueGateway, VenueUr
 from tests.venue.fake_kraken import fake_kraken, running, told
 from venue import rest
 from venue.client import Credentials
+from venue.key_info import KeyInfo
+from venue.limits import RestBudget
 
 DAY = 86_400 * SECOND
+PERMISSIONS = (
+    "Query Funds",
+    "Query Open Orders & Trades",
+    "Query Closed Orders & Trades",
+    "Create & Modify Orders",
+    "Cancel/Close Orders",
+    "Access WebSockets API",
+)
 STOP = SubmitOrder(
     account="main",
     trader="a",
@@ -68,8 +78,19 @@ def order(cl_ord_id, state=OrderState.WORKING, order_id="", filled="0"):
 
 
 class FakePublic:
+    def __init__(self):
+        self.now = None
+
     async def names(self):
         return NAMES
+
+    async def assets(self):
+        return rest.AssetNames({"ZUSD": rest.Asset("USD")})
+
+    async def time(self):
+        if self.now is None:
+            raise LinkLost("no answer")
+        return self.now
 
     async def close(self):
         pass
@@ -84,6 +105,22 @@ class FakeSigned:
         self.failures = deque()
         self.during_read = deque()
         self.asked = []
+        self.budget = RestBudget()
+        self.info = KeyInfo(PERMISSIONS, 0, ("127.0.0.1",))
+        self.orders = []
+        self.answers = deque()
+
+    async def key_info(self):
+        if isinstance(self.info, Exception):
+            raise self.info
+        return self.info
+
+    async def add_order(self, order, names):
+        self.orders.append(order)
+        answer = self.answers.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def websocket_token(self):
         self.tokens += 1

@@ -44,6 +44,14 @@ def test_minute_holds_open_high_low_close_volume_vwap_and_count():
     assert bar == Bar(BTC, Timeframe.M1, START, 100, 104, 98, 101, 8, 810 / 8, 4)
 
 
+def test_sums_are_exact_where_floats_would_drift():
+    builder = watching()
+    for second in range(3):
+        builder.on_trade(trade(START + second * SECOND, "0.1", "0.1"))
+    (bar,) = closed(builder, START + MINUTE, Timeframe.M1)
+    assert (bar.volume, bar.vwap) == (0.3, 0.1)
+
+
 def test_minute_stays_open_until_its_last_nanosecond_has_passed():
     builder = watching()
     builder.on_trade(trade(START))

@@ -24,7 +24,8 @@ async def serving():
         yield venue, clock, http
 
 
-async def call(http, method, *, as_json=False, key="key", **form):
+async def posted(http, method, *, as_json=False, key="key", **form):
+    """Give status and text of a private call, whatever they are."""
     path, nonce = f"/0/private/{method}", str(next(NONCES))
     fields = {"nonce": nonce, **form}
     body = json.dumps(fields) if as_json else "&".join(f"{k}={v}" for k, v in fields.items())
@@ -32,8 +33,13 @@ async def call(http, method, *, as_json=False, key="key", **form):
     mac = hmac.new(base64.b64decode(SECRET), path.encode() + digest, hashlib.sha512)
     headers = {"API-Key": key, "API-Sign": base64.b64encode(mac.digest()).decode()}
     async with http.post(path, data=body, headers=headers) as response:
-        assert response.status == 200  # API errors are no HTTP errors
-        return await response.json()
+        return response.status, await response.text()
+
+
+async def call(http, method, **form):
+    status, text = await posted(http, method, **form)
+    assert status == 200  # API errors are no HTTP errors
+    return json.loads(text)
 
 
 async def ordered(venue, clock, request):

@@ -15,7 +15,7 @@ from core.errors import DataError
 from core.text import parse_iso
 from venue.exchange_listing import listed
 from venue.market_candles import candles
-from venue.market_model import SourceBars, Tape
+from venue.market_model import RecordedTape, SourceBars
 
 M5 = 5 * MINUTE
 START = parse_iso("2024-06-03T00:00:00Z")
@@ -29,14 +29,14 @@ def tape_of(rows, *, seed=1, length=M5, ts=None, instrument=XRP):
     price, lot = 10.0**instrument.price_precision, 10.0**instrument.quantity_precision
     opens = START + np.arange(len(rows)) * length if ts is None else np.array(ts)
     prices = (column / price for column in columns[:4])
-    return Tape(instrument, SourceBars(length, opens, *prices, columns[4] / lot), seed=seed)
+    return RecordedTape(instrument, SourceBars(length, opens, *prices, columns[4] / lot), seed=seed)
 
 
 def recorded(symbol="BTC/USDT", *, seed=7):
     frame = pl.read_parquet(LAKE / symbol.replace("/", "-") / "5m.parquet").tail(3_000)
     columns = (frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
     bars = SourceBars(M5, frame["ts"].to_numpy() * 1_000_000, *columns)
-    return Tape(listed([symbol])[symbol], bars, seed=seed)
+    return RecordedTape(listed([symbol])[symbol], bars, seed=seed)
 
 
 @st.composite
@@ -203,7 +203,7 @@ def brute(tape, interval, now):
 @pytest.mark.parametrize("minutes", [1, 5, 15, 60, 240])
 def test_candles_of_any_interval_are_the_trades_seen_so_far(minutes):
     tape = recorded("DOGE/USDT")
-    tape = Tape(
+    tape = RecordedTape(
         tape.instrument,
         SourceBars(
             M5,

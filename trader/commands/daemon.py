@@ -63,16 +63,24 @@ def loopback(
     config: ConfigFiles = None,
     settings: Settings = None,
     attached: Annotated[bool, typer.Option("--attached", help="End when standard input ends.")] = False,
+    synthetic: Annotated[
+        int | None, typer.Option("--synthetic", min=1, max=5000, help="List so many made-up pairs.")
+    ] = None,
+    trades_per_s: Annotated[
+        float | None, typer.Option("--trades-per-s", help="Trades on all made-up pairs together.")
+    ] = None,
 ) -> int:
     """Serve the simulated Kraken until stopped. It listens on 127.0.0.1 only."""
     from trader.loop import run as run_loop
     from trader.simulation import loopback_settings
     from venue.loopback import serve
 
-    resolved = load_config(config, settings, demo=False)
+    asked = {"exchange.synthetic": synthetic, "exchange.trades_per_s": trades_per_s}
+    more: dict[str, object] = {key: value for key, value in asked.items() if value is not None}
+    resolved = load_config(config, settings, more, demo=False)
     if resolved.clock.scaled and not resolved.clock.wall_epoch:
         now = iso(LiveClock().now())
-        resolved = load_config(config, settings, {"clock.wall_epoch": now}, demo=False)
+        resolved = load_config(config, settings, {**more, "clock.wall_epoch": now}, demo=False)
         talk(f"loopback: give the daemon TRADER_CLOCK__WALL_EPOCH={now}")
     work = serve(
         loopback_settings(resolved, os.environ),
