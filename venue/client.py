@@ -102,7 +102,7 @@ class PublicRest:
     async def turnovers(self) -> dict[str, Decimal]:
         """Give every pair's volume of the last 24 hours in quote currency."""
         names = await self.names()
-        return rest_market.turnovers(await self._get("Ticker", dict[str, rest_market.Ticker]), names)
+        return rest_market.turnovers(await self._get("Ticker", dict[str, msgspec.Raw]), names)
 
     async def _get(self, path: str, kind: Any, **params: str) -> Any:
         body = b""
@@ -383,7 +383,7 @@ def _orders(answer: Any, key: str, names: rest.PairNames) -> dict[str, VenueOrde
 def _convert(value: Any, kind: Any, where: str) -> Any:
     """Read ccxt's parsed JSON; its floats only ever are times, money is text."""
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return rest.vetted(msgspec.convert(value, kind, strict=False), where)
     except msgspec.ValidationError as broken:
         raise VenueError(f"expected {where} as documented, found something else: {broken}") from broken
 

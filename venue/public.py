@@ -414,7 +414,7 @@ class PublicSession(Keepalive):
     def _on_trades(self, frame: wire.TradeFrame) -> list[PublicEvent]:
         self._seen["trade"] = self._now
         events: list[PublicEvent] = []
-        if not all(row.symbol in self._wanted for row in frame.data):
+        if not self._wanted.issuperset([row.symbol for row in frame.data]):
             known = tuple(row for row in frame.data if row.symbol in self._wanted)
             frame = wire.TradeFrame(frame.type, known)
             events += self._ignore("stray trade", "trade of a symbol that nobody asked for")

@@ -44,11 +44,15 @@ def errors_of(body: bytes) -> tuple[str, ...] | None:
 def result_of(body: bytes, kind: Any) -> Any:
     """Decode `result` of an answer without errors; raises VenueError where it does not fit."""
     try:
-        found = msgspec.json.decode(msgspec.json.decode(body, type=_Body).result, type=kind)
+        return msgspec.json.decode(msgspec.json.decode(body, type=_Body).result, type=kind)
     except _BROKEN as broken:
         raise VenueError(f"expected a REST result of {kind}, found {body[:80]!r}: {broken}") from broken
+
+
+def vetted(found: Any, where: str) -> Any:
+    """Give an answer back whose every amount can be counted; raises VenueError for any other."""
     if (odd := _impossible(found)) is not None:
-        raise VenueError(f"expected figures in a REST result of {kind}, found {odd}: {body[:80]!r}")
+        raise VenueError(f"expected amounts in {where}, found {odd}"[:200])
     return found
 
 
@@ -163,7 +167,7 @@ def bars(symbol: str, timeframe: Timeframe, rows: Iterable[OhlcRow]) -> list[Bar
 
     A row without trades is a quiet bar; the venue writes its vwap as 0, ours is its close.
     """
-    closed = list(rows)[:-1]
+    closed = vetted(list(rows), f"bars of {symbol}")[:-1]
     return [
         Bar(
             instrument=symbol,

@@ -1,5 +1,6 @@
 """Feed cases, and write down what crashed, what was slow and what grew."""
 
+import gc
 import resource
 import signal
 import time
@@ -96,9 +97,12 @@ def _alarm() -> Any:
         raise Hang(f"expected an end within {_HANG_S} s, found none")
 
     former = signal.signal(signal.SIGALRM, ring)
+    gc.collect()
+    gc.freeze()  # a full collection of everything else in this process is no case's fault
     try:
         yield
     finally:
+        gc.unfreeze()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
 

@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from core.errors import VenueError
+from core.market import Timeframe
 from tests.venue import test_private as account
 from tests.venue import test_public as market
 from tests.venue.loopback_client import XRP, Client, margin_order, rows, venue_at
@@ -28,6 +30,7 @@ BTC = market.BTC
         (market.trade(5, stamp="2300-01-01T00:00:00Z"), "impossible trade"),
         (market.trade(5, stamp="1969-12-31T23:59:59Z"), "impossible trade"),
         (market.trade(5, price="NaN"), "impossible trade"),
+        (market.trade(5, qty="sNaN"), "impossible trade"),
         (market.trade(5, price=1e-300), "impossible trade"),
         (market.trade(2**63), "malformed"),
         (b'{"channel":"level3","type":"update","data":[]}', "private"),
@@ -93,9 +96,12 @@ def test_an_id_that_cannot_be_read_spoils_the_answer_and_a_new_field_does_not():
 
 
 @pytest.mark.parametrize(
-    "result", [b'[{"order_id":"A"},{"error":"EOrder:x","success":false}]',
-               b'{"orders":[{"order_id":"A"},{"error":"EOrder:x","success":false}]}']
-)  # fmt: skip
+    "result",
+    [
+        b'[{"order_id":"A"},{"error":"EOrder:x","success":false}]',
+        b'{"orders":[{"order_id":"A"},{"error":"EOrder:x","success":false}]}',
+    ],
+)
 def test_both_shapes_of_a_batch_answer_name_their_legs(result):
     ack = wire.decode(b'{"method":"batch_add","result":' + result + b',"success":true,"req_id":1}')
     assert [(leg.order_id, leg.error) for leg in ack.legs] == [("A", ""), ("", "EOrder:x")]
@@ -144,18 +150,23 @@ def test_channels_that_we_never_asked_for_do_not_make_the_session_ready():
 
 
 @pytest.mark.parametrize(
-    "body, kind",
-    [
-        (b'{"error":[],"result":{"ZUSD":"NaN"}}', dict[str, Decimal]),
-        (b'{"error":[],"result":{"ZUSD":"1e999999999"}}', dict[str, Decimal]),
-        (b'{"error":[],"result":{"ZUSD":"1\xff"}}', dict[str, Decimal]),
-        (b'{"error":[],"result":{"X":[[1,"1","1","1","inf","1","1",1]]}}', dict[str, list[rest.OhlcRow]]),
-        (b'{"error":[],"result":' + b"[" * 5000, dict[str, Decimal]),
-    ],
-)  # fmt: skip
-def test_rest_figures_that_cannot_be_blame_the_venue(body, kind):
+    "body", [b'{"error":[],"result":{"ZUSD":"1\xff"}}', b'{"error":[],"result":' + b"[" * 5000]
+)
+def test_rest_bytes_that_are_no_answer_blame_the_venue(body):
     with pytest.raises(VenueError, match="expected"):
-        rest.result_of(body, kind)
+        rest.result_of(body, dict[str, Decimal])
+
+
+@pytest.mark.parametrize("amount", ["NaN", "-Infinity", "1e999999999"])
+def test_amounts_that_cannot_be_counted_blame_the_venue(amount):
+    rows = [[1, "1", "1", "1", amount, "1", "1", 1]] * 2
+    with pytest.raises(VenueError, match="expected amounts in bars of BTC/USD"):
+        rest.bars(BTC, Timeframe.M1, msgspec.convert(rows, list[rest.OhlcRow]))
+    with pytest.raises(VenueError, match="expected amounts in Balance"):
+        rest.vetted({"ZUSD": Decimal(amount)}, "Balance")
+    position = {"pair": "XBTUSD", "type": "buy", "vol": "1", "cost": amount}
+    with pytest.raises(VenueError, match="expected amounts in OpenPositions"):
+        rest.vetted({"T": msgspec.convert(position, rest.PositionRow)}, "OpenPositions")
 
 
 def test_pairs_with_more_decimals_than_a_number_has_are_not_listed():
@@ -213,6 +224,12 @@ def test_an_order_of_an_unknown_pair_is_refused_while_others_listen():
     assert all(row["exec_type"] != "new" for row in rows(frames))
 
 
+def test_a_symbol_named_often_is_subscribed_once():
+    venue, clock = venue_at()
+    frames = Client(venue, clock).subscribed("ohlc", symbol=[XRP] * 300, interval=5)
+    assert [frame["method"] for frame in frames if "method" in frame] == ["subscribe"]
+
+
 def test_true_is_no_interval():
     venue, clock = venue_at()
     (answer,) = Client(venue, clock).subscribed("ohlc", symbol=[XRP], interval=True)
@@ -224,9 +241,18 @@ def test_true_is_no_interval():
 
 @pytest.mark.parametrize(
     "text, verdict",
-    [("0", True), ("0E-8", True), ("-12.5", True), ("1e17", True), ("1e18", False), ("1e-31", False),
-     ("0e999999999", False), ("NaN", False), ("-Infinity", False)],
-)  # fmt: skip
+    [
+        ("0", True),
+        ("0E-8", True),
+        ("-12.5", True),
+        ("1e17", True),
+        ("1e18", False),
+        ("1e-31", False),
+        ("0e999999999", False),
+        ("NaN", False),
+        ("-Infinity", False),
+    ],
+)
 def test_amounts_that_can_be_counted(text, verdict):
     assert countable(Decimal(text)) is verdict
 
