@@ -29,12 +29,18 @@ class Side(enum.StrEnum):
 
 
 class OrderType(enum.StrEnum):
-    """Order types that the daemon sends; the two trigger types become market orders."""
+    """Every order type of the venue. The daemon sends the first four; triggers become orders."""
 
     LIMIT = "limit"
     MARKET = "market"
     STOP_LOSS = "stop-loss"
     TAKE_PROFIT = "take-profit"
+    STOP_LOSS_LIMIT = "stop-loss-limit"
+    TAKE_PROFIT_LIMIT = "take-profit-limit"
+    TRAILING_STOP = "trailing-stop"
+    TRAILING_STOP_LIMIT = "trailing-stop-limit"
+    ICEBERG = "iceberg"
+    SETTLE_POSITION = "settle-position"
 
 
 class TimeInForce(enum.StrEnum):
@@ -43,6 +49,7 @@ class TimeInForce(enum.StrEnum):
     GTC = "gtc"
     IOC = "ioc"
     GTD = "gtd"
+    FOK = "fok"
 
 
 class Purpose(enum.StrEnum):
@@ -99,7 +106,8 @@ class SubmitOrder(msgspec.Struct, frozen=True, tag="submit"):
 
     `deadline` is the market time after which the venue must not match it any more. An order with
     `after` leaves only once that other client order id is acknowledged as working; if that one is
-    refused, this one is never sent and reported as rejected (docs/adr/0006).
+    refused, this one is never sent and reported as rejected (docs/adr/0006). `leverage` asks for a
+    ratio of its own; without it a margin order borrows what the venue lends by default.
     """
 
     account: str
@@ -120,6 +128,7 @@ class SubmitOrder(msgspec.Struct, frozen=True, tag="submit"):
     post_only: bool = False
     after: str = ""
     prediction_id: str = ""
+    leverage: int | None = None
 
 
 class AmendOrder(msgspec.Struct, frozen=True, tag="amend"):

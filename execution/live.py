@@ -6,20 +6,24 @@ Must not know why an order is wanted. Called by trader.live for accounts whose s
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import assert_never
 
 import msgspec
 import structlog
 
 from core.clock import SECOND, Clock
-from core.errors import Recoverable
-from core.events import Fill, LinkChange, OrderUpdate, Reconciled, RequestReconcile, Stream, VenueOrder
+from core.errors import LinkLost, NotPermitted, Recoverable, VenueError
+from core.events import Fill, LinkChange, OrderUpdate, Reconciled, RequestReconcile, Stream
 from core.orders import AmendOrder, CancelOrder, OrderState, Purpose, SubmitOrder, VenueCommand
 from execution.gateway import ReportSink
-from venue import rest
-from venue.client import KRAKEN_REST, Credentials, PublicRest, SignedRest, fills
+from execution.truth import read_truth
+from venue.client import KRAKEN_REST, Credentials, PublicRest, SignedRest
+from venue.key_info import key_faults
 from venue.limits import ConnectionBudget, EngineCounter, amend_cost, cancel_cost
 from venue.link import DELAYS_S, Link
+from venue.modes import CLOCK_DOUBTFUL, CLOCK_WRONG, clock_lead, forbidden
+from venue.nonce import Nonces, held_key, nonce_file
 from venue.private import BalanceChanged, PrivateEvent, PrivateSession
 from venue.session import Dead, Ignored, Ready, SystemStatus
 
@@ -27,6 +31,8 @@ KRAKEN_PRIVATE = "wss://ws-auth.kraken.com/v2"
 PROTECTION_REFUSED = "protection refused"
 NEVER_SENT = "cancelled before it was sent"
 TICK_S = 0.2
+CLOCK_EVERY_S = 600.0
+RATE_LIMITED = "EOrder:Rate limit exceeded"
 READINGS = 3
 """A reconciliation during which fills arrived is read again, so often at most."""
 
@@ -43,8 +49,15 @@ class VenueUrls(msgspec.Struct, frozen=True):
 class VenueGateway:
     """One account at the venue; `currency` is the one its cash is counted in.
 
-    While the link is down entries are refused at once; everything that shrinks risk waits for
-    the link until its deadline. An entry with `after` leaves once that stop is known to work.
+    While the link is down, or the venue's state forbids it, entries are refused at once;
+    everything that shrinks risk waits until its deadline. An entry with `after` leaves once that
+    stop is known to work. An order with a leverage of its own goes over REST, everything else
+    over the socket. `keys` is where the key's nonces and lock lie, `budget` is shared with the
+    other links of the process, `any_address` accepts a key without a list of addresses.
+
+    A key that is refused before the account was ever in step ends the process (NotPermitted).
+    Later, or where an earlier process left something at the venue (`holds`), it halts the account:
+    no entries, no private calls, the socket stays for protection.
     """
 
     def __init__(
@@ -58,6 +71,9 @@ class VenueGateway:
         currency: str = "USDT",
         budget: ConnectionBudget | None = None,
         delays_s: tuple[float, ...] = DELAYS_S,
+        keys: Path | None = None,
+        any_address: bool = False,
+        holds: bool = False,
     ) -> None:
         self.account = account
         self.clock = clock
@@ -67,6 +83,9 @@ class VenueGateway:
         self.session = PrivateSession(account)
         self.counter = EngineCounter()
         self._public = PublicRest(urls.rest)
+        self._credentials = credentials
+        self._keys = keys
+        self._any_address = any_address
         self._signed = SignedRest(credentials, clock, urls.rest)
         self._link = Link(
             urls.private,
@@ -78,25 +97,36 @@ class VenueGateway:
             budget=budget,
             delays_s=delays_s,
         )
+        self.halted = ""
+        self._key_checked = False
+        self._in_step = holds
+        self._clock_lead = 0
+        self._rest_orders: asyncio.Queue[SubmitOrder] = asyncio.Queue()
         self._system = "online"
         self._told: tuple[bool, str, str] | None = None
         self._unanswered: set[str] = set()
         self._held: list[SubmitOrder] = []
         self._waiting: list[VenueCommand] = []
-        self._born: dict[str, int] = {}
+        self._born: dict[str, tuple[int, str]] = {}  # when, and on which pair
         self._requests: list[RequestReconcile] = []
         self._asked = asyncio.Event()
         self._fills_seen = 0
 
     async def run(self) -> None:
         """Stay connected and answer reconciliations until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._link.run())
-                group.create_task(self._expire())
-                group.create_task(self._reconcile())
-        finally:
-            await self.close()
+        with held_key(self._keys, self._credentials.key):
+            if self._keys is not None:
+                path = nonce_file(self._keys, self._credentials.key)
+                self._signed.nonces = Nonces(lambda: self.clock.now() // 1000, path)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._stay_linked())
+                    group.create_task(self._expire())
+                    group.create_task(self._reconcile())
+                    group.create_task(self._send_over_rest())
+                    group.create_task(self._watch_clock())
+            finally:
+                await self.close()
 
     async def close(self) -> None:
         """Give the HTTP sockets back; those that do not close in time end with the process."""
@@ -123,25 +153,41 @@ class VenueGateway:
     # ---- out ----
 
     def _send_now(self, command: VenueCommand) -> None:
-        entry = isinstance(command, SubmitOrder) and command.purpose is Purpose.ENTRY
         if isinstance(command, SubmitOrder):
             self._unanswered.add(command.cl_ord_id)
         if not isinstance(command, CancelOrder) and self.clock.now() >= command.deadline:
             self._not_sent(command, "deadline elapsed before it was sent")
-        elif entry and not self.session.ready:
-            self._not_sent(command, "private link is down")
-        elif entry and not self.counter.entry_allowed(command.instrument, self.clock.now()):
-            self._not_sent(command, "rate reserve is for protection")
-        elif not self.session.ready:
+        elif reason := self._entry_barred(command):
+            self._not_sent(command, reason)
+        elif not self.session.ready or forbidden(self._system, command):
             self._waiting.append(command)
         else:
             self._charge(command)
+            if isinstance(command, SubmitOrder) and command.leverage is not None:
+                self._rest_orders.put_nowait(command)  # the socket takes no ratio
+                return
             self.session.request(command, self.clock.monotonic())
             self._link.flush()
 
+    def _entry_barred(self, command: VenueCommand) -> str:
+        """Give why an entry may not leave now; empty for everything that may, or shrinks risk."""
+        if not isinstance(command, SubmitOrder) or command.purpose is not Purpose.ENTRY:
+            return ""
+        if self.halted:
+            return f"account is halted: {self.halted}"
+        if not self.session.ready:
+            return "private link is down"
+        if forbidden(self._system, command):
+            return f"venue is {self._system}"
+        if abs(self._clock_lead) > CLOCK_WRONG:
+            return f"clock is {-self._clock_lead / SECOND:+.1f} s off the venue's"
+        if not self.counter.entry_allowed(command.instrument, self.clock.now()):
+            return "rate reserve is for protection"
+        return ""
+
     def _send_after(self, order: SubmitOrder) -> None:
-        if not self.session.ready or self.session.state_of(order.after) is OrderState.WORKING:
-            self._send_now(order)  # which refuses an entry while the link is down
+        if self._entry_barred(order) or self.session.state_of(order.after) is OrderState.WORKING:
+            self._send_now(order)  # which refuses it, if it is barred
         elif order.after in self._unanswered:
             self._unanswered.add(order.cl_ord_id)
             self._held.append(order)
@@ -175,14 +221,18 @@ class VenueGateway:
 
     def _charge(self, command: VenueCommand) -> None:
         now = self.clock.now()
-        age_s = (now - self._born.get(command.cl_ord_id, 0)) / SECOND
+        born, _ = self._born.get(command.cl_ord_id, (0, ""))
+        age_s = (now - born) / SECOND
         match command:
             case SubmitOrder():
                 cost = 1
-                self._born[command.cl_ord_id] = now
+                self._born[command.cl_ord_id] = (now, command.instrument)
             case AmendOrder():
                 cost = amend_cost(age_s)
-                self._born[command.cl_ord_id] = now  # the age counts from the last amend
+                self._born[command.cl_ord_id] = (
+                    now,
+                    command.instrument,
+                )  # the age counts from the last amend
             case CancelOrder():
                 cost = cancel_cost(age_s)
             case _:
@@ -202,11 +252,82 @@ class VenueGateway:
         for command in late:
             self._not_sent(command, "deadline elapsed before it was sent")
 
+    # ---- over REST ----
+
+    async def _send_over_rest(self) -> None:
+        """Send orders with a leverage of their own, one by one, each once."""
+        while True:
+            order = await self._rest_orders.get()
+            for event in await self._sent_over_rest(order):
+                self._on_event(event)
+
+    async def _sent_over_rest(self, order: SubmitOrder) -> Sequence[PrivateEvent]:
+        if self.halted:
+            return [self._told_of(order, OrderState.REJECTED, f"account is halted: {self.halted}")]
+        try:
+            order_id = await self._signed.add_order(order, await self._public.names())
+        except (VenueError, NotPermitted) as refused:
+            if isinstance(refused, NotPermitted):
+                self._halt(str(refused))
+            return [self._told_of(order, OrderState.REJECTED, str(refused))]
+        except LinkLost as lost:
+            return [self._told_of(order, OrderState.UNKNOWN, str(lost))]
+        return self.session.accept(order, order_id)
+
+    def _told_of(self, order: SubmitOrder, state: OrderState, reason: str) -> OrderUpdate:
+        return OrderUpdate(ts=0, account=self.account, cl_ord_id=order.cl_ord_id, state=state, reason=reason)
+
+    # ---- the link, the key and the clock ----
+
+    async def _stay_linked(self) -> None:
+        try:
+            await self._link.run()
+        except NotPermitted as refused:
+            if not self._in_step:
+                raise
+            self._halt(str(refused))
+
+    def _halt(self, reason: str) -> None:
+        """Stop entries and private calls for good; what rests at the venue stays as it is."""
+        if not self.halted:
+            self.halted = reason
+            log.error("account_halted", account=self.account, reason=reason)
+        self._tell(up=self.session.ready, reason=f"halted: {self.halted}")
+
+    async def _check_key(self) -> None:
+        """Refuse a key that may do more, or less, than trading asks for."""
+        try:
+            info = await self._signed.key_info()
+        except VenueError as odd:
+            raise NotPermitted(f"expected proof of what the key of {self.account} may do: {odd}") from odd
+        if faults := key_faults(info, any_address=self._any_address):
+            raise NotPermitted(f"key of account {self.account}: {'; '.join(faults)}")
+        self._key_checked = True
+
+    async def _watch_clock(self) -> None:
+        while True:
+            with suppress(Recoverable):
+                before = self.clock.now()
+                told = await self._public.time()
+                self._on_venue_time(before, told, self.clock.now())
+            await asyncio.sleep(CLOCK_EVERY_S)
+
+    def _on_venue_time(self, before: int, told: int, after: int) -> None:
+        self._clock_lead = clock_lead(before, told, after)
+        if abs(self._clock_lead) > CLOCK_DOUBTFUL:
+            off_s = -self._clock_lead / SECOND
+            entries = "refused" if abs(self._clock_lead) > CLOCK_WRONG else "allowed"
+            log.warning("clock_off", account=self.account, seconds=off_s, entries=entries)
+
     # ---- in ----
 
     async def _prepare(self) -> None:
         """Get what a connection needs: the pair names once, a fresh token each time."""
+        if self.session.barred:
+            raise NotPermitted(f"private subscription refused: {self.session.barred}")
         await self._public.names()
+        if not self._key_checked:
+            await self._check_key()
         self.session.authorise(await self._signed.websocket_token())
 
     def _on_event(self, event: PrivateEvent) -> None:
@@ -216,9 +337,7 @@ class VenueGateway:
             case Ready():
                 self._on_ready()
             case SystemStatus(system):
-                self._system = system
-                if self.session.ready:
-                    self._tell(up=True, reason="")
+                self._on_system(system)
             case Ignored(reason):
                 log.warning("frame_ignored", account=self.account, reason=reason)
             case BalanceChanged() | Dead():
@@ -226,9 +345,20 @@ class VenueGateway:
             case _:
                 assert_never(event)
 
+    def _on_system(self, system: str) -> None:
+        self._system = system
+        if self.session.ready:
+            self._tell(up=True, reason="")
+            self._send_waiting()
+
     def _on_ready(self) -> None:
-        self.counter.threshold = self.session.max_rate or self.counter.threshold
+        if self.session.max_rate:
+            self.counter.threshold = self.session.max_rate
+            self._signed.budget.adopt(self.session.max_rate)
         self._tell(up=True, reason="")
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         for command in waiting:
             self._send_now(command)
@@ -247,6 +377,8 @@ class VenueGateway:
             self.sink(report)
             return
         self._unanswered.discard(report.cl_ord_id)
+        if report.reason.startswith(RATE_LIMITED) and report.cl_ord_id in self._born:
+            self.counter.exceeded(self._born[report.cl_ord_id][1], self.clock.now())
         if report.state.terminal:
             self._born.pop(report.cl_ord_id, None)
         self.sink(report)
@@ -277,6 +409,11 @@ class VenueGateway:
             )
             try:
                 reconciled = await self._read_settled(request)
+            except NotPermitted as refused:
+                if not self._in_step:
+                    raise
+                self._halt(str(refused))
+                return
             except Recoverable as error:
                 # A query that failed proves nothing about any order: ask again, report nothing.
                 log.warning("reconcile_failed", account=self.account, reason=str(error))
@@ -286,61 +423,26 @@ class VenueGateway:
                 failures += 1
             else:
                 failures = 0
+                self._in_step = True
                 self.sink(reconciled)
 
     async def _read_settled(self, request: RequestReconcile) -> Reconciled:
         """Read until no fill came in meanwhile, so that positions and fills fit together."""
-        names = await self._public.names()
         for _ in range(READINGS - 1):
             seen = self._fills_seen
-            reconciled = await self._read(request, names)
+            reconciled = await self._read(request)
             if self._fills_seen == seen:
                 return reconciled
-        return await self._read(request, names)
+        return await self._read(request)
 
-    async def _read(self, request: RequestReconcile, names: rest.PairNames) -> Reconciled:
-        opened = await self._signed.open_orders(names)
-        closed = await self._signed.closed_orders(names, since=request.since)
-        orders = opened | closed
-        named = {order.cl_ord_id for order in orders.values()}
-        for cl_ord_id in request.asked:
-            if cl_ord_id not in named:
-                orders |= await self._signed.closed_orders(names, cl_ord_id=cl_ord_id)
-        if any(one not in named for one in request.asked):
-            orders = await self._signed.open_orders(names) | orders  # it may have come in meanwhile
-        trades = await self._signed.trades_history(request.since)
-        strange = {row.ordertxid for row in trades.values()} - orders.keys()
-        orders |= await self._signed.query_orders(names, tuple(sorted(strange)))
-        positions = await self._signed.open_positions(names)
-        balances = await self._signed.balances()
-        return Reconciled(
-            ts=0,
-            account=self.account,
-            cash=rest.cash(balances, self.currency),
-            positions=positions,
-            orders=self._freshest(orders, request.asked),
-            fills=fills(self.account, trades, orders, names),
-            asked=request.asked,
-            asked_at=request.asked_at,
+    async def _read(self, request: RequestReconcile) -> Reconciled:
+        return await read_truth(
+            request,
+            currency=self.currency,
+            signed=self._signed,
+            public=self._public,
+            known=self.session.known,
         )
-
-    def _freshest(self, orders: dict[str, VenueOrder], asked: tuple[str, ...]) -> tuple[VenueOrder, ...]:
-        """Give open and asked orders; the stream wins over REST, which is known to lag behind it."""
-        found = {order.cl_ord_id or order.order_id: order for order in orders.values()}
-        for cl_ord_id in (*found, *asked):
-            streamed = self.session.known(cl_ord_id)
-            listed = found.get(cl_ord_id)
-            if streamed and (listed is None or _newer(streamed, listed)):
-                found[cl_ord_id] = streamed
-        wanted = set(asked)
-        return tuple(
-            order for key, order in found.items() if key in wanted or order.state is OrderState.WORKING
-        )
-
-
-def _newer(streamed: VenueOrder, listed: VenueOrder) -> bool:
-    ended = streamed.state.terminal and not listed.state.terminal
-    return ended or (streamed.filled > listed.filled and not listed.state.terminal)
 
 
 def _expired(command: VenueCommand, now: int) -> bool:

@@ -165,8 +165,14 @@ class OrderManager:
         *,
         entries_allowed: bool,
         ready: bool = True,
+        proved: bool = True,
     ) -> Commands:
-        """Make the venue equal the intents. Not `ready` (no link, not reconciled) asks nothing."""
+        """Make the venue equal the intents. Not `ready` (no link) asks nothing.
+
+        Not `proved` (the venue's truth could not be read since the last gap) asks only what is
+        right whatever became of the rest: reduce-only stops and exits of known positions, which
+        cannot open or turn one, and cancels of entries.
+        """
         if not ready:
             return []
         commands: Commands = []
@@ -189,8 +195,20 @@ class OrderManager:
                 held_back=self._held_back(symbol, now),
                 stop_refusals=stop.count if stop else 0,
             )
-            commands += [self._carry_out(draft, symbol, now) for draft in plan(situation)]
+            drafts = [draft for draft in plan(situation) if proved or self._only_protects(draft)]
+            commands += [self._carry_out(draft, symbol, now) for draft in drafts]
         return commands
+
+    def _only_protects(self, draft: Draft) -> bool:
+        match draft:
+            case Place(purpose):
+                return purpose in {Purpose.STOP, Purpose.EXIT}
+            case Withdraw(cl_ord_id):
+                return self.state.orders[cl_ord_id].submit.purpose is Purpose.ENTRY
+            case Leave():
+                return True
+            case _:
+                return False
 
     def _held_back(self, symbol: str, now: int) -> frozenset[Purpose]:
         refusals = self.state.refusals

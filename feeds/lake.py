@@ -1,8 +1,9 @@
 """The lake: recorded bars in Parquet files, checked row by row, as arrays.
 
 Must not know what the bars are for. Called by feeds.replay and training.
-Layout: `<root>/ohlcv/<venue>/<BASE-QUOTE>/<timeframe>.parquet` with `ts` (ms UTC of the open),
-open, high, low, close, volume and, where the source has it, trades.
+Layout: `<root>/ohlcv/<venue>/<BASE-QUOTE>/<timeframe>.parquet`, or `<timeframe>/<YYYY-MM>.parquet`, with
+`ts` (ms UTC of the open), open, high, low, close, volume and, where the source has them, trades and vwap;
+`<root>/trades/<venue>/<BASE-QUOTE>/<YYYY-MM>.parquet` as written by feeds.shards.
 """
 
 from collections.abc import Iterator
@@ -10,21 +11,20 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from core.clock import HOUR
-from core.errors import DataError, UsageError
+from core.errors import UsageError
 from core.market import Bar, Timeframe
+from feeds import lake_rows
+from feeds.lake_rows import MS, PRICES
 
 QUIET_LIMIT = 6 * HOUR
 """Rows absent for at most this long were quiet; for longer, nobody recorded."""
-
-_MS = 1_000_000
-_PRICES = ("open", "high", "low", "close")
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,7 +75,7 @@ _ARRAYS = tuple(field.name for field in fields(BarArrays))[2:]
 
 
 class Series(NamedTuple):
-    """One file of the lake."""
+    """Bars of one venue, instrument and timeframe in the lake."""
 
     venue: str
     instrument: str
@@ -87,10 +87,11 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root / "ohlcv"
+        self.trades_root = root / "trades"
 
     def series(self) -> list[Series]:
         """List what is there, sorted."""
-        return sorted(self._found(), key=lambda one: (one.venue, one.instrument, one.timeframe.ns))
+        return sorted(set(self._found()), key=lambda one: (one.venue, one.instrument, one.timeframe.ns))
 
     def read(
         self,
@@ -107,18 +108,54 @@ class Lake:
         Prices stored as float32 come back exactly when `price_increment` is given. Raises
         DataError for the first row that cannot be trusted, UsageError for a series not in the lake.
         """
-        path = self._path(venue, instrument, timeframe)
-        if not path.is_file():
-            msg = f"lake: expected {path}, found no such file"
-            raise UsageError(msg)
-        rows = _read(path, start, end)
-        _check(rows, path, timeframe)
-        bars = _filled(_arrays(rows, Series(venue, instrument, timeframe), price_increment))
+        # A quiet bar is known by the rows around it, which may lie outside the span asked for.
+        rows = self.rows(
+            Series(venue, instrument, timeframe),
+            start=None if start is None else start - QUIET_LIMIT,
+            end=None if end is None else end + QUIET_LIMIT,
+        )
+        bars = _filled(arrays(rows, Series(venue, instrument, timeframe), price_increment))
         low = start if start is not None else 0
         return bars.between(low, end) if end is not None else bars.between(low, np.iinfo(np.int64).max)
 
-    def _path(self, venue: str, instrument: str, timeframe: Timeframe) -> Path:
-        return self.root / venue / instrument.replace("/", "-") / f"{timeframe.value}.parquet"
+    def rows(self, series: Series, *, start: int | None = None, end: int | None = None) -> pl.DataFrame:
+        """Read the stored rows that open in [start, end), nothing filled in; raises as `read` does."""
+        if not (files := self.files(series)):
+            expected = self._folder(series) / f"{series.timeframe.value}.parquet"
+            msg = f"lake: expected {expected} or monthly parts, found no such file"
+            raise UsageError(msg)
+        touched = [path for path in files if path in set(self.files(series, start=start, end=end))]
+        # A span between the months has no rows, but it has columns.
+        return lake_rows.read_bars(touched or files[:1], series.timeframe, start, end)
+
+    def files(self, series: Series, *, start: int | None = None, end: int | None = None) -> list[Path]:
+        """List the files that can hold bars of [start, end): one file and monthly parts."""
+        return lake_rows.bar_files(self._folder(series), series.timeframe, start, end)
+
+    def months(self, series: Series) -> list[str]:
+        """List the months that have bars, such as `2024-01`."""
+        return sorted({month for path in self.files(series) for month in lake_rows.months_in(path)})
+
+    def tapes(self) -> list[tuple[str, str]]:
+        """List venue and instrument of each recorded tape of trades, sorted."""
+        found = {path.parts[-3:-1] for path in self.trades_root.glob("*/*/*.parquet")}
+        return sorted((venue, pair.replace("-", "/")) for venue, pair in found)
+
+    def tape_files(
+        self, venue: str, instrument: str, *, start: int | None = None, end: int | None = None
+    ) -> list[Path]:
+        """List the monthly files of a tape that can hold trades of [start, end)."""
+        return lake_rows.parts(self.trades_root / venue / instrument.replace("/", "-"), start, end)
+
+    def trades(
+        self, venue: str, instrument: str, *, start: int | None = None, end: int | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Give the trades of [start, end) month by month; DataError for a row that cannot be trusted."""
+        for path in self.tape_files(venue, instrument, start=start, end=end):
+            yield lake_rows.read_trades(path, start, end)
+
+    def _folder(self, series: Series) -> Path:
+        return self.root / series.venue / series.instrument.replace("/", "-")
 
     def _found(self) -> Iterator[Series]:
         known = {timeframe.value: timeframe for timeframe in Timeframe}
@@ -126,6 +163,10 @@ class Lake:
             venue, pair = path.parts[-3:-1]
             if path.stem in known:
                 yield Series(venue, pair.replace("-", "/"), known[path.stem])
+        for path in self.root.glob("*/*/*/"):
+            venue, pair, name = path.parts[-3:]
+            if name in known and lake_rows.parts(path):
+                yield Series(venue, pair.replace("-", "/"), known[name])
 
 
 def aggregate(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
@@ -160,71 +201,36 @@ def aggregate(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
     )
 
 
-def _read(path: Path, start: int | None, end: int | None) -> pl.DataFrame:
-    """Read the rows of a span; raises DataError for a file that is not Parquet with our columns."""
-    try:
-        table = pl.scan_parquet(path, row_index_name="row")
-        _check_columns(table.collect_schema(), path)
-        # A quiet bar is known by the rows around it, which may lie outside the span asked for.
-        if start is not None:
-            table = table.filter(pl.col("ts") >= (start - QUIET_LIMIT) // _MS)
-        if end is not None:
-            table = table.filter(pl.col("ts") < (end + QUIET_LIMIT) // _MS)
-        return table.collect()
-    except pl.exceptions.PolarsError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"lake: {path}: expected a Parquet file, found: {reason}") from error
-
-
-def _check_columns(schema: pl.Schema, path: Path) -> None:
-    numeric = {name for name, kind in schema.items() if kind.is_numeric()}
-    integer = {name for name, kind in schema.items() if kind.is_integer()}
-    lacking = sorted({*_PRICES, "volume"} - numeric | {"ts"} - integer)
-    if lacking:
-        found = ", ".join(f"{name} {kind}" for name, kind in schema.items())
-        raise DataError(f"lake: {path}: expected numbers in the columns {', '.join(lacking)}, found {found}")
-
-
-def _check(rows: pl.DataFrame, path: Path, timeframe: Timeframe) -> None:
-    """Raise DataError for the first row that breaks a rule."""
-    values = pl.col(*_PRICES, "volume")
-    top = pl.max_horizontal("open", "close", "low")
-    bottom = pl.min_horizontal("open", "close", "high")
-    rules = {
-        "no null": pl.any_horizontal(pl.all().is_null()),
-        "finite numbers": pl.any_horizontal(~values.is_finite()),
-        f"ts on the {timeframe.value} grid": pl.col("ts") % (timeframe.ns // _MS) != 0,
-        "ts above the row before": pl.col("ts").diff() <= 0,
-        "low <= open, close <= high": (pl.col("high") < top) | (pl.col("low") > bottom),
-        "low > 0": pl.col("low") <= 0,
-        "volume >= 0": pl.col("volume") < 0,
-    }
-    for rule, broken in rules.items():
-        found = rows.filter(broken).head(1)
-        if len(found):
-            row = {name: found[name][0] for name in ("row", "ts", *_PRICES, "volume")}
-            text = " ".join(f"{name}={value}" for name, value in row.items())
-            msg = f"lake: {path}: expected {rule}, found {text}"
-            raise DataError(msg)
-
-
-def _arrays(rows: pl.DataFrame, series: Series, price_increment: Decimal | None) -> BarArrays:
+def arrays(rows: pl.DataFrame, series: Series, price_increment: Decimal | None = None) -> BarArrays:
+    """Give stored rows as arrays, nothing filled in."""
     prices = {
         name: _on_grid(rows[name].cast(pl.Float64).to_numpy(writable=True), price_increment)
-        for name in _PRICES
+        for name in PRICES
     }
     volume = rows["volume"].cast(pl.Float64).to_numpy(writable=True)
-    counted = "trades" in rows.columns
-    trades = rows["trades"].to_numpy(writable=True) if counted else volume > 0.0
+    some = (volume > 0.0).astype(np.int32)
+    typical = (prices["high"] + prices["low"] + prices["close"]) / 3.0
     return BarArrays(
         instrument=series.instrument,
         timeframe=series.timeframe,
-        ts_open=rows["ts"].to_numpy(writable=True) * _MS,
+        ts_open=rows["ts"].to_numpy(writable=True) * MS,
         volume=volume,
-        vwap=(prices["high"] + prices["low"] + prices["close"]) / 3.0,
-        trades=trades.astype(np.int32),
+        vwap=_told(rows, "vwap", typical),
+        trades=_told(rows, "trades", some),
         **prices,
     )
+
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+def _told(rows: pl.DataFrame, name: str, otherwise: NDArray[_Number]) -> NDArray[_Number]:
+    """Give a column where the source has it, and something else where it has not."""
+    if name not in rows.columns:
+        return otherwise
+    column = rows[name]
+    told = column.fill_null(0).to_numpy(writable=True).astype(otherwise.dtype)
+    return np.where(column.is_null().to_numpy(), otherwise, told) if column.null_count() else told
 
 
 def _on_grid(prices: Floats, increment: Decimal | None) -> Floats:
@@ -247,7 +253,7 @@ def _filled(bars: BarArrays) -> BarArrays:
     position = np.arange(len(source)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     silent = position > 0
     close = bars.close[source]
-    filled = {name: np.where(silent, close, getattr(bars, name)[source]) for name in (*_PRICES, "vwap")}
+    filled = {name: np.where(silent, close, getattr(bars, name)[source]) for name in (*PRICES, "vwap")}
     return bars._with(  # noqa: SLF001
         {
             **filled,

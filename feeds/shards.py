@@ -45,6 +45,8 @@ TOPS = {
 _ROW_GROUP = 131_072
 _SECOND_NS = 1_000_000_000
 _LAST = 2**62
+_SHARED = 50_000
+"""How many moments that several sources tell are united at once: bounds the memory of a merge."""
 
 
 class Merged(NamedTuple):
@@ -160,31 +162,71 @@ def _join_fuller(old: pl.DataFrame | None, rows: pl.DataFrame) -> _Join:
 
 
 def _join_trades(old: pl.DataFrame | None, rows: pl.DataFrame) -> _Join:
-    source = (pl.col("ts").diff() < 0).fill_null(value=False).cum_sum() + 1
-    both = rows.with_columns(source=source.cast(pl.UInt32))
+    if old is None and rows["ts"].is_sorted() and not (rows["trade_id"] > 0).any():
+        return _Join(rows, 0)
+    if old is not None and (glued := _glued(old, rows)) is not None:
+        return _Join(glued, 0)
+    back = (pl.col("ts").diff() < 0).fill_null(value=False)
+    both = rows.with_columns(source=(back.cum_sum() + 1).cast(pl.UInt32))
     if old is not None:
-        both = pl.concat([_like(old, rows).with_columns(source=pl.lit(0, pl.UInt32)), both])
+        both = pl.concat([old.with_columns(source=pl.lit(0, pl.UInt32)), both])
+    if not (both["trade_id"] > 0).any():
+        return _Join(_united(both).drop("source").sort("ts", maintain_order=True), 0)
     numbered = both.filter(pl.col("trade_id") > 0).unique("trade_id", keep="last", maintain_order=True)
-    bare = both if numbered.is_empty() else both.filter(pl.col("trade_id") <= 0)
-    replaced = 0
-    if len(numbered):
-        second = pl.col("ts") // _SECOND_NS
-        told = bare.filter(second.is_in(numbered["ts"].unique() // _SECOND_NS))
-        replaced = int((told["source"] == 0).sum())
-        bare = bare.join(told.select("ts").unique(), on="ts", how="anti", maintain_order="left")
-        if old is not None:
-            replaced += _changed(old.filter(pl.col("trade_id") > 0), numbered.drop("source"), "trade_id")
-    whole = pl.concat([_united(bare), numbered]).drop("source")
-    return _Join(_in_order(whole, "ts", "trade_id"), replaced)
+    bare = both.filter(pl.col("trade_id") <= 0)
+    seconds = numbered["ts"].unique() // _SECOND_NS
+    displaced = (pl.col("ts") // _SECOND_NS).is_in(seconds.implode())
+    replaced = bare.filter(displaced & (pl.col("source") == 0)).height
+    if old is not None:
+        replaced += _changed(old.filter(pl.col("trade_id") > 0), numbered.drop("source"), "trade_id")
+    whole = pl.concat([_united(bare.filter(~displaced)), numbered]).drop("source")
+    return _Join(whole.sort("ts", "trade_id", maintain_order=True), replaced)
+
+
+def _glued(old: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame | None:
+    """Put two sources together where they tell the same about the time they share, which is usual.
+
+    None where they do not, or where trades with numbers would have to displace others.
+    """
+    if not (old["ts"].is_sorted() and rows["ts"].is_sorted()):
+        return None
+    begin, end = max(old["ts"][0], rows["ts"][0]), min(old["ts"][-1], rows["ts"][-1])
+    cuts = [
+        (int(one["ts"].search_sorted(begin, "left")), int(one["ts"].search_sorted(end, "right")))
+        for one in (old, rows)
+    ]
+    if begin > end:
+        cuts = [(len(one), len(one)) if one["ts"][-1] < begin else (0, 0) for one in (old, rows)]
+    (first, last), (other_first, other_last) = cuts
+    shared = old.slice(first, last - first)
+    if not shared.equals(rows.slice(other_first, other_last - other_first)):
+        return None
+    before = old.head(first) if first else rows.head(other_first)
+    after = old.slice(last) if last < len(old) else rows.slice(other_last)
+    if len(before) + len(shared) + len(after) == max(len(old), len(rows)):
+        return old if len(old) >= len(rows) else rows
+    if (old["trade_id"] > 0).any() or (rows["trade_id"] > 0).any():
+        return None
+    return pl.concat([before, shared, after])
 
 
 def _united(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give each trade once, in the order of the source that tells most of its `ts`."""
-    several = rows.group_by("ts").agg(pl.col("source").n_unique()).filter(pl.col("source") > 1)
-    if several.is_empty():
+    """Give each trade without a number once, in the order of the source that tells most of its `ts`."""
+    told = rows.select("ts", "source").filter(
+        ((pl.col("ts").diff() != 0) | (pl.col("source").diff() != 0)).fill_null(value=True)
+    )
+    shared = told.filter(pl.col("ts").is_duplicated())["ts"].unique().sort()
+    if shared.is_empty():
         return rows
-    single = rows.join(several, on="ts", how="anti", maintain_order="left")
-    shared = rows.join(several.select("ts"), on="ts", how="semi", maintain_order="left").with_columns(
+    parts = [rows.filter(~pl.col("ts").is_in(shared.implode()))]
+    for first in range(0, len(shared), _SHARED):
+        some = rows.filter(pl.col("ts").is_in(shared[first : first + _SHARED].implode()))
+        parts.append(_united_ts(some))
+    return pl.concat(parts)
+
+
+def _united_ts(rows: pl.DataFrame) -> pl.DataFrame:
+    shared = rows.with_columns(
         place=pl.int_range(pl.len()).over("source", "ts"),
         nth=pl.int_range(pl.len()).over("source", "ts", "price", "qty"),
     )
@@ -192,22 +234,17 @@ def _united(rows: pl.DataFrame) -> pl.DataFrame:
         pl.len().alias("told"), "price", "qty", "side", "market"
     )
     # Sources that tell as much and differ are ranked by their values: arrival must not show.
-    ranked = lists.sort(
-        "ts", "told", "price", "qty", "side", "market", descending=[False, True, *[False] * 4]
-    ).with_columns(rank=pl.int_range(pl.len()).over("ts"))
-    merged = (
+    descending = [False, True, False, False, False, False]
+    ranked = lists.sort("ts", "told", "price", "qty", "side", "market", descending=descending).with_columns(
+        rank=pl.int_range(pl.len()).over("ts")
+    )
+    return (
         shared.join(ranked.select("source", "ts", "rank"), on=["source", "ts"], maintain_order="left")
         .with_columns(place=pl.when(pl.col("rank") == 0).then("place").otherwise(_LAST))
         .sort("ts", "place", "price", "qty", "nth", "rank")
         .unique(["ts", "price", "qty", "nth"], keep="first", maintain_order=True)
+        .select(rows.columns)
     )
-    return pl.concat([single, merged.select(rows.columns)])
-
-
-def _in_order(rows: pl.DataFrame, *keys: str) -> pl.DataFrame:
-    """Sort, keeping the order of equals; rows in order are not copied."""
-    ordered = rows.select(pl.struct(keys)).to_series().is_sorted() if len(rows) else True
-    return rows if ordered else rows.sort(*keys, maintain_order=True)
 
 
 def _changed(old: pl.DataFrame, new: pl.DataFrame, key: str) -> int:

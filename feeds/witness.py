@@ -82,11 +82,12 @@ def differs(own: Bar, other: CandleRow | Bar) -> str:
     if own.trades == 0:
         return ""
     for name in ("open", "high", "low", "close"):
-        mine, theirs = getattr(own, name), getattr(other, name)
+        mine, theirs = getattr(own, name), float(getattr(other, name))
         if mine != theirs:
             return f"expected {name} {theirs}, found {mine}"
-    if abs(own.volume - other.volume) > VOLUME_TOLERANCE * max(own.volume, other.volume):
-        return f"expected volume {other.volume}, found {own.volume}"
+    volume = float(other.volume)
+    if abs(own.volume - volume) > VOLUME_TOLERANCE * max(own.volume, volume):
+        return f"expected volume {volume}, found {own.volume}"
     return ""
 
 

@@ -69,6 +69,7 @@ class Parts:
         self.clock = clock
         self.paths = paths
         self.rest = rest
+        self.connections = ConnectionBudget()
         self.symbols = config.universe.instruments
         self.ranked = tuple(sorted(self.symbols, key=lambda s: -turnovers.get(s, Decimal(0))))
         self.instruments = dict(selection.instruments)
@@ -79,7 +80,6 @@ class Parts:
         self.builder = BarBuilder()
         self.pace = Pace(clock)
         self.recorder = _recorder(config, clock)
-        self.connections = ConnectionBudget()
         self.budget_ns = config.inference.budget_ms * SECOND // 1000
         self.read_model = ReadModel(self.setup, speed=config.clock.speed)
         self.telemetry = Telemetry(self.read_model)
@@ -119,8 +119,19 @@ class Parts:
                 sink,
                 currency=account.currency,
                 budget=self.connections,
+                keys=self.paths.keys,
+                any_address=account.any_address,
+                holds=self._holds(account.name),
             )
         return made
+
+    def _holds(self, account: str) -> bool:
+        """Tell whether an earlier process left a position or an order at the venue."""
+        states = (engine.state for engine in self.desk.engines if engine.state.account == account)
+        return any(
+            state.portfolio.positions or any(map(unfinished, state.execution.orders.values()))
+            for state in states
+        )
 
     def feed(self, sink: FeedSink) -> LiveFeed:
         """Give the public feed of the whole universe."""

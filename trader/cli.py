@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 from core.errors import InternalError, SeamarkError, UsageError
 from core.version import VERSION
-from trader.commands import backtest, config, control, daemon, demo, model, service
+from trader.commands import backtest, config, control, daemon, data, demo, model, service, venue
 from trader.commands.options import (
     AsJson,
     ConfigFiles,
@@ -68,7 +68,9 @@ for command, lines in COMMANDS.items():
 app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")
 app.add_typer(backtest.app, name="backtest")
+app.add_typer(data.app, name="data")
 app.add_typer(service.app, name="systemd")
+app.add_typer(venue.app, name="venue")
 
 
 @app.command(

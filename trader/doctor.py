@@ -1,7 +1,8 @@
 """The doctor: is everything here that the daemon needs, and if not, what exactly.
 
-Must not know a running daemon and change nothing. Called by `trader doctor`. Each check is one
-function that gives one finding; a failed one carries the exit code of the error that it foretells.
+Must not know a running daemon and change nothing but a key's nonce. Called by `trader doctor`.
+Each check is one function that gives one finding; a failed one carries the exit code of the error
+that it foretells.
 """
 
 import importlib.metadata
@@ -20,6 +21,7 @@ from core.text import iso, parse_iso
 from core.version import VERSION
 from trader.client import address, state_root
 from trader.config import Config
+from trader.doctor_keys import keys
 from trader.statedir import StatePaths
 
 PACKAGES = (
@@ -64,6 +66,7 @@ def examine(config: Config | ConfigError, env: Mapping[str, str], clock: Clock) 
     findings.append(Finding("configuration", f"valid, mode {config.mode}, hash {config.hash[:12]}"))
     findings.append(_state(config.journal.directory))
     findings.append(_port(config))
+    findings += [Finding(*verdict) for verdict in keys(config, env, clock)]
     return [*findings, *_models(config)]
 
 

@@ -185,9 +185,14 @@ class Engine:
             state.portfolio,
             state.quotes,
             entries_allowed=self._risk.entries_allowed,
-            ready=state.private_up and state.reconciled,
+            ready=state.private_up and (state.reconciled or self._waited_for_truth()),
+            proved=state.reconciled,
         )
         return commands
+
+    def _waited_for_truth(self) -> bool:
+        """Tell whether REST has had its time: known positions are not left naked for its sake."""
+        return self._now - self.state.private_since >= self._trader.timing.settle
 
     def _on_session(self, event: SessionStarted) -> None:
         state = self.state

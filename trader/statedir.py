@@ -41,6 +41,11 @@ class StatePaths(msgspec.Struct, frozen=True):
         return self.root / "listings.jsonl"
 
     @property
+    def keys(self) -> Path:
+        """The folder of API keys' nonces and locks; file names tell nothing of a key."""
+        return self.root / "keys"
+
+    @property
     def lock(self) -> Path:
         """Held for as long as a daemon lives; carries its process id."""
         return self.root / "daemon.lock"

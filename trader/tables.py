@@ -147,6 +147,7 @@ class Account(Table):
     secret_env: str = ""
     key_file: str = ""
     secret_file: str = ""
+    any_address: bool = False
 
     def credentials(self, env: Mapping[str, str]) -> "Credentials":
         """Read key and secret; raises NotPermitted where one is missing or unreadable."""

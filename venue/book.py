@@ -13,7 +13,7 @@ from zlib import crc32
 
 from core.instrument import Instrument
 from core.market import Quote
-from venue.wire import possible
+from venue.wire_values import possible
 
 CHECKED_LEVELS = 10
 """The checksum covers this many levels of each side, however deep the book is."""
@@ -98,17 +98,24 @@ class Book:
         self._asks = _Side(1, *precision, depth)
         self._bids = _Side(-1, *precision, depth)
 
-    def replace(self, bids: Iterable[PriceLevel], asks: Iterable[PriceLevel], checksum: int) -> Fault | None:
+    def replace(
+        self, bids: Iterable[PriceLevel], asks: Iterable[PriceLevel], checksum: int | None
+    ) -> Fault | None:
         """Start anew from a snapshot; gives why the result cannot be trusted, or None."""
         self._asks.clear()
         self._bids.clear()
         return self.update(bids, asks, checksum)
 
-    def update(self, bids: Iterable[PriceLevel], asks: Iterable[PriceLevel], checksum: int) -> Fault | None:
-        """Apply one message; gives why the result cannot be trusted, or None."""
+    def update(
+        self, bids: Iterable[PriceLevel], asks: Iterable[PriceLevel], checksum: int | None
+    ) -> Fault | None:
+        """Apply one message; gives why the result cannot be trusted, or None.
+
+        `checksum` is None where the sender gives none: the snapshots of the older protocol.
+        """
         if not (self._bids.apply(bids) and self._asks.apply(asks)):
             return Fault.IMPOSSIBLE
-        if self.checksum() != checksum:
+        if checksum is not None and self.checksum() != checksum:
             return Fault.CHECKSUM
         bid_keys, ask_keys = self._bids.keys, self._asks.keys
         if bid_keys and ask_keys and -bid_keys[0] >= ask_keys[0]:

@@ -1,12 +1,12 @@
 """REST over HTTP: public reads through aiohttp, signed calls through ccxt.
 
-Must not know trading; never sends an order.
-Called by trader.live (history, instruments), execution.live (token, reconciliation), trader.doctor.
+Must not know why an order is wanted.
+Called by trader.live (history, instruments), execution.live (token, reconciliation, orders with a
+leverage of their own), trader.doctor.
 """
 
 import asyncio
 import importlib
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Self
@@ -16,13 +16,17 @@ import msgspec
 import stamina
 
 from core.clock import MINUTE, SECOND, Clock
-from core.errors import LinkLost, NotPermitted, VenueError
+from core.errors import LinkLost, NotPermitted, Recoverable, VenueError
 from core.events import Fill, VenueOrder, VenuePosition
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
+from core.orders import SubmitOrder
+from core.text import iso
 from core.version import VERSION
-from venue import rest, rest_market
+from venue import outcomes, rest, rest_market
+from venue.key_info import KeyInfo, key_info
 from venue.limits import RestBudget
+from venue.nonce import Nonces
 
 KRAKEN_REST = "https://api.kraken.com"
 TIMEOUT_S = 10.0
@@ -41,6 +45,7 @@ class PublicRest:
         self.attempts = attempts
         self._http: aiohttp.ClientSession | None = None
         self._names: rest.PairNames | None = None
+        self._assets: rest.AssetNames | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,6 +69,12 @@ class PublicRest:
         pairs = await self._get("AssetPairs", dict[str, rest.Pair])
         self._names = rest.PairNames(pairs)
         return rest.instruments(pairs)
+
+    async def assets(self) -> rest.AssetNames:
+        """Give the map between spellings of assets, read once."""
+        if self._assets is None:
+            self._assets = rest.AssetNames(await self._get("Assets", dict[str, rest.Asset]))
+        return self._assets
 
     async def names(self) -> rest.PairNames:
         """Give the map between spellings of pairs, read once."""
@@ -91,7 +102,7 @@ class PublicRest:
     async def turnovers(self) -> dict[str, Decimal]:
         """Give every pair's volume of the last 24 hours in quote currency."""
         names = await self.names()
-        return rest_market.turnovers(await self._get("Ticker", dict[str, rest_market.Ticker]), names)
+        return rest_market.turnovers(await self._get("Ticker", dict[str, msgspec.Raw]), names)
 
     async def _get(self, path: str, kind: Any, **params: str) -> Any:
         body = b""
@@ -118,7 +129,7 @@ class PublicRest:
         if status != 200 or errors is None:
             raise LinkLost(f"GET {url}: expected JSON, found HTTP {status} {body[:60]!r}")
         for error in errors:
-            repeat = rest.classify(error) in (rest.Outcome.RETRY_READ, rest.Outcome.UNKNOWN)
+            repeat = outcomes.classify(error) in (outcomes.Outcome.RETRY_READ, outcomes.Outcome.UNKNOWN)
             raise (LinkLost if repeat else VenueError)(f"GET {url}: {error}")
         return body
 
@@ -133,26 +144,38 @@ class Credentials(msgspec.Struct, frozen=True):
         return "Credentials(***)"
 
 
-_ERROR_TEXT = re.compile(r'"(E[A-Za-z]+:[^"]*)"')
+class _Refused(Exception):
+    """The venue's error text; nothing is concluded from it yet."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+_NONCE = "EAPI:Invalid nonce"
 
 
 class SignedRest:
-    """Kraken's private reads over ccxt's signing. One call at a time, so nonces stay in order.
+    """Kraken's private REST over ccxt's signing. One call at a time, so nonces stay in order.
 
-    Nothing here is retried. LinkLost: no usable answer. VenueError: a definite no. NotPermitted:
-    the key is wrong or lacks a right; asking again leads to a lockout.
+    Nothing here is retried, but for one read whose nonce was refused. LinkLost: no usable answer.
+    VenueError: a definite no. NotPermitted: the key is wrong or lacks a right; asking again leads
+    to a lockout.
     """
 
-    def __init__(self, credentials: Credentials, clock: Clock, url: str = KRAKEN_REST) -> None:
+    def __init__(
+        self, credentials: Credentials, clock: Clock, url: str = KRAKEN_REST, *, nonces: Nonces | None = None
+    ) -> None:
         self._credentials = credentials
         self._clock = clock
         self._url = url.rstrip("/")
         self._exchange: Any = None
         self._ccxt_error: Any = ()
         self._one_at_a_time = asyncio.Lock()
-        self._budget = RestBudget()
-        self._nonce = 0
+        self.nonces = nonces or Nonces(lambda: clock.now() // 1000)
         self._silent_until = 0
+        self._throttled_until = 0
+        self.budget = RestBudget()
 
     async def close(self) -> None:
         """Give the sockets back."""
@@ -221,44 +244,102 @@ class SignedRest:
         """Give total balances by the venue's asset names."""
         return _convert(await self._call("Balance"), dict[str, Decimal], "Balance")
 
+    async def key_info(self) -> KeyInfo:
+        """Give what this key may do (needs no permission itself)."""
+        answer = await self._call("GetApiKeyInfo")
+        if not isinstance(answer, dict):
+            raise VenueError(f"expected GetApiKeyInfo as a table, found {str(answer)[:80]!r}")
+        return key_info(answer)
+
+    async def add_order(self, order: SubmitOrder, names: rest.PairNames) -> str:
+        """Send one order, once, and give its order id.
+
+        VenueError and NotPermitted prove that it does not exist; LinkLost proves nothing.
+        """
+        form = rest.order_form(order, names)
+        async with self._one_at_a_time:
+            self._refuse_while_silent("AddOrder")
+            if self._clock.now() >= order.deadline:
+                raise VenueError("deadline elapsed before it was sent")
+            try:
+                answer = await self._request("AddOrder", form)
+            except _Refused as refused:
+                raise self._judged("AddOrder", refused.error, gate=VenueError) from refused
+        ids = answer.get("txid") if isinstance(answer, dict) else None
+        if not isinstance(ids, list) or not ids:
+            raise LinkLost(f"AddOrder: expected an order id, found {str(answer)[:80]!r}")
+        return str(ids[0])
+
     # ---- the call ----
 
     async def _call(self, path: str, params: Mapping[str, Any] | None = None, *, cost: float = 1.0) -> Any:
+        # The venue's counter decays in the venue's time, which may run faster than the wall.
+        wait = self.budget.wait_s(cost, self._clock.now())
+        self.budget.charge(cost, self._clock.now())
+        await asyncio.sleep(self._clock.wall_seconds(round(wait * SECOND)))
         async with self._one_at_a_time:
-            if self._clock.monotonic() < self._silent_until:
-                raise LinkLost(f"{path}: the key is locked out, silent for {LOCKOUT // MINUTE} min")
-            # The venue's counter decays in the venue's time, which may run faster than the wall.
-            wait = self._budget.wait_s(cost, self._clock.now())
-            await asyncio.sleep(self._clock.wall_seconds(round(wait * SECOND)))
-            self._budget.charge(cost, self._clock.now())
-            exchange = await self._signer()
+            self._refuse_while_silent(path)
             try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    answer = await exchange.request(path, ["private"], "POST", dict(params or {}))
-            except TimeoutError as late:
-                raise LinkLost(f"{path}: no answer in {TIMEOUT_S:g} s") from late
-            except self._ccxt_error as broken:
-                raise self._judge(path, str(broken)) from broken
-            except (LookupError, TypeError, ValueError) as broken:  # ccxt on an empty or odd body
-                raise LinkLost(f"{path}: expected JSON, ccxt failed with {broken!r}") from broken
-            if not isinstance(answer, dict) or "result" not in answer:
-                raise LinkLost(f"{path}: expected a result, found {str(answer)[:80]!r}")
-            return answer["result"]
+                return await self._request(path, params or {})
+            except _Refused as refused:
+                if not refused.error.startswith(_NONCE):
+                    raise self._judged(path, refused.error) from refused
+            # Turned away at the gate, so a second try repeats nothing. A third would lead to a ban.
+            self.nonces.resync()
+            try:
+                return await self._request(path, params or {})
+            except _Refused as refused:
+                raise self._judged(path, refused.error) from refused
 
-    def _judge(self, path: str, text: str) -> Exception:
-        found = _ERROR_TEXT.search(text)
-        if found is None:
-            return LinkLost(f"{path}: {text[:160]}")
-        error = found.group(1)
-        outcome = rest.classify(error)
+    def _refuse_while_silent(self, path: str) -> None:
+        if self._clock.monotonic() < self._silent_until:
+            raise LinkLost(f"{path}: the key is locked out, silent for {LOCKOUT // MINUTE} min")
+        if self._clock.now() < self._throttled_until:
+            raise LinkLost(f"{path}: throttled until {iso(self._throttled_until)}")
+
+    async def _request(self, path: str, params: Mapping[str, Any]) -> Any:
+        """Send once. Raises _Refused with the venue's error text, LinkLost for everything else."""
+        exchange = await self._signer()
+        exchange.last_http_response = None
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answer = await exchange.request(path, ["private"], "POST", dict(params))
+        except TimeoutError as late:
+            raise LinkLost(f"{path}: no answer in {TIMEOUT_S:g} s") from late
+        except self._ccxt_error as broken:
+            return _answer_of(path, exchange.last_http_response, broken)
+        except (LookupError, TypeError, ValueError) as broken:  # ccxt on an empty or odd body
+            raise LinkLost(f"{path}: expected JSON, ccxt failed with {broken!r}") from broken
+        if not isinstance(answer, dict) or "result" not in answer:
+            raise LinkLost(f"{path}: expected a result, found {str(answer)[:80]!r}")
+        return answer["result"]
+
+    def _judged(self, path: str, error: str, *, gate: type[Recoverable] = LinkLost) -> Exception:
+        """Give what an error text means here, after falling as silent as it asks for.
+
+        `gate` is raised for what was turned away before it did anything: a read may be repeated,
+        an order is refused.
+        """
+        now = self._clock.now()
         if error.startswith("EGeneral:Temporary lockout"):
             self._silent_until = self._clock.monotonic() + LOCKOUT
-            return LinkLost(f"{path}: {error}")
-        if outcome is rest.Outcome.HALT:
-            return NotPermitted(f"{path}: {error}")
-        if outcome is rest.Outcome.DEFINITE_REJECT:
-            return VenueError(f"{path}: {error}")
-        return LinkLost(f"{path}: {error}")
+            return gate(f"{path}: {error}")
+        self._throttled_until = outcomes.throttled_until(error) or self._throttled_until
+        if error.startswith("EAPI:Rate limit exceeded"):
+            self.budget.exceeded(now)
+        if error.startswith(_NONCE):
+            return NotPermitted(
+                f"{path}: {error}; another process uses this key, or its nonces ran ahead: make a new key"
+            )
+        match outcomes.classify(error):
+            case outcomes.Outcome.HALT:
+                return NotPermitted(f"{path}: {error}")
+            case outcomes.Outcome.DEFINITE_REJECT:
+                return VenueError(f"{path}: {error}")
+            case outcomes.Outcome.RETRY_READ:
+                return gate(f"{path}: {error}")
+            case _:
+                return LinkLost(f"{path}: {error}")
 
     async def _signer(self) -> Any:
         if self._exchange is None:
@@ -275,14 +356,23 @@ class SignedRest:
                 }
             )
             exchange.urls["api"] = {**exchange.urls["api"], "public": self._url, "private": self._url}
-            exchange.nonce = self._next_nonce
+            exchange.nonce = self.nonces.next
             self._exchange = exchange
         return self._exchange
 
-    def _next_nonce(self) -> int:
-        """Give microseconds, strictly rising: two calls in one clock step must differ."""
-        self._nonce = max(self._nonce + 1, self._clock.now() // 1000)
-        return self._nonce
+
+def _answer_of(path: str, body: str | None, broken: Exception) -> Any:
+    """Read the body that ccxt stumbled over: an error text, or only a warning beside a result."""
+    errors = rest.errors_of((body or "").encode())
+    if errors:
+        raise _Refused(errors[0]) from broken
+    try:
+        answer = {} if errors is None else msgspec.json.decode(body or "")
+    except msgspec.DecodeError:
+        answer = {}
+    if "result" not in answer:
+        raise LinkLost(f"{path}: {str(broken)[:160]}") from broken
+    return answer["result"]
 
 
 def _orders(answer: Any, key: str, names: rest.PairNames) -> dict[str, VenueOrder]:
@@ -293,7 +383,7 @@ def _orders(answer: Any, key: str, names: rest.PairNames) -> dict[str, VenueOrde
 def _convert(value: Any, kind: Any, where: str) -> Any:
     """Read ccxt's parsed JSON; its floats only ever are times, money is text."""
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return rest.vetted(msgspec.convert(value, kind, strict=False), where)
     except msgspec.ValidationError as broken:
         raise VenueError(f"expected {where} as documented, found something else: {broken}") from broken
 

@@ -64,9 +64,17 @@ class EngineCounter:
         """Tell whether an entry leaves the reserve untouched."""
         return self.level(pair, now) + 1 <= self.threshold * (1 - RESERVE)
 
+    def exceeded(self, pair: str, now: int) -> None:
+        """Believe the venue that the counter of a pair is full."""
+        self.charge(pair, max(0.0, self.threshold - self.level(pair, now)), now)
+
     def charge(self, pair: str, cost: float, now: int) -> None:
         """Count one request, sent whatever the level: protection is never held back."""
         self._pairs.setdefault(pair, _Decaying()).add(cost, now, self.decay)
+
+
+_REST_TIERS = {60: (15.0, 0.33), 125: (20.0, 0.5), 180: (20.0, 1.0)}
+"""REST counter and decay by the engine threshold that `maxratecount` reveals: one tier, one row."""
 
 
 class RestBudget:
@@ -77,6 +85,10 @@ class RestBudget:
         self.decay = decay
         self._counter = _Decaying()
 
+    def adopt(self, threshold: int) -> None:
+        """Take over the tier that an engine threshold belongs to; an unlisted one changes nothing."""
+        self.maximum, self.decay = _REST_TIERS.get(threshold, (self.maximum, self.decay))
+
     def wait_s(self, cost: float, now: int) -> float:
         """Give the seconds until a call of this cost fits."""
         over = self._counter.level(now, self.decay) + cost - self.maximum
@@ -86,11 +98,16 @@ class RestBudget:
         """Count one call."""
         self._counter.add(cost, now, self.decay)
 
+    def exceeded(self, now: int) -> None:
+        """Believe the venue that the counter is full."""
+        self.charge(max(0.0, self.maximum - self._counter.level(now, self.decay)), now)
+
 
 class ConnectionBudget:
-    """Connection attempts in a rolling window.
+    """Connection attempts in a rolling window: one budget for all links of a process.
 
-    The venue bans an address above 150 in 10 minutes. All links of a process share one budget.
+    The venue bans an address above 150 in 10 minutes (its page "Spot WebSocket introduction");
+    ten are left for tools beside the daemon.
     """
 
     def __init__(self, maximum: int = 140, window_s: int = 600) -> None:
@@ -98,14 +115,12 @@ class ConnectionBudget:
         self.window = window_s * SECOND
         self._attempts: deque[int] = deque()
 
-    def wait_s(self, now: int) -> float:
-        """Give the seconds until another attempt is allowed."""
+    def take(self, now: int) -> float:
+        """Count one attempt and give the seconds until it may be made."""
         while self._attempts and now - self._attempts[0] >= self.window:
             self._attempts.popleft()
-        if len(self._attempts) < self.maximum:
-            return 0.0
-        return (self._attempts[0] + self.window - now) / SECOND
-
-    def charge(self, now: int) -> None:
-        """Count one attempt."""
-        self._attempts.append(now)
+        at = now
+        if len(self._attempts) >= self.maximum:
+            at = max(now, self._attempts[-self.maximum] + self.window)
+        self._attempts.append(at)
+        return (at - now) / SECOND

@@ -16,7 +16,7 @@ from websockets.exceptions import WebSocketException
 from core.clock import SECOND, Clock
 from core.errors import LinkLost, Recoverable
 from venue.limits import ConnectionBudget
-from venue.session import Dead, Ready
+from venue.session import Dead, Ready, SystemStatus
 
 TICK_S = 0.25
 OPEN_S = 10.0
@@ -24,6 +24,8 @@ SETTLED = 60 * SECOND
 """A connection that was ready for this long earns a quick reconnect again."""
 DELAYS_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """A drop is answered at once, an outage not faster than every five seconds (the venue's advice)."""
+MAINTENANCE_S = 5.0
+"""After maintenance no reconnect comes faster than this (Kraken, "Spot WebSocket introduction")."""
 
 
 _jitter = SystemRandom().random
@@ -54,8 +56,8 @@ class Link:
 
     `on_event` gets the session's events, `on_down` the reason of each loss (also of an attempt
     that failed). `prepare` runs before each attempt (a fresh token); only Recoverable errors of
-    it are survived. A session's Dead event cuts the connection. Links of one process share a
-    `budget` of connection attempts, for the venue counts them by address.
+    it are survived. A session's Dead event cuts the connection. `budget` is shared by all links of
+    a process.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Link:
         self.delays_s = delays_s
         self.jitter = jitter
         self.budget = budget or ConnectionBudget()
+        self._maintenance = False
         self._failures = 0
         self._ready_at: int | None = None
         self._wanted = asyncio.Event()
@@ -91,22 +94,20 @@ class Link:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            await self._turn()
+            await asyncio.sleep(self.budget.take(self.clock.monotonic()))
             reason = await self._once()
             now = self.clock.monotonic()
             if self._ready_at is not None and now - self._ready_at > SETTLED:
                 self._failures = 0
             self._ready_at = None
             self.on_down(reason)
-            pause = self.delays_s[min(self._failures, len(self.delays_s) - 1)]
-            self._failures += 1
-            await asyncio.sleep(pause * (0.5 + self.jitter()))
+            await asyncio.sleep(self._pause_s())
 
-    async def _turn(self) -> None:
-        """Wait until the budget allows an attempt, and take it."""
-        while (wait_s := self.budget.wait_s(self.clock.monotonic())) > 0:  # noqa: ASYNC110 - a time, no event
-            await asyncio.sleep(wait_s)  # another link may take the place that falls free
-        self.budget.charge(self.clock.monotonic())
+    def _pause_s(self) -> float:
+        """Give the pause after one more loss: growing, jittered, never short after maintenance."""
+        pause = self.delays_s[min(self._failures, len(self.delays_s) - 1)] * (0.5 + self.jitter())
+        self._failures += 1
+        return max(pause, MAINTENANCE_S) if self._maintenance else pause
 
     async def _once(self) -> str:
         """Live through one connection; gives why it ended."""
@@ -162,6 +163,8 @@ class Link:
         for event in events:
             if isinstance(event, Dead):
                 raise LinkLost(event.reason)
+            if isinstance(event, SystemStatus):
+                self._maintenance = event.system == "maintenance"
             if isinstance(event, Ready):
                 self._ready_at = self.clock.monotonic()
             self.on_event(event)

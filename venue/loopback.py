@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import polars as pl
@@ -23,14 +24,23 @@ from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.exchange_settings import KRAKEN, ExchangeRules
+from venue.loopback_acts import Acts
 from venue.loopback_changes import Changes
-from venue.loopback_connection import Desk, converse
+from venue.loopback_connection import Connection, converse
+from venue.loopback_control import FaultControl
+from venue.loopback_dialect import Varied, plain
+from venue.loopback_door import Door, Faults
+from venue.loopback_faults import Fault
 from venue.loopback_keys import KeyRing, LoopbackAccount
+from venue.loopback_level3 import Level3Desk
+from venue.loopback_past import PastView
 from venue.loopback_private import PrivateDesk
 from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
+from venue.loopback_switches import DOCUMENTED, PrivateSwitches
 from venue.market_model import Events, Happening, RecordedTape, SourceBars, Tape, happenings
 from venue.synthetic_listing import synthetic
 from venue.synthetic_market import SyntheticMarket
@@ -71,6 +81,11 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    rules: ExchangeRules = KRAKEN
+    switches: PrivateSwitches = DOCUMENTED
+    varied: bool = False
+    """Whether frames come with keys in changing order and with keys that nobody announced."""
+    faults: tuple[Fault, ...] = ()
 
 
 class LoopbackPorts(msgspec.Struct, frozen=True):
@@ -93,6 +108,11 @@ class LoopbackPorts(msgspec.Struct, frozen=True):
         """WS v2 of accounts and orders."""
         return f"ws://{HOST}:{self.port}/v2-auth"
 
+    @property
+    def level3(self) -> str:
+        """WS v2 of single orders."""
+        return f"ws://{HOST}:{self.port}/v2-l3"
+
 
 Due = Callable[[int, int], Iterable[Happening]]
 """Gives what happens on all tapes with (after, until]: each tape's happenings in time order."""
@@ -114,29 +134,45 @@ class Loopback:
         self._due = due
         self._clock = clock
         self._seen = clock.now()
-        changes, keys = Changes(), KeyRing(settings.accounts)
+        changes, keys = Changes(), KeyRing(settings.accounts, clock)
         self.exchange = Exchange(
             instruments,
             fees=settings.fees,
             latency_ns=settings.latency_ns,
             seed=settings.seed,
+            rules=settings.rules,
             listener=changes.on_change,
         )
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
+        self.dialect = Varied(settings.seed) if settings.varied else plain
         self.public = PublicDesk(self.exchange.instruments, tapes, clock)
-        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
+        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock)
+        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set, settings.switches)
+        self.faults = Faults(clock, settings.seed, accounts=settings.accounts, symbols=tapes)
+        self.faults.arm(settings.faults)
+        self._past = PastView(self.exchange, self.faults.schedule, settings.accounts, clock)
+        changes.listen(self._past.on_change)
+        self.public_door = Door("public", self.public, self.faults)
+        self.private_door = Door("private", self.private, self.faults)
+        self.level3_door = Door("level3", self.level3, self.faults)
+        doors = (self.public_door, self.private_door, self.level3_door)
+        self._acts = Acts(self.faults, doors, self.exchange, tapes, self.public.on_instruments)
         self.rest = RestShell(
             PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
-            PrivateAnswers(self.exchange, changes, keys, clock, self.work.set),
+            PrivateAnswers(cast("Exchange", self._past), changes, keys, clock, self.work.set),
             keys,
+            self.faults,
         )
         self._open_markets()
 
     def pump(self) -> None:
         """Let everything happen that is due: what the market does, and arrivals in between."""
         now = self._clock.now()
+        self._acts.run(now)
+        self._past.watch(now)
+        self.faults.release(now)
         while (arrival := self.exchange.next_due()) is not None and arrival <= now:
             self._move_to(arrival)
             self.exchange.advance(arrival)
@@ -156,8 +192,10 @@ class Loopback:
         for symbol, events, first, end in self._due(self._seen, ts):
             tape = self._tapes[symbol]
             trades = tape.prints(events, first, end)
-            self._tell_exchange(tape, events, (first, end), trades)
+            if self.faults.matching:
+                self._tell_exchange(tape, events, (first, end), trades)
             self.public.on_events(symbol, events, end - 1, trades)
+            self.level3.on_events(symbol, events, end - 1)
         self._seen = ts
 
     def _tell_exchange(
@@ -242,18 +280,28 @@ def application(venue: Loopback) -> web.Application:
     """Give the aiohttp application of a venue."""
     numbers = count(1)
 
-    async def websocket(request: web.Request, desk: Desk) -> web.WebSocketResponse:
-        return await converse(request, desk, lambda: next(numbers))
+    async def websocket(request: web.Request, door: Door) -> web.StreamResponse:
+        if not door.admits():
+            return web.Response(status=429, text="Too many connections")
+        return await converse(request, door, Connection(next(numbers), venue.dialect))
 
-    async def public(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.public)
+    async def public(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.public_door)
 
-    async def private(request: web.Request) -> web.WebSocketResponse:
-        return await websocket(request, venue.private)
+    async def private(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.private_door)
 
+    async def level3(request: web.Request) -> web.StreamResponse:
+        return await websocket(request, venue.level3_door)
+
+    control = FaultControl(venue.faults)
     app = web.Application()
+    app.router.add_get("/control/faults", control.read)
+    app.router.add_post("/control/faults", control.write)
     app.router.add_get("/v2", public)
     app.router.add_get("/v2-auth", private)
+    app.router.add_get("/v2-l3", level3)
+    app.router.add_get("/auth/v2", private)  # for clients that put the version at the end themselves
     app.router.add_route("*", "/0/public/{method}", venue.rest.public)
     app.router.add_post("/0/private/{method}", venue.rest.private)
     return app
@@ -296,4 +344,5 @@ async def _beat(venue: Loopback) -> None:
     while True:
         venue.public.heartbeat()
         venue.private.heartbeat()
+        venue.level3.heartbeat()
         await asyncio.sleep(1.0)

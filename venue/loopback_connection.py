@@ -1,38 +1,57 @@
 """One WebSocket of the loopback venue: a bounded queue of frames and what it subscribed to.
 
-Must not know channels or orders. Called by the desks. Every frame to a client passes `send`, every
-request passes the desk's `receive`: these two are where faults can be put in.
+Must not know channels, orders or faults. Called by the desks. Every frame to a client passes `send`,
+every request the `receive` of the desk's door: these two are where faults are put in.
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Protocol
 
+import msgspec
 from aiohttp import WSMsgType, web
 
+from venue.loopback_dialect import plain
+from venue.wire_values import countable
+
 _QUEUE = 20_000
+_MOST = 10**18
+NO_CLOSE_FRAME = 1006
 _IDLE_S = 60.0  # documented: about a minute without traffic from the client
 
 
 class Connection:
     """Where frames for one client go; a client that does not read fast enough is cut off."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, dialect: Callable[[str], str] = plain) -> None:
         self.number = number
+        self._dialect = dialect
         self.beating = False  # heartbeats start with the first subscription
         self.frames: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
         self.closing = False
+        self.farewell = (1000, "")
+        self.tamper: Callable[[str], list[str]] | None = None
 
     def send(self, frame: str) -> None:
-        """Queue a frame; a full queue ends the connection instead of losing one frame."""
-        if self.closing:
-            return
-        if self.frames.qsize() >= _QUEUE - 1:
-            self.close()
-            return
-        self.frames.put_nowait(frame)
+        """Queue a frame as this venue says it, or what a fault makes of it."""
+        said = self._dialect(frame)
+        self.put([said] if self.tamper is None else self.tamper(said))
+
+    def put(self, frames: list[str]) -> None:
+        """Queue frames as they are; a full queue ends the connection instead of losing one."""
+        for frame in frames:
+            if self.closing:
+                return
+            if self.frames.qsize() >= _QUEUE - 1:
+                self.close()
+                return
+            self.frames.put_nowait(frame)
+
+    def cut(self, code: int, reason: str) -> None:
+        """End the connection with a close code; 1006 stands for the lack of a close frame."""
+        self.farewell = (code, reason)
+        self.close()
 
     def close(self) -> None:
         """End the connection once the queue is written."""
@@ -58,27 +77,43 @@ class Desk(Protocol):
 
 
 def read_request(text: str) -> dict[str, Any] | None:
-    """Parse a frame with numbers as Decimal; `None` if it has not the shape of a request."""
+    """Parse a frame with numbers as Decimal; `None` if it has not the shape of a request.
+
+    Text that is no text (lone surrogates) and numbers that nobody could count are no request.
+    """
     try:
-        body = json.loads(text, parse_float=Decimal)
-    except ValueError:
-        return None
-    if not isinstance(body, dict) or not isinstance(body.get("method"), str):
-        return None
-    if not isinstance(body.setdefault("params", {}), dict):
+        body = _requests.decode(text)
+        if not isinstance(body, dict) or not isinstance(body.get("method"), str):
+            return None
+        if not isinstance(body.setdefault("params", {}), dict) or not _counted(body["params"]):
+            return None
+    except (ValueError, ArithmeticError, RecursionError):
         return None
     return body if isinstance(body.get("req_id", 0), int) else None
 
 
-async def converse(request: web.Request, desk: Desk, numbers: Callable[[], int]) -> web.WebSocketResponse:
+def _counted(value: Any) -> bool:
+    """Tell whether every number in a value is one that an order can have."""
+    if isinstance(value, int):
+        return -_MOST < value < _MOST
+    if isinstance(value, Decimal):
+        return countable(value)
+    if isinstance(value, dict | list):
+        return all(map(_counted, value.values() if isinstance(value, dict) else value))
+    return True
+
+
+_requests = msgspec.json.Decoder(float_hook=Decimal)
+
+
+async def converse(request: web.Request, desk: Desk, connection: Connection) -> web.WebSocketResponse:
     """Serve one client until it goes or is cut off."""
     socket = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
     await socket.prepare(request)
-    connection = Connection(numbers())
     desk.opened(connection)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_write(socket, connection))
+            group.create_task(_write(socket, connection, request.transport))
             await _read(socket, connection, desk)
     finally:
         desk.closed(connection)
@@ -102,10 +137,16 @@ async def _read(socket: web.WebSocketResponse, connection: Connection, desk: Des
         connection.close()
 
 
-async def _write(socket: web.WebSocketResponse, connection: Connection) -> None:
+async def _write(
+    socket: web.WebSocketResponse, connection: Connection, transport: asyncio.Transport | None
+) -> None:
     try:
         while (frame := await connection.frames.get()) is not None:
             await socket.send_str(frame)
-        await socket.close()
+        code, reason = connection.farewell
+        if code == NO_CLOSE_FRAME and transport is not None:
+            transport.abort()
+        else:
+            await socket.close(code=code, message=reason.encode())
     except ConnectionError:
         connection.closing = True  # the client went; the reader sees it too

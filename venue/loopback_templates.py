@@ -15,6 +15,7 @@ from core.clock import SECOND
 from core.instrument import Instrument
 from core.market import Trade
 from core.text import iso
+from venue.loopback_listing import COST_DECIMALS, POSITION_LIMIT, asset_facts
 from venue.market_candles import Candle
 from venue.market_model import Ladder, Level
 
@@ -56,7 +57,7 @@ def answer(
     req_id: int | None,
     times: tuple[int, int],
     *,
-    result: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | Sequence[Any] | None = None,
     error: str = "",
     extra: Mapping[str, Any] | None = None,
 ) -> str:
@@ -71,8 +72,11 @@ def answer(
     return encode(body)
 
 
-def pong(req_id: int | None, now: int) -> str:
-    """Give the answer to an application ping."""
+def pong(req_id: int | None, now: int, params: Mapping[str, Any] | None = None) -> str:
+    """Give the answer to an application ping, which takes no params."""
+    if params:
+        error = "Unsupported field: 'params' for the given msg type: ping"
+        return answer("ping", req_id, (now, now), error=error)
     body: dict[str, Any] = {"method": "pong", "time_in": iso(now), "time_out": iso(now)}
     return encode(body if req_id is None else {**body, "req_id": req_id})
 
@@ -89,14 +93,15 @@ def instruments(listed: Iterable[Instrument], kind: str) -> str:
 
 
 def _asset(asset: str) -> dict[str, Any]:
+    facts = asset_facts(asset)
     return {
         "id": asset,
         "status": "enabled",
-        "precision": 10,
-        "precision_display": 5,
-        "borrowable": True,
-        "collateral_value": 1.0,
-        "margin_rate": 0.01,
+        "precision": facts.precision,
+        "precision_display": facts.display,
+        "borrowable": facts.collateral > 0,
+        "collateral_value": float(facts.collateral),
+        "margin_rate": float(facts.margin_rate),
     }
 
 
@@ -109,7 +114,7 @@ def _pair(pair: Instrument) -> dict[str, Any]:
         "qty_precision": pair.quantity_precision,
         "qty_increment": float(pair.quantity_increment),  # this channel does use exponents
         "price_precision": pair.price_precision,
-        "cost_precision": 8,
+        "cost_precision": COST_DECIMALS,
         "marginable": pair.max_leverage > 1,
         "has_index": True,
         "cost_min": number(pair.minimum_cost),
@@ -120,8 +125,8 @@ def _pair(pair: Instrument) -> dict[str, Any]:
     if pair.max_leverage > 1:
         row |= {
             "margin_initial": 1 / pair.max_leverage,
-            "position_limit_long": 1_000_000,
-            "position_limit_short": 1_000_000,
+            "position_limit_long": POSITION_LIMIT,
+            "position_limit_short": POSITION_LIMIT,
         }
     return row
 
@@ -130,10 +135,15 @@ def trades(rows: Sequence[Trade], kind: str) -> str:
     """Give trades; `side` is the taker's."""
     data = ",".join(
         f'{{"symbol":"{t.instrument}","side":"{t.side}","price":{t.price:f},"qty":{t.quantity:f},'
-        f'"ord_type":"market","trade_id":{t.trade_id},"timestamp":"{iso(t.ts_event)}"}}'
+        f'"ord_type":"{taker_order_type(t)}","trade_id":{t.trade_id},"timestamp":"{iso(t.ts_event)}"}}'
         for t in rows
     )
     return f'{{"channel":"trade","type":"{kind}","data":[{data}]}}'
+
+
+def taker_order_type(trade: Trade) -> str:
+    """Give what the taker sent. Recorded bars do not say; two in three are market orders here."""
+    return "limit" if trade.trade_id % 3 == 0 else "market"
 
 
 def book(instrument: Instrument, after: Ladder, depth: int, before: Ladder | None = None) -> str:
@@ -165,8 +175,8 @@ def checksum(ladder: Ladder) -> int:
 
 def _changed(before: Sequence[Level], after: Sequence[Level], *, sign: int) -> list[Level]:
     old, new = {level.ticks: level.lots for level in before}, {level.ticks: level.lots for level in after}
-    worst = after[-1].ticks
-    gone = [Level(t, 0) for t in old if t not in new and (t - worst) * sign > 0]
+    worst = after[-1].ticks if after else None
+    gone = [Level(t, 0) for t in old if t not in new and (worst is None or (t - worst) * sign > 0)]
     return gone + [level for level in after if old.get(level.ticks) != level.lots]
 
 
@@ -174,6 +184,30 @@ def _levels(levels: Iterable[Level], instrument: Instrument) -> str:
     price, quantity = instrument.price_precision, instrument.quantity_precision
     return ",".join(
         f'{{"price":{units(level.ticks, price)},"qty":{units(level.lots, quantity)}}}' for level in levels
+    )
+
+
+def level3(
+    instrument: Instrument,
+    bids: Iterable[tuple[str, str, int, int, int]],
+    asks: Iterable[tuple[str, str, int, int, int]],
+    crc: int,
+    kind: str,
+) -> str:
+    """Give orders one by one: (event, id, ticks, lots, time), without an event in a snapshot."""
+    sides = (",".join(_order(instrument, *row) for row in side) for side in (bids, asks))
+    inner = ",".join(f'"{name}":[{rows}]' for name, rows in zip(("bids", "asks"), sides, strict=True))
+    return (
+        f'{{"channel":"level3","type":"{kind}","data":[{{"symbol":"{instrument.symbol}",{inner},'
+        f'"checksum":{crc}}}]}}'
+    )
+
+
+def _order(instrument: Instrument, event: str, order_id: str, ticks: int, lots: int, ts: int) -> str:
+    began = f'"event":"{event}",' if event else ""
+    return (
+        f'{{{began}"order_id":"{order_id}","limit_price":{units(ticks, instrument.price_precision)},'
+        f'"order_qty":{units(lots, instrument.quantity_precision)},"timestamp":"{_nine(ts)}"}}'
     )
 
 

@@ -102,6 +102,6 @@ def _trade(row: wire.TradeRow) -> Trade | None:
         ts_event = wire.timestamp_ns(row.timestamp)
     except ValueError:
         return None
-    if ts_event == 0 or row.qty == 0 or not wire.possible(row.price, row.qty):
+    if not wire.datable(ts_event) or not wire.possible(row.price, row.qty) or row.qty == 0:
         return None
     return Trade(row.symbol, ts_event, row.price, row.qty, row.side, row.trade_id)

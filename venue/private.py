@@ -13,9 +13,8 @@ import msgspec
 from core.clock import SECOND
 from core.events import Fill, OrderUpdate, VenueOrder
 from core.orders import AmendOrder, CancelOrder, OrderState, Side, SubmitOrder, VenueCommand
-from venue import rest, wire
+from venue import outcomes, wire
 from venue.session import CONFIRMATION, Dead, Ignored, Keepalive, Ready, SystemStatus
-from venue.wire_market import CandleFrame, TickerFrame
 
 ANSWER_DUE = 5 * SECOND
 """A request without an answer for this long has an unknown outcome."""
@@ -23,6 +22,8 @@ SNAPSHOT_GRACE = 2 * SECOND
 ORPHAN_WAIT = 3 * SECOND
 """How long news of an order id that we cannot name waits for the ack that names it."""
 KEPT = 1000
+MOST_ORDERS = 20_000
+"""More live orders than an account may have on ninety pairs at the highest tier: not news, noise."""
 _CHANNELS = ("executions", "balances")
 _TRIGGERED = ("stop-loss", "take-profit", "trailing-stop")
 _STATES = {
@@ -63,7 +64,7 @@ class _Order(msgspec.Struct):
     state: OrderState = OrderState.SUBMITTING
 
     def merge(self, row: wire.ExecutionRow) -> None:
-        self.cl_ord_id = row.cl_ord_id or self.cl_ord_id
+        self.cl_ord_id = self.cl_ord_id or row.cl_ord_id or ""  # an order never changes its name
         self.symbol = row.symbol or self.symbol
         self.side = row.side or self.side
         self.order_type = row.order_type or self.order_type
@@ -90,13 +91,15 @@ class PrivateSession(Keepalive):
     """Executions, balances and order requests of one account on one connection.
 
     `authorise` must bring a fresh token before every `connected`. Every request ends in at least
-    one OrderUpdate: working, rejected, or unknown when no answer proves either.
+    one OrderUpdate: working, rejected, or unknown when no answer proves either. `barred` is why
+    the venue will never let this key subscribe, empty as long as it may.
     """
 
     def __init__(self, account: str) -> None:
         super().__init__()
         self.account = account
         self.max_rate: int | None = None
+        self.barred = ""
         self._token = ""
         self._pending: dict[int, _Pending] = {}
         self._restart(0)
@@ -165,11 +168,23 @@ class PrivateSession(Keepalive):
         self._pending[req_id] = _Pending(command, now + ANSWER_DUE)
         self._out.append(frame)
 
+    def accept(self, command: SubmitOrder, order_id: str) -> list[PrivateEvent]:
+        """Learn that an order which went another road (REST) was accepted."""
+        return self._accepted(command, order_id)
+
     def lost(self, reason: str) -> list[PrivateEvent]:
         """Give the end of everything unanswered: the link is gone, nothing is proved."""
         self.ready = False
         pending, self._pending = self._pending, {}
-        return [self._unknown(one.command, reason) for one in pending.values() if not one.overdue]
+        return [
+            self._unknown(one.command, reason)
+            for one in pending.values()
+            if not one.overdue and not self._spoken_of(one.command)
+        ]
+
+    def _spoken_of(self, command: VenueCommand) -> bool:
+        """Tell whether the channel has proved a new order, so that its answer is not missed."""
+        return isinstance(command, SubmitOrder) and self.state_of(command.cl_ord_id) is not None
 
     # ---- in ----
 
@@ -187,7 +202,12 @@ class PrivateSession(Keepalive):
             case wire.StatusFrame():
                 return [SystemStatus(row.system) for row in message.data]
             case (
-                wire.InstrumentFrame() | wire.TradeFrame() | wire.BookFrame() | TickerFrame() | CandleFrame()
+                wire.InstrumentFrame()
+                | wire.TickerFrame()
+                | wire.TradeFrame()
+                | wire.BookFrame()
+                | wire.CandleFrame()
+                | wire.Level3Frame()
             ):
                 return self._ignore("public", "public frame on the private connection")
             case wire.UnknownChannel(channel):
@@ -209,7 +229,8 @@ class PrivateSession(Keepalive):
         for one in self._pending.values():
             if now >= one.due and not one.overdue:
                 one.overdue = True
-                events.append(self._unknown(one.command, f"no answer in {ANSWER_DUE // SECOND} s"))
+                if not self._spoken_of(one.command):
+                    events.append(self._unknown(one.command, f"no answer in {ANSWER_DUE // SECOND} s"))
         return events + self._adopt_orphans(lambda waiting, _: now - waiting > ORPHAN_WAIT)
 
     def _on_malformed(self, detail: str) -> list[PrivateEvent]:
@@ -228,6 +249,8 @@ class PrivateSession(Keepalive):
             if frame.sequence != last + 1:
                 return [Dead(f"{channel} sequence gap: expected {last + 1}, found {frame.sequence}")]
         self._sequences[channel] = frame.sequence
+        if odd := next((row for row in frame.data if not row.possible), None):
+            return [Dead(f"expected amounts, found {odd}"[:400])]
         if isinstance(frame, wire.ExecutionsFrame):
             return self._on_executions(frame)
         return self._on_balances(frame)
@@ -255,6 +278,8 @@ class PrivateSession(Keepalive):
         events: list[PrivateEvent] = []
         for row in frame.data:
             events += self._on_row(row, orphan_after=self._now)
+        if len(self._orders) + len(self._orphans) > MOST_ORDERS:
+            return [*events, Dead(f"expected at most {MOST_ORDERS} live orders, found more")]
         return events + self._settled()
 
     def _on_row(self, row: wire.ExecutionRow, orphan_after: int | None) -> list[PrivateEvent]:
@@ -349,8 +374,11 @@ class PrivateSession(Keepalive):
             return [*self._on_answer(ack), Dead(f"token refused: {ack.error}")]
         if ack.method == "subscribe":
             if not ack.success:
+                if outcomes.classify(ack.error) is outcomes.Outcome.HALT:
+                    self.barred = ack.error
                 return [Dead(f"private subscription refused: {ack.error}")]
-            self._acked[ack.result.channel] = self._now
+            if ack.result.channel in _CHANNELS:
+                self._acked[ack.result.channel] = self._now
             self.max_rate = ack.result.maxratecount or self.max_rate
             return self._settled()
         if ack.method in ("pong", "unsubscribe"):
@@ -401,11 +429,11 @@ class PrivateSession(Keepalive):
         return [self._update(order, "amended")]
 
     def _refusal(self, command: VenueCommand, error: str) -> OrderUpdate:
-        proved = rest.classify(error) is not rest.Outcome.UNKNOWN
+        proved = outcomes.classify(error) is not outcomes.Outcome.UNKNOWN
         if isinstance(command, SubmitOrder):
             state = OrderState.REJECTED if proved else OrderState.UNKNOWN
             return self._report(command, state, error)
-        if isinstance(command, CancelOrder) or not proved or rest.unknown_order(error):
+        if isinstance(command, CancelOrder) or not proved or outcomes.unknown_order(error):
             # Whether the order is gone or rests uncancelled is for a reconciliation to find out.
             return self._unknown(command, error)
         # The amendment was refused, the order itself rests as before.

@@ -14,13 +14,13 @@ from core.clock import MINUTE, SECOND
 from core.instrument import Instrument
 from core.market import Quote, Trade
 from venue import wire
+from venue.book import Book
 from venue.liveness import Liveness
 from venue.prints import Prints as Tape
 from venue.prints import TradeGap
 from venue.session import CONFIRMATION, Dead, Ignored, Keepalive, Ready, SystemStatus
 from venue.subscriptions import Key, Request, Subscriptions
 from venue.tops import Top, Tops, instruments, precision
-from venue.wire_market import CandleFrame, CandleRow, TickerFrame
 
 CUT_PAUSE = 10 * MINUTE
 """One symbol that stays dead may cost its connection so often at most."""
@@ -58,7 +58,7 @@ class TopMoved(msgspec.Struct, frozen=True):
 class Candles(msgspec.Struct, frozen=True):
     """The venue's own running one-minute candles, in full."""
 
-    rows: tuple[CandleRow, ...]
+    rows: tuple[wire.CandleRow, ...]
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -159,6 +159,10 @@ class PublicSession(Keepalive):
         """Symbols that have, or are to have, a verified book."""
         return self._booked
 
+    def book(self, symbol: str) -> Book | None:
+        """Give a symbol's verified book, None while there is none to trust."""
+        return self._tops.book(symbol)
+
     def connected(self, now: int) -> None:
         """Start from nothing: the venue remembers no subscription."""
         self._restart(now)
@@ -185,9 +189,9 @@ class PublicSession(Keepalive):
                 return self._on_trades(message)
             case wire.BookFrame():
                 return self._on_book(message)
-            case TickerFrame():
+            case wire.TickerFrame():
                 return self._on_ticker(message)
-            case CandleFrame():
+            case wire.CandleFrame():
                 return self._on_candles(message)
             case wire.HeartbeatFrame():
                 return []
@@ -201,10 +205,15 @@ class PublicSession(Keepalive):
                 return self._stray(message)
 
     def _stray(
-        self, message: wire.ExecutionsFrame | wire.BalancesFrame | wire.UnknownChannel | wire.Malformed
+        self,
+        message: wire.ExecutionsFrame
+        | wire.BalancesFrame
+        | wire.Level3Frame
+        | wire.UnknownChannel
+        | wire.Malformed,
     ) -> list[PublicEvent]:
         match message:
-            case wire.ExecutionsFrame() | wire.BalancesFrame():
+            case wire.ExecutionsFrame() | wire.BalancesFrame() | wire.Level3Frame():
                 return self._ignore("private", "private frame on the public connection")
             case wire.UnknownChannel(channel):
                 return self._ignore("unknown channel", f"unknown channel {channel!r}")
@@ -404,8 +413,12 @@ class PublicSession(Keepalive):
 
     def _on_trades(self, frame: wire.TradeFrame) -> list[PublicEvent]:
         self._seen["trade"] = self._now
-        read = self._tape.read(frame)
         events: list[PublicEvent] = []
+        if not self._wanted.issuperset([row.symbol for row in frame.data]):
+            known = tuple(row for row in frame.data if row.symbol in self._wanted)
+            frame = wire.TradeFrame(frame.type, known)
+            events += self._ignore("stray trade", "trade of a symbol that nobody asked for")
+        read = self._tape.read(frame)
         for row in read.impossible:
             events += self._ignore("impossible trade", f"impossible trade {row}")
         if read.repeated:
@@ -430,7 +443,7 @@ class PublicSession(Keepalive):
         events: list[PublicEvent] = []
         for row in frame.data:
             if self._tops.kept(row.symbol) is None:
-                events += self._ignore("stray book", f"book of {row.symbol}, which is not subscribed")
+                events += self._ignore("stray book", f"book of {row.symbol[:40]}, which is not subscribed")
             elif frame.type == "snapshot":
                 top = self._tops.on_snapshot(row)
                 events += self._on_top("book", row.symbol, top)
@@ -440,12 +453,14 @@ class PublicSession(Keepalive):
                 events += self._on_top("book", row.symbol, self._tops.on_update(row))
         return events
 
-    def _on_ticker(self, frame: TickerFrame) -> list[PublicEvent]:
+    def _on_ticker(self, frame: wire.TickerFrame) -> list[PublicEvent]:
         self._seen["book"] = self._now
         events: list[PublicEvent] = []
         for row in frame.data:
             if not self._lines.wanted("ticker", row.symbol):
-                events += self._ignore("stray ticker", f"ticker of {row.symbol}, which is not subscribed")
+                events += self._ignore(
+                    "stray ticker", f"ticker of {row.symbol[:40]}, which is not subscribed"
+                )
                 continue
             events += self._confirm("ticker", row.symbol)
             if row.symbol not in self._tops.trusted:  # a verified book knows better
@@ -460,13 +475,14 @@ class PublicSession(Keepalive):
 
     # ---- candles ----
 
-    def _on_candles(self, frame: CandleFrame) -> list[PublicEvent]:
-        for row in frame.data:
+    def _on_candles(self, frame: wire.CandleFrame) -> list[PublicEvent]:
+        rows = tuple(row for row in frame.data if row.symbol in self._wanted)
+        for row in rows:
             state = (row.interval_begin, row.trades)
             if row.trades and self._candle_seen.get(row.symbol) != state and frame.type == "update":
                 self._liveness.candle(row.symbol, self._now)
             self._candle_seen[row.symbol] = state
-        return [Candles(frame.data)]
+        return [Candles(rows)] if rows else self._ignore("stray candle", "candle that nobody asked for")
 
 
 def _params(request: Request, depth: int) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""Kraken's REST answers as values, and what each of its error texts proves.
+"""Kraken's REST answers and requests as values.
 
 Must not know HTTP, signing or retries.
-Called by venue.client (bodies), venue.private (errors of order requests) and the tests.
+Called by venue.client and by everybody who reads what it gives.
 """
 
-import enum
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,62 +13,11 @@ import msgspec
 from core.clock import SECOND
 from core.errors import VenueError
 from core.events import Fill, VenueOrder, VenuePosition
-from core.instrument import Instrument
+from core.instrument import PLACES, Instrument
 from core.market import Bar, Timeframe
-from core.orders import OrderState, Side
-
-# ---- what an error proves ----
-
-
-class Outcome(enum.StrEnum):
-    """What may be concluded from an error text."""
-
-    DEFINITE_REJECT = "definite reject"  # the request did nothing and never will
-    UNKNOWN = "unknown"  # it may have been carried out, or may be later
-    RETRY_READ = "retry read"  # turned away at the gate: nothing happened, a read may be repeated
-    HALT = "halt"  # nothing happened; asking again makes it worse
-
-
-_OUTCOMES = (
-    # Longest prefix first where two overlap; anything that is not listed is UNKNOWN.
-    ("EAPI:Rate limit exceeded", Outcome.RETRY_READ),
-    ("EService:Throttled", Outcome.RETRY_READ),
-    ("EService: Throttled", Outcome.RETRY_READ),
-    ("EService:Busy", Outcome.UNKNOWN),
-    ("EService:Market in", Outcome.DEFINITE_REJECT),
-    ("EService:Deadline elapsed", Outcome.DEFINITE_REJECT),
-    ("EService", Outcome.UNKNOWN),
-    ("EGeneral:Temporary lockout", Outcome.HALT),
-    ("EGeneral:Permission denied", Outcome.HALT),
-    ("EGeneral:Invalid arguments", Outcome.DEFINITE_REJECT),
-    ("EAPI:", Outcome.HALT),
-    ("EAuth:", Outcome.HALT),
-    ("EAccount:", Outcome.HALT),
-    ("ESession:", Outcome.DEFINITE_REJECT),
-    ("EOrder:", Outcome.DEFINITE_REJECT),
-    ("ETrade:", Outcome.DEFINITE_REJECT),
-    ("EQuery:", Outcome.DEFINITE_REJECT),
-    ("EFunding:", Outcome.DEFINITE_REJECT),
-    ("EBM:", Outcome.DEFINITE_REJECT),
-    # Texts of the WS gateway, which have no category: it refuses before the engine sees anything.
-    ("Unsupported field", Outcome.DEFINITE_REJECT),
-    ("Unsupported event", Outcome.DEFINITE_REJECT),
-    ("Token(s) not found", Outcome.DEFINITE_REJECT),
-    ("Exceeded msg rate", Outcome.RETRY_READ),
-)
-
-
-def classify(error: str) -> Outcome:
-    """Tell what an error text proves; an unlisted text proves nothing."""
-    if "field must be a number" in error:
-        return Outcome.DEFINITE_REJECT
-    return next((outcome for prefix, outcome in _OUTCOMES if error.startswith(prefix)), Outcome.UNKNOWN)
-
-
-def unknown_order(error: str) -> bool:
-    """Tell whether an amend or cancel failed because the order is not open (any more)."""
-    return error.startswith(("EOrder:Unknown order", "EOrder:Invalid order"))
-
+from core.orders import OrderState, OrderType, Side, SubmitOrder
+from core.text import iso
+from venue.wire_values import countable
 
 # ---- envelope ----
 
@@ -79,11 +27,16 @@ class _Body(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw()
 
 
+# An answer may be anything, an HTML page of the proxy included: bytes that are no text, brackets
+# without end, numbers that no Decimal holds.
+_BROKEN = (ValueError, ArithmeticError, RecursionError)
+
+
 def errors_of(body: bytes) -> tuple[str, ...] | None:
     """Give the errors of an answer (warnings left out), or None if it is no such answer at all."""
     try:
         envelope = msgspec.json.decode(body, type=_Body)
-    except msgspec.DecodeError:
+    except _BROKEN:
         return None
     return tuple(text for text in envelope.error if not text.startswith("W"))
 
@@ -92,8 +45,31 @@ def result_of(body: bytes, kind: Any) -> Any:
     """Decode `result` of an answer without errors; raises VenueError where it does not fit."""
     try:
         return msgspec.json.decode(msgspec.json.decode(body, type=_Body).result, type=kind)
-    except msgspec.DecodeError as broken:
+    except _BROKEN as broken:
         raise VenueError(f"expected a REST result of {kind}, found {body[:80]!r}: {broken}") from broken
+
+
+def vetted(found: Any, where: str) -> Any:
+    """Give an answer back whose every amount can be counted; raises VenueError for any other."""
+    if (odd := _impossible(found)) is not None:
+        raise VenueError(f"expected amounts in {where}, found {odd}"[:200])
+    return found
+
+
+def _impossible(value: Any) -> Decimal | None:
+    """Find a number that nobody could add or compare: as text JSON carries NaN, and 1e999999 too."""
+    match value:
+        case Decimal():
+            return None if countable(value) else value
+        case dict():
+            inner: Iterable[Any] = value.values()
+        case list() | tuple():
+            inner = value
+        case msgspec.Struct():
+            inner = (getattr(value, name) for name in value.__struct_fields__)
+        case _:
+            return None
+    return next((odd for odd in map(_impossible, inner) if odd is not None), None)
 
 
 # ---- public values ----
@@ -127,6 +103,11 @@ class Pair(msgspec.Struct, frozen=True):
         """Give the WS v2 symbol; `wsname` is the one of v1."""
         base, _, quote = self.wsname.partition("/")
         return f"{_RENAMED.get(base, base)}/{_RENAMED.get(quote, quote)}"
+
+    @property
+    def written(self) -> bool:
+        """Tell whether its numbers have as many decimals as a number can."""
+        return 0 <= self.pair_decimals <= PLACES and 0 <= self.lot_decimals <= PLACES
 
     def instrument(self) -> Instrument:
         """Give the pair in our own words; leverage is what both sides allow."""
@@ -174,7 +155,7 @@ class PairNames:
 
 def instruments(pairs: Mapping[str, Pair]) -> dict[str, Instrument]:
     """Give all tradable instruments by symbol; rows with impossible grids count as not listed."""
-    listed = (pair.instrument() for pair in pairs.values() if pair.wsname)
+    listed = (pair.instrument() for pair in pairs.values() if pair.wsname and pair.written)
     return {one.symbol: one for one in listed if one.possible}
 
 
@@ -186,7 +167,7 @@ def bars(symbol: str, timeframe: Timeframe, rows: Iterable[OhlcRow]) -> list[Bar
 
     A row without trades is a quiet bar; the venue writes its vwap as 0, ours is its close.
     """
-    closed = list(rows)[:-1]
+    closed = vetted(list(rows), f"bars of {symbol}")[:-1]
     return [
         Bar(
             instrument=symbol,
@@ -260,6 +241,35 @@ def venue_order(order_id: str, row: OrderRow, names: PairNames) -> VenueOrder:
     )
 
 
+def order_form(order: SubmitOrder, names: PairNames) -> dict[str, str]:
+    """Give AddOrder's form; every value is text in plain notation, `validate` is never there.
+
+    Kraken's page "Add order": leverage is a ratio, price the limit or the trigger.
+    """
+    price = order.limit_price if order.limit_price is not None else order.trigger_price
+    form = {
+        "pair": names.altname(order.instrument),
+        "type": order.side.value,
+        "ordertype": order.order_type.value,
+        "volume": f"{order.quantity:f}",
+        "cl_ord_id": order.cl_ord_id,
+        "deadline": iso(order.deadline)[:23] + "Z",
+    }
+    if price is not None:
+        form["price"] = f"{price:f}"
+    if order.order_type is OrderType.LIMIT:
+        form["timeinforce"] = order.time_in_force.value.upper()
+    if order.expires is not None:
+        form["expiretm"] = str(order.expires // SECOND)
+    if order.leverage is not None:
+        form["leverage"] = str(order.leverage)
+    if order.reduce_only:
+        form["reduce_only"] = "true"
+    if order.post_only:
+        form["oflags"] = "post"
+    return form
+
+
 class TradeRow(msgspec.Struct, frozen=True):
     """One own fill of TradesHistory."""
 
@@ -316,7 +326,38 @@ def positions(rows: Iterable[PositionRow], names: PairNames) -> tuple[VenuePosit
     return tuple(VenuePosition(symbol, quantity, abs(cost)) for symbol, (quantity, cost) in net.items())
 
 
-def cash(balances: Mapping[str, Decimal], currency: str) -> Decimal:
-    """Add up one currency: plain or Z-prefixed, with every suffix that still is ours to spend."""
-    names = (currency, "Z" + currency, "X" + currency)
-    return sum((amount for asset, amount in balances.items() if asset.partition(".")[0] in names), Decimal(0))
+class Asset(msgspec.Struct, frozen=True):
+    """One row of Assets: the name people use for what a balance is listed under."""
+
+    altname: str
+
+
+class AssetNames:
+    """Any spelling of an asset (REST id, altname, either with a suffix) to its WS v2 name.
+
+    Letters are never stripped: which ids carry an X or Z only the venue's own list tells.
+    """
+
+    def __init__(self, assets: Mapping[str, Asset]) -> None:
+        self._names = {asset_id: row.altname for asset_id, row in assets.items()}
+
+    def name(self, asset: str) -> str:
+        """Give the WS v2 name; an unlisted one comes back as it is, without its suffix."""
+        plain = asset.partition(".")[0]
+        known = self._names.get(asset) or self._names.get(plain, plain)
+        known = known.partition(".")[0]
+        return _RENAMED.get(known, known)
+
+
+SPENDABLE = ("", "F", "B", "M")
+"""Suffixes of balances that can be traded at once; S is staked, HOLD is not ours yet."""
+
+
+def cash(balances: Mapping[str, Decimal], currency: str, names: AssetNames) -> Decimal:
+    """Add up one currency, with every suffix that is ours to spend."""
+    spendable = (
+        amount
+        for asset, amount in balances.items()
+        if names.name(asset) == currency and asset.partition(".")[2] in SPENDABLE
+    )
+    return sum(spendable, Decimal(0))

@@ -12,7 +12,6 @@ from core.instrument import Instrument
 from core.market import Quote
 from venue import wire
 from venue.book import Book, Fault
-from venue.wire_market import TickerRow
 
 _ZERO = Decimal(0)
 
@@ -55,6 +54,10 @@ class Tops:
         book = self._books.get(symbol)
         return book.instrument if book else None
 
+    def book(self, symbol: str) -> Book | None:
+        """Give a symbol's book if it is good now."""
+        return self._books[symbol] if symbol in self._trusted else None
+
     @property
     def trusted(self) -> frozenset[str]:
         """Give the symbols whose book is good now."""
@@ -79,7 +82,7 @@ class Tops:
             return Top(fault=fault)
         return Top(book.top(_moment(row.timestamp)))
 
-    def on_ticker(self, row: TickerRow) -> Top:
+    def on_ticker(self, row: wire.TickerRow) -> Top:
         """Read level 1; a market with an empty side has no top."""
         bid, ask = row.bid or _ZERO, row.ask or _ZERO
         if not (bid and ask):

@@ -75,7 +75,7 @@ class Desk:
         self.sent = []
         self.notices = []
 
-    def act(self, *intents, entries_allowed=True, ready=True):
+    def act(self, *intents, entries_allowed=True, ready=True, proved=True):
         out = self.orders.on_intents([Approved(i) for i in intents], self.now, self.portfolio)
         out += self.orders.replan(
             self.now,
@@ -83,6 +83,7 @@ class Desk:
             {SYMBOL: self.quote},
             entries_allowed=entries_allowed,
             ready=ready,
+            proved=proved,
         )
         commands = [c for c in out if not isinstance(c, Notice)]
         self.notices += [c for c in out if isinstance(c, Notice)]

@@ -332,3 +332,42 @@ def test_an_overfill_that_turned_the_position_is_closed():
     wrong.fills(stop, "1.5", exec_id="T6")
     exits = [c for c in wrong.act() if isinstance(c, SubmitOrder)]
     assert [(c.purpose, c.side, c.quantity) for c in exits] == [(Purpose.EXIT, Side.BUY, D("0.5"))]
+
+
+# ---- while the venue's truth cannot be read ----
+
+
+def test_unproved_only_what_cannot_open_or_turn_a_position_is_asked():
+    desk = Desk()
+    stop, _, target = desk.long()
+    desk.says(stop.cl_ord_id, OrderState.CANCELED)
+    desk.says(target.cl_ord_id, OrderState.CANCELED)
+    (again,) = desk.act(proved=False)
+    assert (again.purpose, again.reduce_only, again.quantity) == (Purpose.STOP, True, 1)
+    (leave,) = desk.act(closing(), proved=False)
+    assert (leave.purpose, leave.reduce_only) == (Purpose.EXIT, True)
+    assert desk.act(proved=False) == []
+
+
+def test_unproved_an_entry_is_taken_back_and_a_guard_is_not():
+    desk = Desk()
+    stop, entry = desk.act(intent())
+    desk.says(stop.cl_ord_id, OrderState.WORKING)
+    desk.says(entry.cl_ord_id, OrderState.WORKING)
+    (cancel,) = desk.act(entries_allowed=False, proved=False)
+    assert cancel == CancelOrder("paper", "five", entry.cl_ord_id, SYMBOL)
+    desk.says(entry.cl_ord_id, OrderState.CANCELED)
+    # It may have filled before that: the stop stays until the venue has been read.
+    assert desk.act(proved=False) == []
+    (spare,) = desk.act()
+    assert spare == CancelOrder("paper", "five", stop.cl_ord_id, SYMBOL)
+
+
+def test_unproved_nothing_is_resized():
+    desk = Desk()
+    stop, entry = desk.act(intent("1"))
+    desk.says(stop.cl_ord_id, OrderState.WORKING)
+    desk.fills(entry, "0.4")
+    desk.says(entry.cl_ord_id, OrderState.CANCELED, filled=D("0.4"))
+    assert desk.act(proved=False) == []
+    assert {type(one) for one in desk.act()} == {AmendOrder, SubmitOrder}

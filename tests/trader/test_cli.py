@@ -58,7 +58,7 @@ def test_every_command_has_help_with_an_example(capsys, words):
     assert f"Examples:\n    trader {' '.join(words)}" in out
 
 
-@pytest.mark.parametrize("noun", ["config", "model", "backtest", "systemd"])
+@pytest.mark.parametrize("noun", ["config", "data", "model", "backtest", "systemd"])
 def test_every_noun_has_help(capsys, noun):
     code, out, _ = run(capsys, noun, "--help")
     assert code == 0

@@ -22,7 +22,7 @@ from core.events import (
     Timer,
     Verb,
 )
-from core.orders import OrderState, Purpose, SubmitOrder
+from core.orders import CancelOrder, OrderState, OrderType, Purpose, SubmitOrder
 from tests.day import BTC, Day, enter_long, listed, only, submits
 from trader.desk import Desk
 from trader.records import NOBODY, decode_event, make_step
@@ -215,3 +215,39 @@ def test_verdicts_are_rows_of_the_journal_and_read_back():
     step = make_step(1, event, [], labels=NOBODY, before=b"")
     assert step.taped == b""
     assert [(row.kind, decode_event(row.body)) for row in step.records] == [("quality", event)]
+
+
+def after_a_gap_with_rest_down(day: Day) -> None:
+    """A guarded long, then a link that comes back while nobody answers the reconciliation."""
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, False, account="main"))
+    day.tell(OrderUpdate(day.after(1), "main", stop.cl_ord_id, OrderState.CANCELED))
+    day.tell(LinkChange(day.after(1), Stream.PRIVATE, True, account="main"))
+
+
+def test_a_stop_is_put_back_although_rest_stays_down():
+    day = Day()
+    after_a_gap_with_rest_down(day)
+    assert not submits(day.said)
+    day.tell(Timer(day.after(2.9)))
+    assert not submits(day.said)  # REST has its time first
+    day.tell(Timer(day.after(0.2)))
+    (stop,) = submits(day.said)
+    assert (stop.purpose, stop.reduce_only) == (Purpose.STOP, True)
+    assert not engine(day).state.reconciled
+
+
+def test_a_kill_closes_although_rest_stays_down():
+    day = Day()
+    after_a_gap_with_rest_down(day)
+    day.tell(Operator(day.after(0.1), Verb.KILL, "a person"))
+    day.tell(Timer(day.after(3)))
+    (leave,) = submits(day.said)
+    assert (leave.purpose, leave.order_type, leave.reduce_only) == (Purpose.EXIT, OrderType.MARKET, True)
+    day.tell(Timer(day.after(0.5)))
+    assert not [one for one in day.said if isinstance(one, SubmitOrder | CancelOrder)]  # nothing twice

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 import stamina
 from aiohttp import web
@@ -16,9 +17,11 @@ from core.clock import MINUTE, SECOND, LiveClock, ManualClock
 from core.errors import LinkLost, NotPermitted, VenueError
 from core.events import VenuePosition
 from core.market import Timeframe
-from core.orders import OrderState
+from core.orders import OrderState, OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from venue import rest
 from venue.client import Credentials, PublicRest, SignedRest, fills
+from venue.key_info import KeyInfo
+from venue.nonce import Nonces
 
 pytestmark = pytest.mark.e2e
 GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
@@ -207,6 +210,161 @@ async def test_signed_failure_is_judged_by_what_it_proves(said, error):
         with pytest.raises(error):
             await client.websocket_token()
         assert len(venue.requests) == 1
+
+
+BALANCE = '{"error":[],"result":{"USDT":"1"}}'
+
+
+async def test_a_warning_beside_a_result_is_no_failure():
+    async with signed() as (venue, client):
+        venue.say("Balance", '{"error":["WGeneral:Danger"],"result":{"USDT":"1"}}')
+        assert await client.balances() == {"USDT": 1}
+        venue.say("Balance", '{"error":["WGeneral:Danger"]}')
+        with pytest.raises(LinkLost):
+            await client.balances()
+
+
+async def test_a_refused_nonce_is_resynced_once(tmp_path):
+    path = tmp_path / "key.nonce"
+    async with signed() as (venue, client):
+        client.nonces = Nonces(lambda: 5, path)
+        venue.say("Balance", BALANCE, '{"error":["EAPI:Invalid nonce"]}', BALANCE)
+        await client.balances()
+        path.write_text("990000000")  # another process had the key meanwhile
+        assert await client.balances() == {"USDT": 1}
+        assert venue.nonces == [5, 6, 990_000_001]
+        venue.say("Balance", '{"error":["EAPI:Invalid nonce"]}')
+        with pytest.raises(NotPermitted, match="make a new key"):
+            await client.balances()
+        assert len(venue.requests) == 5
+
+
+async def test_throttled_is_silent_until_the_named_time():
+    clock = ManualClock(1688669440 * SECOND)
+    async with signed(clock) as (venue, client):
+        venue.say("Balance", '{"error":["EService: Throttled: 1688669448"]}')
+        for _ in range(3):
+            with pytest.raises(LinkLost, match=r"[Tt]hrottled"):
+                await client.balances()
+        assert len(venue.requests) == 1
+        clock.advance_to(1688669448 * SECOND)
+        venue.say("Balance", BALANCE)
+        assert await client.balances()
+
+
+async def test_a_full_counter_is_believed():
+    clock = ManualClock(5)
+    async with signed(clock) as (venue, client):
+        venue.say("Balance", '{"error":["EAPI:Rate limit exceeded"]}')
+        with pytest.raises(LinkLost, match="Rate limit"):
+            await client.balances()
+        assert client.budget.wait_s(1, 5) > 0
+
+
+async def test_the_key_tells_what_it_may_do():
+    async with signed() as (venue, client):
+        reply = {"permissions": ["query-funds"], "nonce_window": "0", "ip_allowlist": []}
+        venue.say("GetApiKeyInfo", json.dumps({"error": [], "result": reply}))
+        assert await client.key_info() == KeyInfo(("query-funds",), 0, ())
+        venue.say("GetApiKeyInfo", '{"error":[],"result":[]}')
+        with pytest.raises(VenueError, match="as a table"):
+            await client.key_info()
+
+
+ORDER = SubmitOrder(
+    account="main",
+    trader="a",
+    cl_ord_id="SM1",
+    instrument="BTC/USD",
+    side=Side.BUY,
+    quantity=Decimal("0.00001"),
+    order_type=OrderType.LIMIT,
+    purpose=Purpose.ENTRY,
+    time_in_force=TimeInForce.IOC,
+    deadline=2**62,
+    limit_price=Decimal("26500.40"),
+    leverage=3,
+)
+
+
+async def test_an_order_goes_over_rest_as_it_is_documented():
+    async with signed() as (venue, client):
+        placed = {"descr": {"order": "buy 0.00001 XBTUSD"}, "txid": ["OUF4EM-FRGI2-MQMWZD"]}
+        venue.say("AddOrder", json.dumps({"error": [], "result": placed}))
+        assert await client.add_order(ORDER, NAMES) == "OUF4EM-FRGI2-MQMWZD"
+        path, form = venue.requests[-1]
+        del form["nonce"]
+        assert (path, form) == (
+            "AddOrder",
+            {
+                "pair": "XBTUSD",
+                "type": "buy",
+                "ordertype": "limit",
+                "volume": "0.00001",
+                "cl_ord_id": "SM1",
+                "deadline": "2116-02-20T23:53:38.427Z",
+                "price": "26500.40",
+                "timeinforce": "IOC",
+                "leverage": "3",
+            },
+        )
+
+
+def test_a_closing_stop_carries_leverage_and_reduce_only():
+    stop = msgspec.structs.replace(
+        ORDER,
+        order_type=OrderType.STOP_LOSS,
+        limit_price=None,
+        trigger_price=Decimal("1E+4"),
+        reduce_only=True,
+        expires=60 * SECOND,
+        post_only=True,
+    )
+    form = rest.order_form(stop, NAMES)
+    assert (
+        form.items() >= {"price": "10000", "reduce_only": "true", "leverage": "3", "expiretm": "60"}.items()
+    )
+    assert form["oflags"] == "post"
+    assert "timeinforce" not in form
+    assert "validate" not in form
+
+
+SAID_TO_AN_ORDER = [
+    ('{"error":["EOrder:Insufficient margin"]}', VenueError),
+    ('{"error":["EAPI:Rate limit exceeded"]}', VenueError),
+    ('{"error":["EService: Throttled: 1"]}', VenueError),
+    ('{"error":["EGeneral:Temporary lockout"]}', VenueError),
+    ('{"error":["EAPI:Invalid nonce"]}', NotPermitted),
+    ('{"error":["EGeneral:Permission denied"]}', NotPermitted),
+    ('{"error":["EService:Unavailable"]}', LinkLost),
+    ('{"error":["EGeneral:Internal error"]}', LinkLost),
+    ((502, "<html>502</html>"), LinkLost),
+    ((520, "<html>520</html>"), LinkLost),
+    ("<html>", LinkLost),
+    ("", LinkLost),
+    ('{"error":[]}', LinkLost),
+    ('{"error":[],"result":{"descr":{}}}', LinkLost),
+    ('{"error":[],"result":{"txid":[]}}', LinkLost),
+]
+
+
+async def test_an_order_is_never_sent_twice_and_refused_only_by_proof():
+    clock = ManualClock(0)
+    async with signed(clock) as (venue, client):
+        for number, (said, error) in enumerate(SAID_TO_AN_ORDER, 1):
+            venue.say("AddOrder", said)
+            with pytest.raises(error) as found:
+                await client.add_order(ORDER, NAMES)
+            assert (said, type(found.value)) == (said, error)
+            assert len(venue.requests) == number
+            clock.advance_to(number * 16 * MINUTE)  # a lockout passes
+
+
+async def test_an_overdue_order_is_not_sent():
+    async with signed() as (venue, client):
+        with pytest.raises(VenueError, match="deadline"):
+            await client.add_order(msgspec.structs.replace(ORDER, deadline=1), NAMES)
+        assert venue.requests == []
 
 
 async def test_odd_result_blames_the_venue():

@@ -62,8 +62,34 @@ def test_rest_call_waits_until_it_fits():
 
 def test_connections_are_counted_in_a_rolling_window():
     budget = ConnectionBudget(maximum=2, window_s=10)
-    for at in (0, 4):
-        assert budget.wait_s(at * SECOND) == 0
-        budget.charge(at * SECOND)
-    assert budget.wait_s(5 * SECOND) == 5
-    assert budget.wait_s(10 * SECOND) == 0
+    assert [budget.take(at * SECOND) for at in (0, 4)] == [0, 0]
+    # Two links that ask at the same moment wait for two different places.
+    assert [budget.take(5 * SECOND) for _ in range(3)] == [5, 9, 15]
+    assert budget.take(60 * SECOND) == 0
+
+
+def test_the_default_leaves_room_below_the_ban():
+    budget = ConnectionBudget()
+    assert sum(budget.take(second * SECOND) == 0 for second in range(600)) == 140
+
+
+def test_tiers_follow_the_engine_threshold():
+    budget = RestBudget()
+    budget.adopt(125)
+    assert (budget.maximum, budget.decay) == (20, 0.5)
+    budget.adopt(7)
+    assert (budget.maximum, budget.decay) == (20, 0.5)
+
+
+def test_a_counter_that_the_venue_calls_full_is_full():
+    budget, counter = RestBudget(), EngineCounter(60)
+    budget.exceeded(0)
+    assert budget.wait_s(1, 0) == pytest.approx(1 / 0.33)
+    budget.exceeded(0)
+    assert budget.wait_s(1, 0) == pytest.approx(1 / 0.33)
+    counter.charge("BTC/USD", 80, 0)
+    counter.exceeded("BTC/USD", 0)
+    counter.exceeded("XRP/USD", 0)
+    assert (counter.level("BTC/USD", 0), counter.level("XRP/USD", 0)) == (80, 60)
+    assert not counter.entry_allowed("XRP/USD", 10 * SECOND)
+    assert counter.entry_allowed("XRP/USD", 20 * SECOND)

@@ -24,7 +24,8 @@ async def serving():
         yield venue, clock, http
 
 
-async def call(http, method, *, as_json=False, key="key", **form):
+async def posted(http, method, *, as_json=False, key="key", **form):
+    """Give status and text of a private call, whatever they are."""
     path, nonce = f"/0/private/{method}", str(next(NONCES))
     fields = {"nonce": nonce, **form}
     body = json.dumps(fields) if as_json else "&".join(f"{k}={v}" for k, v in fields.items())
@@ -32,8 +33,13 @@ async def call(http, method, *, as_json=False, key="key", **form):
     mac = hmac.new(base64.b64decode(SECRET), path.encode() + digest, hashlib.sha512)
     headers = {"API-Key": key, "API-Sign": base64.b64encode(mac.digest()).decode()}
     async with http.post(path, data=body, headers=headers) as response:
-        assert response.status == 200  # API errors are no HTTP errors
-        return await response.json()
+        return response.status, await response.text()
+
+
+async def call(http, method, **form):
+    status, text = await posted(http, method, **form)
+    assert status == 200  # API errors are no HTTP errors
+    return json.loads(text)
 
 
 async def ordered(venue, clock, request):
@@ -74,7 +80,7 @@ async def test_orders_over_rest_wait_for_the_exchange():
     order = {"pair": "XRPUSDT", "type": "buy", "ordertype": "limit", "volume": "100", "price": "0.4"}
     async with asyncio.timeout(20), serving() as (venue, clock, http):
         placed = await ordered(venue, clock, call(http, "AddOrder", leverage="5", as_json=True, **order))
-        assert placed["result"]["descr"]["order"] == "buy 100 XRPUSDT @ limit 0.4 with 5:1 leverage"
+        assert placed["result"]["descr"]["order"] == "buy 100.00000000 XRPUSDT @ limit 0.4 with 5:1 leverage"
         (txid,) = placed["result"]["txid"]
         assert set((await call(http, "OpenOrders"))["result"]["open"]) == {txid}
         assert (await ordered(venue, clock, call(http, "CancelOrder", txid=txid)))["result"] == {"count": 1}

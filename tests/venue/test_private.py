@@ -459,7 +459,7 @@ def test_quiet_frames():
     session = ready()
     assert session.receive(b'{"method":"pong","req_id":1}', 1) == []
     assert session.receive(frame({"method": "unsubscribe", "success": True}), 1) == []
-    assert [type(e) for e in session.receive(b'{"channel":"level3"}', 1)] == [Ignored]
+    assert [type(e) for e in session.receive(b'{"channel":"news"}', 1)] == [Ignored]
     assert [type(e) for e in session.receive(b'{"channel":"trade","type":"update","data":[]}', 1)] == [
         Ignored
     ]

@@ -9,7 +9,6 @@ from core.events import VenuePosition
 from core.market import Timeframe
 from core.orders import OrderState, Side
 from venue import rest
-from venue.rest import Outcome
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
 
@@ -26,44 +25,6 @@ def pairs():
 @pytest.fixture(scope="module")
 def names(pairs):
     return rest.PairNames(pairs)
-
-
-@pytest.mark.parametrize(
-    "error, outcome",
-    [
-        ("EOrder:Insufficient margin", Outcome.DEFINITE_REJECT),
-        ("EOrder:Rate limit exceeded", Outcome.DEFINITE_REJECT),
-        ("EOrder:Reduce only:No position exists", Outcome.DEFINITE_REJECT),
-        ("EGeneral:Invalid arguments:ordertype", Outcome.DEFINITE_REJECT),
-        ("EService:Deadline elapsed", Outcome.DEFINITE_REJECT),
-        ("EService:Market in cancel_only mode", Outcome.DEFINITE_REJECT),
-        ("EQuery:Unknown asset pair", Outcome.DEFINITE_REJECT),
-        ("Unsupported field: 'x' for the given msg type: add order", Outcome.DEFINITE_REJECT),
-        ("Cash_order_qty field must be a number_float", Outcome.DEFINITE_REJECT),
-        ("ESession:Invalid session", Outcome.DEFINITE_REJECT),
-        ("EGeneral:Internal error", Outcome.UNKNOWN),
-        ("EService:Unavailable", Outcome.UNKNOWN),
-        ("EService:Busy", Outcome.UNKNOWN),
-        ("<html>520</html>", Outcome.UNKNOWN),
-        ("", Outcome.UNKNOWN),
-        ("ENew:Never seen", Outcome.UNKNOWN),
-        ("EAPI:Rate limit exceeded", Outcome.RETRY_READ),
-        ("EService: Throttled: 1688669448", Outcome.RETRY_READ),
-        ("Exceeded msg rate", Outcome.RETRY_READ),
-        ("EAPI:Invalid key", Outcome.HALT),
-        ("EAPI:Invalid nonce", Outcome.HALT),
-        ("EGeneral:Permission denied", Outcome.HALT),
-        ("EGeneral:Temporary lockout", Outcome.HALT),
-        ("EAuth:Account temporary disabled", Outcome.HALT),
-    ],
-)
-def test_error_text_proves_no_more_than_this(error, outcome):
-    assert rest.classify(error) is outcome
-
-
-def test_unknown_order_is_recognised():
-    assert rest.unknown_order("EOrder:Unknown order")
-    assert not rest.unknown_order("EOrder:Insufficient funds")
 
 
 def test_errors_are_read_and_warnings_left_out():
@@ -192,8 +153,43 @@ def test_positions_net_per_instrument(names):
     assert rest.positions([short, long, done], names) == (VenuePosition("BTC/USD", Decimal(-1), Decimal(90)),)
 
 
-def test_cash_adds_prefixed_and_suffixed_names():
+ASSETS = rest.AssetNames(
+    {
+        "ZUSD": rest.Asset("USD"),
+        "XXBT": rest.Asset("XBT"),
+        "XXDG": rest.Asset("XDG"),
+        "XTZ": rest.Asset("XTZ"),
+        "XBT.F": rest.Asset("XBT.F"),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "asset, name",
+    [
+        ("ZUSD", "USD"),
+        ("USD.F", "USD"),
+        ("XXBT", "BTC"),
+        ("XBT.F", "BTC"),
+        ("XXDG", "DOGE"),
+        ("XTZ.S", "XTZ"),
+    ],
+)
+def test_asset_names_come_from_the_venues_list(asset, name):
+    assert ASSETS.name(asset) == name
+
+
+def test_cash_adds_what_can_be_spent():
     balances = rest.result_of(body("rest_balance"), dict[str, Decimal])
-    assert rest.cash(balances, "USDT") == Decimal(500000)
-    assert rest.cash(balances, "USD") == Decimal("171288.6158") + Decimal("1213029.2780")
-    assert rest.cash(balances, "GBP") == 0
+    assert rest.cash(balances, "USDT", ASSETS) == Decimal(500000)
+    assert rest.cash(balances, "GBP", ASSETS) == 0
+    held = {
+        "ZUSD": "1",
+        "USD.F": "2",
+        "USD.B": "4",
+        "USD.M": "8",
+        "USD.S": "16",
+        "USD.HOLD": "32",
+        "XUSD": "64",
+    }
+    assert rest.cash({k: Decimal(v) for k, v in held.items()}, "USD", ASSETS) == 15

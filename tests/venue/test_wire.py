@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from core.orders import AmendOrder, OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from venue import wire
-from venue.wire_market import CandleFrame, TickerFrame
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
 SHARED = Path(__file__).parents[3] / "shared" / "kraken" / "samples"
@@ -20,9 +19,9 @@ EXPECTED = {
     "book": wire.BookFrame,
     "executions": wire.ExecutionsFrame,
     "balances": wire.BalancesFrame,
-    "ticker": TickerFrame,
-    "ohlc": CandleFrame,
-    "level3": wire.UnknownChannel,
+    "ticker": wire.TickerFrame,
+    "ohlc": wire.CandleFrame,
+    "level3": wire.Level3Frame,
 }
 
 

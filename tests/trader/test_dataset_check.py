@@ -1,0 +1,60 @@
+"""What was downloaded is counted as it lies on disk, and every indicator is computed once."""
+
+import numpy as np
+import polars as pl
+
+from core.market import Timeframe
+from core.text import parse_iso
+from feeds.lake import Series
+from feeds.shards import Shards
+from inference.features.indicators import COLUMNS
+from inference.features.spec import SPECS
+from trader.dataset_check import check
+
+START = parse_iso("2024-01-01") // 10**6
+SERIES = Series("binance", "BTC/USDT", Timeframe.M5)
+
+
+def stored(root, count, *, lacking=()):
+    """Write a random walk of 5m bars, without those numbered in `lacking`."""
+    steps = np.random.default_rng(1).normal(0, 0.2, count)
+    close = 100 + np.cumsum(steps)
+    at = [number for number in range(count) if number not in lacking]
+    rows = pl.DataFrame(
+        {
+            "ts": [START + number * 300_000 for number in at],
+            "open": (close - steps)[at],
+            "high": (close + 0.5)[at],
+            "low": (close - 0.7)[at],
+            "close": close[at],
+            "volume": (1 + np.abs(steps))[at],
+        }
+    ).with_columns(high=pl.max_horizontal("open", "high"), low=pl.min_horizontal("open", "low"))
+    Shards(root).merge_bars(SERIES, rows)
+
+
+def test_counts_and_sizes_are_those_on_disk(tmp_path):
+    stored(tmp_path, 3000, lacking={10, 11, 12})
+    told = check(tmp_path, [SERIES])
+    (one,) = told["series"]
+    assert (one["rows"], told["rows"]) == (2997, 2997)
+    assert one["missing"] == 3 / 3000
+    assert one["first"].startswith("2024-01-01T00:00")
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
+    assert one["bytes"] == told["bytes"] == size
+
+
+def test_every_indicator_and_every_specification_that_fits_is_computed(tmp_path):
+    stored(tmp_path, 9000)
+    plain, full = check(tmp_path, [SERIES])["features"]
+    assert plain["spec"] == "indicators"
+    assert (plain["columns"], plain["rows"]) == (len(COLUMNS) + 4, 9000)
+    assert plain["ready"] > 8000
+    assert (full["spec"], full["columns"]) == ("entry_5m", len(SPECS["entry_5m"].names))
+    assert full["ready"] > 1500
+    assert full["non_finite_share"] == plain["non_finite_share"] == 0.0
+
+
+def test_series_that_is_not_there_is_left_out(tmp_path):
+    told = check(tmp_path, [SERIES])
+    assert (told["rows"], told["series"], told["features"]) == (0, [], [])
