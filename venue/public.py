@@ -428,9 +428,10 @@ class PublicSession(Keepalive):
             events.append(gap)
         if read.old:
             events.append(Prints(read.old, replayed=True))
-        if read.trades:
-            for symbol in {trade.instrument for trade in read.trades}:
+        if frame.type == "update":  # a repeated trade shows that the channel lives, too
+            for symbol in {row.symbol for row in frame.data}:
                 self._liveness.trade(symbol, self._now)
+        if read.trades:
             events.append(Prints(read.trades))
         for symbol in read.covered:
             events += self._confirm("trade", symbol)

@@ -88,7 +88,7 @@ async def play_daemon(home: Path, plan: Plan, place: Place, *, paced: bool = Tru
             parts.pace = Pace(clock, burst=FULL_SPEED, rate=FULL_SPEED)
         journal = await Journal.open(parts.paths.journal, after=parts.resume, clock=clock)
         stack.push_async_callback(journal.close)
-        daemon = Observed(config, parts, journal, started=started)
+        daemon = Observed(parts, journal, started=started)
         daemon.observer = Observer(clock)
         await stack.enter_async_context(parts.dashboard(daemon))
         watch = Watch(daemon, plan, clock, began)

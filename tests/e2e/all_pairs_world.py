@@ -241,5 +241,5 @@ def seconds(since: float) -> float:
 def last_moment(plan: Plan, clock: Clock) -> int:
     """Give when the planned number of whole minutes is over and told, from now on."""
     now = clock.now()
-    told = int(SECOND / clock.wall_seconds(SECOND) / 2)  # half a second of the wall
+    told = int(3 * SECOND / clock.wall_seconds(SECOND))  # of the wall: a lagging connection is waited for
     return now - now % MINUTE + int((plan.minutes + 1) * MINUTE) + told

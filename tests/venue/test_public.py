@@ -598,6 +598,17 @@ def test_trade_channel_that_candles_prove_dead_is_fetched_anew_alone():
     assert wanted(session) == [("unsubscribe", "trade", [BTC]), ("subscribe", "trade", [BTC])]
 
 
+def test_repeated_trade_shows_that_its_channel_lives():
+    session = small(BTC, ETH)
+    session.receive(trade(7), 1)
+    session.receive(candle(BTC, trades=1), 1)
+    later = 15 * SECOND
+    assert beat(session, later, step=SECOND) == []
+    session.receive(trade(7), later)  # it was in the snapshot, too
+    session.receive(candle(BTC, trades=2), later)
+    assert beat(session, later + 12 * SECOND, step=SECOND, start=later) == []
+
+
 def test_candles_that_trades_prove_dead_are_fetched_anew():
     session = small(BTC, ETH)
     session.receive(trade(7), 1)

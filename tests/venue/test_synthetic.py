@@ -304,6 +304,25 @@ def test_one_frame_a_pair_a_beat_and_trade_frames_that_add_up_to_the_ohlc_channe
     assert compared > 60
 
 
+def test_client_slower_than_the_market_is_cut_and_loses_nothing_in_between():
+    client = Client(*loaded())
+    symbols = list(client.venue.exchange.instruments)
+    for channel, more in (("trade", {}), ("ohlc", {"snapshot": False}), ("ticker", {"event_trigger": "bbo"})):
+        client.subscribed(channel, symbol=symbols, **more)
+    for _ in range(400):
+        client.clock.advance_to(client.clock.now() + SECOND // 5)
+        client.venue.pump()
+        if client.connection.closing:
+            break
+    assert client.connection.closing
+    *frames, end = client.frames()
+    assert end is None
+    ids = defaultdict(list)
+    for row in rows(frames, "trade"):
+        ids[row["symbol"]].append(row["trade_id"])
+    assert all(found == list(range(found[0], found[0] + len(found))) for found in ids.values())
+
+
 def test_rest_serves_every_pair_and_agrees_with_the_tape():
     client = Client(*loaded())
     client.wait(MINUTE)
