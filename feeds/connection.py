@@ -49,6 +49,11 @@ class Connection:
         await asyncio.sleep(after_s * (0.5 + _jitter()))
         await self._link.run()
 
+    def hear(self, ts_event: int) -> None:
+        """Note a time that the venue spoke of; one from the future says no more than now."""
+        if ts_event > self.told:
+            self.told = max(self.told, min(ts_event, self._clock.now()))
+
     def play(self, symbols: Iterable[str]) -> None:
         """Keep verified books of these symbols."""
         self.session.play(symbols)

@@ -119,7 +119,7 @@ class LiveFeed:
         self._followed: set[str] = set()
         self._lost_since: dict[str, int] = {}
         self._system = "online"
-        self._up = False
+        self._up: bool | None = None  # nothing was told yet
 
     async def run(self) -> None:
         """Feed the sink until cancelled."""
@@ -150,11 +150,11 @@ class LiveFeed:
     def _on_event(self, connection: Connection, event: public.PublicEvent) -> None:
         match event:
             case public.Prints(trades, replayed):
-                connection.told = max(connection.told, trades[-1].ts_event)
+                connection.hear(trades[-1].ts_event)
                 self._on_trades(trades, replayed=replayed)
                 return
             case public.TopMoved(quote, stand_in):
-                connection.told = max(connection.told, quote.ts_event)
+                connection.hear(quote.ts_event)
                 self._on_quote(quote, STOOD_IN if stand_in else TOP)
             case public.Candles(rows):
                 self.witness.on_candles(rows)
@@ -198,7 +198,7 @@ class LiveFeed:
         connection.up = False
         for instrument in self._followed.intersection(connection.session.symbols):
             self._lose(instrument, self.clock.now() - silent)
-        if not any(one.up for one in self.connections):
+        if self._up is not False and not any(one.up for one in self.connections):
             self._up = False
             self.sink.on_link(Stream.PUBLIC, False, self._system, reason)
         self._tell_quality()

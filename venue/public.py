@@ -6,7 +6,7 @@ that is refused, damaged or silent costs the others nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -19,7 +19,7 @@ from venue.liveness import Liveness
 from venue.prints import Prints as Tape
 from venue.prints import TradeGap
 from venue.session import CONFIRMATION, Dead, Ignored, Keepalive, Ready, SystemStatus
-from venue.subscriptions import Key, Request, Subscriptions
+from venue.subscriptions import Key, Request, Subscriptions, parameters
 from venue.tops import Top, Tops, instruments, precision
 
 CUT_PAUSE = 10 * MINUTE
@@ -236,7 +236,7 @@ class PublicSession(Keepalive):
         for request in self._lines.requests(self._now):
             req_id = self._next_id()
             self._requests[req_id] = request
-            params = _params(request, self.depth)
+            params = parameters(request, self.depth)
             send = wire.subscribe if request.method == "subscribe" else wire.unsubscribe
             self._out.append(send(req_id, request.channel, symbol=request.symbols, **params))
 
@@ -484,16 +484,3 @@ class PublicSession(Keepalive):
                 self._liveness.candle(row.symbol, self._now)
             self._candle_seen[row.symbol] = state
         return [Candles(rows)] if rows else self._ignore("stray candle", "candle that nobody asked for")
-
-
-def _params(request: Request, depth: int) -> dict[str, Any]:
-    """Give what a channel wants beside symbols; leaving takes the same, but for the snapshot."""
-    match request.channel:
-        case "trade":
-            return {"snapshot": True} if request.method == "subscribe" else {}
-        case "book":
-            return {"depth": depth}
-        case "ticker":
-            return {"event_trigger": "bbo"}
-        case _:
-            return {"interval": 1} | ({"snapshot": False} if request.method == "subscribe" else {})

@@ -1,12 +1,12 @@
 """The subscriptions we want against those that the venue confirmed, one by one.
 
-Must not know frames, sockets or what a channel carries; `now` is monotonic ns. Owned by
+Must not know frames, sockets or what becomes of the data; `now` is monotonic ns. Owned by
 venue.public, which sends what `requests` gives and tells what the venue answered. What is asked
 follows from what is wanted, never from what was asked before: a new connection asks for all again.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.clock import MINUTE, SECOND
 from venue.session import CONFIRMATION
@@ -195,3 +195,16 @@ def _grouped(method: str, keys: Iterable[Key]) -> list[Request]:
         for channel, symbols in by_channel.items()
         for at in range(0, len(symbols), CHUNK)
     ]
+
+
+def parameters(request: Request, depth: int) -> dict[str, Any]:
+    """Give what a channel wants beside symbols; leaving takes the same, but for the snapshot."""
+    match request.channel:
+        case "trade":
+            return {"snapshot": True} if request.method == "subscribe" else {}
+        case "book":
+            return {"depth": depth}
+        case "ticker":
+            return {"event_trigger": "bbo"}
+        case _:
+            return {"interval": 1} | ({"snapshot": False} if request.method == "subscribe" else {})

@@ -351,6 +351,31 @@ def test_connection_that_was_not_heard_of_late_closes_nothing():
     assert story.closes() == [(660, 2)]
 
 
+def test_connection_that_told_of_nothing_later_than_the_minute_is_waited_for():
+    eth = "ETH/USD"
+    story = Story(BTC, eth, limits=FeedLimits(per_connection=1))
+    for symbol in (BTC, eth):
+        story.prints(601, symbol=symbol)
+    story.to(660)
+    story.receive(book_frame(stamp=iso(660 * SECOND)))  # BTC's connection has passed the minute
+    story.receive(b'{"channel":"heartbeat"}', eth)
+    behind = story.feed._behind(story.clock.now())
+    assert [one.session.symbols for one in behind] == [(eth,)]
+    story.feed._close(0, behind)
+    assert story.closes() == [(660, 1)]
+    story.prints(602, symbol=eth)  # what was under way still counts
+    story.feed._close(0)
+    assert story.closes(eth) == [(660, 2)]
+    assert story.feed._behind(story.clock.now()) == []
+
+
+def test_down_is_told_once_however_often_the_venue_refuses():
+    story = Story()
+    for _ in range(3):
+        story.down()
+    assert [up for up, *_ in story.ears.all("link")] == [True, False]
+
+
 def test_missed_trades_spoil_their_minute_only():
     story = Story()
     story.prints(601)

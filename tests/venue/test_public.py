@@ -66,13 +66,15 @@ def checksum_of(bids, asks):
     return zlib.crc32("".join(text(*one) for one in (*asks, *bids)).encode())
 
 
-def book_frame(symbol=BTC, *, bids=((50000.0, 1.0),), asks=((50001.0, 2.0),), kind="snapshot", spoil=0):
+def book_frame(
+    symbol=BTC, *, bids=((50000.0, 1.0),), asks=((50001.0, 2.0),), kind="snapshot", spoil=0, stamp=STAMP
+):
     row = {
         "symbol": symbol,
         "bids": [{"price": price, "qty": quantity} for price, quantity in bids],
         "asks": [{"price": price, "qty": quantity} for price, quantity in asks],
         "checksum": checksum_of(bids, asks) + spoil,
-        "timestamp": STAMP,
+        "timestamp": stamp,
     }
     return frame({"channel": "book", "type": kind, "data": [row]})
 
