@@ -160,12 +160,12 @@ def test_rest_bytes_that_are_no_answer_blame_the_venue(body):
 @pytest.mark.parametrize("amount", ["NaN", "-Infinity", "1e999999999"])
 def test_amounts_that_cannot_be_counted_blame_the_venue(amount):
     rows = [[1, "1", "1", "1", amount, "1", "1", 1]] * 2
-    with pytest.raises(VenueError, match="expected amounts in bars of BTC/USD"):
+    with pytest.raises(VenueError, match="expected finite amounts in bars of BTC/USD"):
         rest.bars(BTC, Timeframe.M1, msgspec.convert(rows, list[rest.OhlcRow]))
-    with pytest.raises(VenueError, match="expected amounts in Balance"):
+    with pytest.raises(VenueError, match="expected finite amounts in Balance"):
         rest.vetted({"ZUSD": Decimal(amount)}, "Balance")
     position = {"pair": "XBTUSD", "type": "buy", "vol": "1", "cost": amount}
-    with pytest.raises(VenueError, match="expected amounts in OpenPositions"):
+    with pytest.raises(VenueError, match="expected finite amounts in OpenPositions"):
         rest.vetted({"T": msgspec.convert(position, rest.PositionRow)}, "OpenPositions")
 
 
