@@ -29,12 +29,18 @@ class Side(enum.StrEnum):
 
 
 class OrderType(enum.StrEnum):
-    """Order types that the daemon sends; the two trigger types become market orders."""
+    """Every order type of the venue. The daemon sends the first four; triggers become orders."""
 
     LIMIT = "limit"
     MARKET = "market"
     STOP_LOSS = "stop-loss"
     TAKE_PROFIT = "take-profit"
+    STOP_LOSS_LIMIT = "stop-loss-limit"
+    TAKE_PROFIT_LIMIT = "take-profit-limit"
+    TRAILING_STOP = "trailing-stop"
+    TRAILING_STOP_LIMIT = "trailing-stop-limit"
+    ICEBERG = "iceberg"
+    SETTLE_POSITION = "settle-position"
 
 
 class TimeInForce(enum.StrEnum):
@@ -43,6 +49,7 @@ class TimeInForce(enum.StrEnum):
     GTC = "gtc"
     IOC = "ioc"
     GTD = "gtd"
+    FOK = "fok"
 
 
 class Purpose(enum.StrEnum):

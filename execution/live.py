@@ -55,8 +55,9 @@ class VenueGateway:
     over the socket. `keys` is where the key's nonces and lock lie, `budget` is shared with the
     other links of the process, `any_address` accepts a key without a list of addresses.
 
-    A key that is refused before the account was ever in step ends the process (NotPermitted);
-    later it halts the account: no entries, no private calls, the socket stays for protection.
+    A key that is refused before the account was ever in step ends the process (NotPermitted).
+    Later, or where an earlier process left something at the venue (`holds`), it halts the account:
+    no entries, no private calls, the socket stays for protection.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class VenueGateway:
         delays_s: tuple[float, ...] = DELAYS_S,
         keys: Path | None = None,
         any_address: bool = False,
+        holds: bool = False,
     ) -> None:
         self.account = account
         self.clock = clock
@@ -97,7 +99,7 @@ class VenueGateway:
         )
         self.halted = ""
         self._key_checked = False
-        self._in_step = False
+        self._in_step = holds
         self._clock_lead = 0
         self._rest_orders: asyncio.Queue[SubmitOrder] = asyncio.Queue()
         self._system = "online"

@@ -110,6 +110,8 @@ class CcxtBars:
             self.series.instrument, self.series.timeframe.value, at // MS, self._batch
         )
         rows = await _asked(call)
+        if not all(row and isinstance(row[0], int | float) for row in rows):
+            raise VenueError(f"{self.name}: expected a time in each row, found {str(rows)[:80]}")
         # Some exchanges answer with their newest bars when asked for a time before their oldest.
         return [row for row in rows if row[0] >= at // MS]
 

@@ -42,7 +42,7 @@ def frame(rows: Sequence[Sequence[object]], timeframe: Timeframe, span: Span, or
         table = pl.DataFrame(rows, schema=schema, orient="row", strict=True)
     except (pl.exceptions.PolarsError, TypeError, OverflowError, ValueError) as odd:
         reason = " ".join(str(odd).split())[:120]
-        raise VenueError(f"{origin}: expected rows of ts, {', '.join(schema)}; found: {reason}") from odd
+        raise VenueError(f"{origin}: expected rows of {', '.join(schema)}; found: {reason}") from odd
     _check(table, timeframe, origin)
     inside = pl.col("ts").is_between(span.since // MS, span.until // MS, closed="left")
     return table.filter(inside, pl.col("volume") > 0).unique("ts", keep="last").sort("ts")

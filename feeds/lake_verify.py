@@ -26,6 +26,8 @@ PRICE_TOLERANCE = 1e-6
 """Relative; a lake may store prices as float32."""
 VOLUME_TOLERANCE = 1e-4
 """Relative; sums of thousands of float32 volumes."""
+_BOUNDS = {"high": 1.0, "low": -1.0, "volume": 1.0}
+"""What some parts of a bar cannot exceed, whatever the others were."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -137,20 +139,26 @@ def _disagreements(
 def _compared(
     root: Path, path: Path, fine: pl.DataFrame, told: pl.DataFrame, part: Timeframe, whole: Timeframe
 ) -> tuple[int, Finding | None]:
-    """Compare the bars that can be: all parts are there, or as many trades as the whole counts."""
+    """Compare bars: equal where the parts are known to be whole, and never less than its parts.
+
+    Parts are whole when all of them are there, or when they count as many trades as the bar.
+    """
     made = coarser(fine, whole)
     length = whole.ns // MS
     parts = fine.group_by(pl.col("ts") // length * length).agg(pl.len().alias("parts"))
     both = told.join(made, on="ts", suffix="_made").join(parts, on="ts").sort("ts")
-    comparable = pl.col("parts") == whole.ns // part.ns
+    complete = pl.col("parts") == whole.ns // part.ns
     if {"trades", "trades_made"} <= set(both.columns):
-        comparable |= pl.col("trades") == pl.col("trades_made")
-    both = both.filter(comparable.fill_null(value=False))
+        complete |= pl.col("trades") == pl.col("trades_made")
+    exact = both.select(complete.fill_null(value=False)).to_series().to_numpy()
     differs = np.zeros(len(both), np.bool_)
     for name in (*PRICES, "volume"):
         one, other = both[name].cast(pl.Float64).to_numpy(), both[f"{name}_made"].to_numpy()
         tolerance = VOLUME_TOLERANCE if name == "volume" else PRICE_TOLERANCE
-        differs |= np.abs(one - other) > tolerance * np.maximum(np.abs(one), np.abs(other)) + 1e-12
+        room = tolerance * np.maximum(np.abs(one), np.abs(other)) + 1e-12
+        differs |= exact & (np.abs(one - other) > room)
+        if name in _BOUNDS:
+            differs |= _BOUNDS[name] * (other - one) > room
     if not differs.any():
         return len(both), None
     row = both.row(int(differs.argmax()), named=True)

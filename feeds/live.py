@@ -31,7 +31,7 @@ from venue.session import Dead, Ignored, Ready, SystemStatus
 
 GRACE_S = 0.15
 """Wall time after a minute's end in which its last trades may still arrive."""
-PATIENCE_S = 0.5
+PATIENCE_S = 2.0
 """How much longer a connection is waited for that has told of nothing later than the minute's end."""
 GLANCE_S = 0.02
 OVERSLEPT_S = 3.0

@@ -164,8 +164,8 @@ def _join_fuller(old: pl.DataFrame | None, rows: pl.DataFrame) -> _Join:
 def _join_trades(old: pl.DataFrame | None, rows: pl.DataFrame) -> _Join:
     if old is None and rows["ts"].is_sorted() and not (rows["trade_id"] > 0).any():
         return _Join(rows, 0)
-    if old is not None and (same := _one_holds_the_other(old, rows)) is not None:
-        return _Join(same, 0)
+    if old is not None and (glued := _glued(old, rows)) is not None:
+        return _Join(glued, 0)
     back = (pl.col("ts").diff() < 0).fill_null(value=False)
     both = rows.with_columns(source=(back.cum_sum() + 1).cast(pl.UInt32))
     if old is not None:
@@ -183,14 +183,31 @@ def _join_trades(old: pl.DataFrame | None, rows: pl.DataFrame) -> _Join:
     return _Join(whole.sort("ts", "trade_id", maintain_order=True), replaced)
 
 
-def _one_holds_the_other(old: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame | None:
-    """Give the longer table where it holds the shorter one as it is: a source read again."""
-    short, long = (rows, old) if len(rows) <= len(old) else (old, rows)
-    if not long["ts"].is_sorted():
+def _glued(old: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame | None:
+    """Put two sources together where they tell the same about the time they share, which is usual.
+
+    None where they do not, or where trades with numbers would have to displace others.
+    """
+    if not (old["ts"].is_sorted() and rows["ts"].is_sorted()):
         return None
-    first = int(long["ts"].search_sorted(short["ts"][0], "left"))
-    last = int(long["ts"].search_sorted(short["ts"][-1], "right"))
-    return long if long.slice(first, last - first).equals(short) else None
+    begin, end = max(old["ts"][0], rows["ts"][0]), min(old["ts"][-1], rows["ts"][-1])
+    cuts = [
+        (int(one["ts"].search_sorted(begin, "left")), int(one["ts"].search_sorted(end, "right")))
+        for one in (old, rows)
+    ]
+    if begin > end:
+        cuts = [(len(one), len(one)) if one["ts"][-1] < begin else (0, 0) for one in (old, rows)]
+    (first, last), (other_first, other_last) = cuts
+    shared = old.slice(first, last - first)
+    if not shared.equals(rows.slice(other_first, other_last - other_first)):
+        return None
+    before = old.head(first) if first else rows.head(other_first)
+    after = old.slice(last) if last < len(old) else rows.slice(other_last)
+    if len(before) + len(shared) + len(after) == max(len(old), len(rows)):
+        return old if len(old) >= len(rows) else rows
+    if (old["trade_id"] > 0).any() or (rows["trade_id"] > 0).any():
+        return None
+    return pl.concat([before, shared, after])
 
 
 def _united(rows: pl.DataFrame) -> pl.DataFrame:

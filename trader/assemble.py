@@ -121,8 +121,17 @@ class Parts:
                 budget=self.connections,
                 keys=self.paths.keys,
                 any_address=account.any_address,
+                holds=self._holds(account.name),
             )
         return made
+
+    def _holds(self, account: str) -> bool:
+        """Tell whether an earlier process left a position or an order at the venue."""
+        states = (engine.state for engine in self.desk.engines if engine.state.account == account)
+        return any(
+            state.portfolio.positions or any(map(unfinished, state.execution.orders.values()))
+            for state in states
+        )
 
     def feed(self, sink: FeedSink) -> LiveFeed:
         """Give the public feed of the whole universe."""

@@ -71,7 +71,7 @@ class Config(tables.Table):
         if not isinstance(universe, dict) or not isinstance(rows, list):
             return values
         named = universe.get("instruments", ())
-        usual = {"instruments": () if "all" in named or isinstance(named, str) else named}
+        usual = {"instruments": named if isinstance(named, list | tuple) and "all" not in named else ()}
         return values | {"trader": [usual | row if isinstance(row, dict) else row for row in rows]}
 
     @model_validator(mode="after")

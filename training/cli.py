@@ -59,6 +59,12 @@ def train(
     trials: Annotated[int, typer.Option(help="Configurations tried on this test span so far.")] = 1,
     max_rows: Annotated[int, typer.Option(help="Use every n-th training row to stay below this.")] = 200_000,
     model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
+    waive: Annotated[
+        str,
+        typer.Option(
+            help="Series to use although the ingestion report blocks them: VENUE/BASE-QUOTE/1m[:LIMIT],..."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the card's metrics as JSON.")] = False,
 ) -> None:
     """Train one entry model; see `help` above."""
@@ -85,6 +91,7 @@ def train(
         "trials": str(trials),
         "max-rows": str(max_rows),
         "model-version": model_version,
+        "waive": waive,
         "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
     }
     plan = recipe.Recipe(
@@ -94,7 +101,8 @@ def train(
         venue=venue,
         source=_timeframe(timeframe),
         terms=BarrierTerms(SPECS[spec].decision, barrier_atr, horizon_bars),
-        instruments=tuple(part.strip() for part in instruments.split(",") if part.strip()),
+        instruments=_listed(instruments),
+        waived=_listed(waive),
         test_start=_day(test_start),
         seed=seed,
         trials=trials,
@@ -153,6 +161,10 @@ def _command(words: dict[str, str]) -> str:
     """Give the command line as the card shows it: every decision, no folder of this machine."""
     flags = " ".join(f"--{name} {shlex.quote(value)}" for name, value in words.items() if value)
     return f"training train {flags}"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _timeframe(text: str) -> Timeframe:

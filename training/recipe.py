@@ -19,7 +19,8 @@ from core.errors import DataError
 from core.market import Timeframe
 from core.text import iso
 from core.version import VERSION
-from feeds.lake import BarArrays, Lake
+from feeds.ingest_report import blocking
+from feeds.lake import BarArrays, Lake, Series
 from inference.card import CLASSES, SCHEMA, Card, DataUsed, FeatureRef, LabelTerms, Metrics
 from inference.card import Split as SplitCard
 from inference.features.spec import FeatureSpec
@@ -51,6 +52,7 @@ class Recipe(msgspec.Struct, frozen=True):
     seed: int = 1
     trials: int = 1
     max_rows: int = 200_000
+    waived: tuple[str, ...] = ()
     command: str = ""
 
 
@@ -127,7 +129,14 @@ def _read(recipe: Recipe, root: Path) -> list[BarArrays]:
             f"lake: expected {recipe.venue} {recipe.source.value} bars of {', '.join(absent) or 'anything'} "
             f"in {root}; found {', '.join(offered) or 'nothing'}"
         )
-    return [lake.read(recipe.venue, instrument, recipe.source) for instrument in wanted]
+    series = [Series(recipe.venue, instrument, recipe.source) for instrument in wanted]
+    if blocked := blocking(root, series, recipe.waived):
+        found = "; ".join(map(str, blocked))
+        raise DataError(
+            f"lake: expected series within the limits of the ingestion report; found {found}. "
+            f"Mend the data, or waive by name: --waive {blocked[0].name}"
+        )
+    return [lake.read(*one) for one in series]
 
 
 def _data(recipe: Recipe, series: Sequence[BarArrays]) -> DataUsed:

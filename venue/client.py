@@ -102,7 +102,7 @@ class PublicRest:
     async def turnovers(self) -> dict[str, Decimal]:
         """Give every pair's volume of the last 24 hours in quote currency."""
         names = await self.names()
-        return rest_market.turnovers(await self._get("Ticker", dict[str, rest_market.Ticker]), names)
+        return rest_market.turnovers(await self._get("Ticker", dict[str, msgspec.Raw]), names)
 
     async def _get(self, path: str, kind: Any, **params: str) -> Any:
         body = b""

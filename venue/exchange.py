@@ -16,24 +16,30 @@ from typing import assert_never
 
 import msgspec
 
-from core.events import OrderUpdate, Reconciled, VenuePosition
+from core.events import Reconciled, VenuePosition
 from core.instrument import Instrument
 from core.market import Quote, Trade
-from core.orders import AmendOrder, CancelOrder, Order, OrderState, SubmitOrder, TimeInForce
+from core.orders import AmendOrder, CancelOrder, Order, OrderState, SubmitOrder
 from core.portfolio import Portfolio, Position
-from venue import exchange_rules as rules
 from venue.exchange_account import ExchangeAccount
+from venue.exchange_margin import Lender
 from venue.exchange_market import Market
 from venue.exchange_matching import Matcher
-from venue.exchange_orders import (
-    Change,
-    ChangeKind,
-    ExchangeOrder,
-    FeeSchedule,
-    Report,
-    record,
-    restored,
-)
+from venue.exchange_orders import Change, ChangeKind, ExchangeOrder, FeeSchedule, Report, restored
+from venue.exchange_positions import MarginPosition, TradeBalance
+from venue.exchange_requests import EditOrder, NewOrder, Requests
+from venue.exchange_settings import PLAIN_RULES, ExchangeRules
+from venue.exchange_terms import PLAIN, Terms
+
+
+class _Amend(msgspec.Struct, frozen=True):
+    change: AmendOrder
+    terms: Terms
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    orders: tuple[NewOrder, ...]
+    numbers: tuple[int, ...]
 
 
 class _CancelAll(msgspec.Struct, frozen=True):
@@ -49,12 +55,24 @@ class _SwitchFires(msgspec.Struct, frozen=True):
     account: str
 
 
+class _Starts(msgspec.Struct, frozen=True):
+    account: str
+    order_id: str
+
+
 class _Expires(msgspec.Struct, frozen=True):
     account: str
     order_id: str
 
 
-_Happening = SubmitOrder | AmendOrder | CancelOrder | _CancelAll | _CancelAllAfter | _SwitchFires | _Expires
+class _Rolls(msgspec.Struct, frozen=True):
+    account: str
+    position_id: str
+
+
+_Request = NewOrder | _Batch | _Amend | EditOrder | CancelOrder | _CancelAll | _CancelAllAfter
+_Timer = _SwitchFires | _Starts | _Expires | _Rolls
+_Happening = _Request | _Timer
 
 
 class Exchange:
@@ -67,15 +85,17 @@ class Exchange:
         fees: FeeSchedule,
         latency_ns: int = 5_000_000,
         seed: int = 1,
-        reduce_only_needs_position: bool = False,
+        rules: ExchangeRules = PLAIN_RULES,
         listener: Callable[[Change], None] | None = None,
     ) -> None:
         self.fees = fees
-        self._core = Matcher(instruments, fees, listener, seed)
+        self.rules = rules
+        self._core = Matcher(instruments, fees, rules, listener, seed)
+        self._requests = Requests(self._core, self._timed)
+        self._lender = None if rules.margin is None else Lender(self._core, rules.margin, self._rolls)
         self._latency_ns = latency_ns
-        self._reduce_only_needs_position = reduce_only_needs_position
         self._agenda: list[tuple[int, int, _Happening]] = []
-        self._requests = 0
+        self._posted = 0
 
     @property
     def now(self) -> int:
@@ -87,11 +107,16 @@ class Exchange:
         """What is listed now."""
         return self._core.instruments
 
+    @property
+    def system(self) -> str:
+        """The trading mode of the whole exchange, as the status channel tells it."""
+        return self._core.system
+
     # ---- accounts ----
 
     def open_account(self, account: str, cash: Decimal) -> None:
         """Create an account with `cash` of the quote currency."""
-        self._core.accounts[account] = ExchangeAccount(account, Portfolio(cash=cash, peak_equity=cash))
+        self._core.open_account(account, Portfolio(cash=cash, peak_equity=cash))
 
     def adopt(
         self,
@@ -102,9 +127,11 @@ class Exchange:
     ) -> None:
         """Restore an account that lived in an earlier process; `orders` are the working ones."""
         held = {p.instrument: Position(p.instrument, p.quantity, p.cost, self._core.now) for p in positions}
-        self._core.accounts[account] = ExchangeAccount(account, Portfolio(cash=cash, positions=held))
+        self._core.open_account(account, Portfolio(cash=cash, positions=held))
         for order in orders:
-            self._enter(restored(order, order.order_id or self._core.identifier("O")))
+            restored_order = restored(order, order.order_id or self._core.identifier("O"))
+            self._core.enter(restored_order)
+            self._timed(restored_order)
 
     def account(self, account: str) -> ExchangeAccount:
         """Give an account to read; raises InternalError if nobody opened it."""
@@ -132,18 +159,41 @@ class Exchange:
         """Give cash, positions and open orders as they are now."""
         return self.reconcile(account)
 
+    def trade_balance(self, account: str) -> TradeBalance:
+        """Give an account's margin figures at the present quotes."""
+        book = self.account(account)
+        return book.trade_balance(self._core.instruments, self._core.marks(book))
+
+    def margin_called(self, account: str) -> bool:
+        """Tell whether an account is under margin call; never without margin rules."""
+        return self._lender is not None and self._lender.called(self.account(account))
+
     # ---- requests: each gives the number that its Change will carry ----
 
-    def submit(self, order: SubmitOrder, ts: int) -> int:
+    def submit(self, order: SubmitOrder, ts: int, terms: Terms = PLAIN) -> int:
         """Send a new order at `ts`; the answer is among the reports once time has passed."""
-        return self._post(order, ts + self._latency_ns)
+        return self._post(NewOrder(order, terms), ts + self._latency_ns)
 
-    def amend(self, change: AmendOrder, ts: int) -> int:
+    def submit_together(self, orders: Sequence[NewOrder], ts: int) -> tuple[int, ...]:
+        """Send a batch of new orders on one instrument; each has an answer of its own."""
+        numbers = tuple(self._number() for _ in orders)
+        self._post(_Batch(tuple(orders), numbers), ts + self._latency_ns)
+        return numbers
+
+    def check(self, order: SubmitOrder, terms: Terms = PLAIN) -> str:
+        """Give the error text that an order would meet now, and place nothing (`validate`)."""
+        return self._requests.trial(NewOrder(order, terms))
+
+    def amend(self, change: AmendOrder, ts: int, terms: Terms = PLAIN) -> int:
         """Send new prices or a new total quantity for a working order."""
+        return self._post(_Amend(change, terms), ts + self._latency_ns)
+
+    def edit(self, change: EditOrder, ts: int) -> int:
+        """Send the replacement of a working order by a new one."""
         return self._post(change, ts + self._latency_ns)
 
     def cancel(self, cancel: CancelOrder, ts: int) -> int:
-        """Send a cancel by client order id."""
+        """Send a cancel by client order id or order id."""
         return self._post(cancel, ts + self._latency_ns)
 
     def cancel_all(self, account: str, ts: int) -> int:
@@ -153,6 +203,18 @@ class Exchange:
     def cancel_all_after(self, account: str, timeout_ns: int, ts: int) -> int:
         """Set the dead man's switch; 0 clears it."""
         return self._post(_CancelAllAfter(account, timeout_ns), ts + self._latency_ns)
+
+    def set_system(self, mode: str) -> None:
+        """Change the mode of the whole exchange: online, cancel_only, post_only or maintenance.
+
+        Nothing matches unless it is online. A switch that lapsed during maintenance fires when
+        the engine is back: https://docs.kraken.com/api/docs/websocket-v2/cancel_after.
+        """
+        self._core.system = mode
+        if mode != "maintenance":
+            for book in self._core.accounts.values():
+                if book.switch is not None and book.switch <= self._core.now:
+                    self._fire(book)
 
     # ---- time and market ----
 
@@ -177,158 +239,99 @@ class Exchange:
     def on_quote(self, quote: Quote) -> list[Report]:
         """Take a new touch, after everything that was due before it."""
         reports = self.advance(quote.ts_event)
-        market = self._core.market(quote.instrument)
+        core = self._core
+        market = core.market(quote.instrument)
         market.take_quote(quote)
-        if market.orders:
+        if market.orders and core.system == "online":
             for order in market.by_priority():
-                self._core.work(order, market, maker=True)
-            reports += self._core.drain()
-        return reports
+                core.work(order, market, maker=True)
+            self._follow_up()
+        if self._lender is not None:
+            self._lender.watch(quote.instrument)
+        return reports + core.drain() if core.reports else reports
 
     def on_trade(self, trade: Trade) -> list[Report]:
         """Take a print: it fires triggers and fills what it went through."""
         reports = self.advance(trade.ts_event)
-        market = self._core.market(trade.instrument)
+        core = self._core
+        market = core.market(trade.instrument)
         market.last = trade.price
-        if market.orders:
+        if market.orders and core.system == "online":
             left = trade.quantity
             for order in market.by_priority():
                 if order.waits_for_trigger:
-                    self._core.work(order, market, maker=False)
+                    core.work(order, market, maker=False)
                 else:
-                    left -= self._core.print_through(order, trade.price, left)
-            reports += self._core.drain()
-        return reports
+                    left -= core.print_through(order, trade.price, left)
+            self._follow_up()
+        return reports + core.drain() if core.reports else reports
 
     def list_instrument(self, instrument: Instrument) -> None:
         """List an instrument, or replace its grid, minimum or status."""
         self._core.instruments[instrument.symbol] = instrument
         self._core.markets.setdefault(instrument.symbol, Market(instrument)).instrument = instrument
 
+    def marks(self, account: str) -> dict[str, Decimal]:
+        """Give mid prices of what an account holds, where a quote is known."""
+        return self._core.marks(self.account(account))
+
     # ---- what happens at the exchange ----
 
     def _perform(self, happening: _Happening, number: int) -> None:
-        match happening:
-            case SubmitOrder():
-                self._arrive(happening, number)
-            case AmendOrder():
-                self._amend(happening, number)
+        if isinstance(happening, _Timer):
+            self._ring(happening)
+        else:
+            self._serve(happening, number)
+        self._follow_up()
+
+    def _serve(self, request: _Request, number: int) -> None:
+        match request:
+            case NewOrder():
+                self._requests.arrive(request, number)
+            case _Batch(orders, numbers):
+                self._requests.arrive_together(orders, numbers)
+            case _Amend(change, terms):
+                self._requests.amend(change, terms, number)
+            case EditOrder():
+                self._requests.edit(request, number)
             case CancelOrder():
-                self._cancel(happening, number)
+                self._requests.cancel(request, number)
             case _CancelAll(account):
-                self._cancel_everything(account, "User requested", number)
+                self._requests.cancel_everything(account, "User requested", number)
             case _CancelAllAfter():
-                self._arm(happening, number)
-            case _SwitchFires(account):
-                book = self.account(account)
-                if book.switch == self._core.now:  # else it was re-armed or cleared meanwhile
-                    book.switch = None
-                    self._cancel_everything(account, "CancelAllOrdersAfter Timeout", 0)
-            case _Expires(account, order_id):
-                if (order := self.account(account).open.get(order_id)) is not None:
-                    self._core.close(order, OrderState.EXPIRED, "Expired")
+                self._arm(request, number)
             case _:
-                assert_never(happening)
+                assert_never(request)
 
-    def _arrive(self, submit: SubmitOrder, number: int) -> None:
-        order = record(submit, self._core.identifier("O"), self._core.now)
-        error = self._refusal(order)
-        if error:
-            order.state, order.reason = OrderState.REJECTED, error
-            self._core.tell(ChangeKind.REJECTED, order, request=number, error=error)
-            return
-        self._enter(order)
-        self._core.tell(ChangeKind.ACCEPTED, order, request=number)
-        market = self._core.markets[submit.instrument]
-        if submit.post_only and market.reachable(order) is not None:
-            self._core.close(order, OrderState.CANCELED, "Post only order")
-            return
-        self._core.work(order, market, maker=False)
-        if order.state is OrderState.WORKING and submit.time_in_force is TimeInForce.IOC:
-            self._core.close(order, OrderState.CANCELED, "Immediate or cancel")
+    def _ring(self, timer: _Timer) -> None:
+        book = self.account(timer.account)
+        match timer:
+            case _SwitchFires():
+                if book.switch == self._core.now:  # else it was re-armed or cleared meanwhile
+                    self._fire(book)
+            case _Starts(_, order_id):
+                if (order := book.open.get(order_id)) is not None:
+                    self._requests.start(order)
+            case _Expires(_, order_id):
+                if (order := book.open.get(order_id)) is not None:
+                    self._core.close(order, OrderState.EXPIRED, "Expired")
+            case _Rolls(_, position_id):
+                if self._lender is not None:
+                    self._lender.roll(book, position_id)
+            case _:
+                assert_never(timer)
 
-    def _refusal(self, order: ExchangeOrder) -> str:
-        submit, account = order.submit, self.account(order.submit.account)
-        instrument = self.instruments.get(submit.instrument)
-        if instrument is None:
-            return rules.UNKNOWN_PAIR
-        if self._core.now > submit.deadline:
-            return rules.DEADLINE
-        if submit.cl_ord_id and account.uses(submit.cl_ord_id):
-            return "EGeneral:Invalid arguments:cl_ord_id"
-        touch = self._core.markets[submit.instrument].touch(submit.side)
-        price = submit.limit_price or submit.trigger_price or (touch.price if touch else None)
-        error = (
-            rules.malformed(submit, instrument)
-            or rules.market_closed(submit, instrument.status)
-            or rules.too_small(submit, submit.quantity, price, instrument)
-        )
-        if error:
-            return error
-        if submit.reduce_only:
-            flat = account.closable(submit.instrument, submit.side) == 0
-            return rules.NO_POSITION if self._reduce_only_needs_position and flat else ""
-        return "" if price is None else self._core.unaffordable(order, price, submit.quantity)
+    def _follow_up(self) -> None:
+        """Do what fills ask for: close orders, and rollovers of new positions."""
+        if self._core.owed:
+            self._requests.answer_fills()
+        if self._lender is not None:
+            self._lender.plan()
 
-    def _amend(self, amend: AmendOrder, number: int) -> None:
-        order = self.account(amend.account).find(amend.cl_ord_id)
-        error = self._amend_refusal(amend, order)
-        if order is None or error:
-            self._refuse(amend.account, amend.cl_ord_id, order, number, error)
-            return
-        order.quantity = amend.quantity if amend.quantity is not None else order.quantity
-        order.limit_price = amend.limit_price if amend.limit_price is not None else order.limit_price
-        order.trigger_price = amend.trigger_price if amend.trigger_price is not None else order.trigger_price
-        order.amended = True
-        self._core.tell(ChangeKind.AMENDED, order, request=number)
-        if order.remaining <= 0:  # documented: below what is filled, the rest is cancelled
-            self._core.close(order, OrderState.CANCELED, "User requested")
-            return
-        market = self._core.markets[order.submit.instrument]
-        if order.submit.post_only and market.reachable(order) is not None:
-            self._core.close(order, OrderState.CANCELED, "Post only order")
-            return
-        self._core.work(order, market, maker=False)
-
-    def _amend_refusal(self, amend: AmendOrder, order: ExchangeOrder | None) -> str:
-        if order is None or order.state is not OrderState.WORKING:
-            return rules.UNKNOWN_ORDER
-        if self._core.now > amend.deadline:
-            return rules.DEADLINE
-        if (amend.limit_price is not None and order.limit_price is None) or (
-            amend.trigger_price is not None and not order.waits_for_trigger
-        ):
-            return "EGeneral:Invalid arguments:price"
-        instrument = self.instruments[order.submit.instrument]
-        quantity = order.quantity if amend.quantity is None else amend.quantity
-        price = amend.limit_price or amend.trigger_price or order.limit_price or order.trigger_price
-        error = rules.off_grid(amend.limit_price, amend.trigger_price, instrument)
-        if error or quantity <= order.filled:
-            return error
-        return rules.too_small(order.submit, quantity, price, instrument)
-
-    def _cancel(self, cancel: CancelOrder, number: int) -> None:
-        order = self.account(cancel.account).find(cancel.cl_ord_id)
-        if order is None or order.state is not OrderState.WORKING:
-            self._refuse(cancel.account, cancel.cl_ord_id, order, number, rules.UNKNOWN_ORDER)
-            return
-        self._core.close(order, OrderState.CANCELED, "User requested", request=number)
-
-    def _refuse(
-        self, account: str, cl_ord_id: str, order: ExchangeOrder | None, number: int, error: str
-    ) -> None:
-        core = self._core
-        if order is not None:
-            core.tell(ChangeKind.REFUSED, order, request=number, error=error)
-            return
-        core.notify(Change(core.now, ChangeKind.REFUSED, account, number, error=error))
-        core.reports.append(OrderUpdate(core.now, account, cl_ord_id, OrderState.REJECTED, reason=error))
-
-    def _cancel_everything(self, account: str, reason: str, number: int) -> None:
-        orders = list(self.account(account).open.values())
-        for order in orders:
-            self._core.close(order, OrderState.CANCELED, reason)
-        self._core.notify(Change(self._core.now, ChangeKind.CANCELED_ALL, account, number, count=len(orders)))
+    def _fire(self, book: ExchangeAccount) -> None:
+        if self._core.system != "maintenance":
+            book.switch = None
+            self._requests.cancel_everything(book.name, "CancelAllOrdersAfter Timeout", 0)
 
     def _arm(self, wish: _CancelAllAfter, number: int) -> None:
         book = self.account(wish.account)
@@ -337,16 +340,21 @@ class Exchange:
             self._post(_SwitchFires(wish.account), book.switch)
         self._core.notify(Change(self._core.now, ChangeKind.ARMED, wish.account, number))
 
-    def marks(self, account: str) -> dict[str, Decimal]:
-        """Give mid prices of the instruments that an account holds, where a quote is known."""
-        return self._core.marks(self.account(account))
-
-    def _enter(self, order: ExchangeOrder) -> None:
-        self._core.enter(order)
+    def _timed(self, order: ExchangeOrder) -> None:
+        account, terms = order.submit.account, order.terms
+        if order.dormant and terms.starts is not None:
+            self._post(_Starts(account, order.order_id), terms.starts)
         if order.submit.expires is not None:
-            self._post(_Expires(order.submit.account, order.order_id), order.submit.expires)
+            self._post(_Expires(account, order.order_id), order.submit.expires)
+
+    def _rolls(self, account: str, position: MarginPosition) -> None:
+        self._post(_Rolls(account, position.position_id), position.rolls)
 
     def _post(self, happening: _Happening, due: int) -> int:
-        self._requests += 1
-        heappush(self._agenda, (due, self._requests, happening))
-        return self._requests
+        number = self._number()
+        heappush(self._agenda, (due, number, happening))
+        return number
+
+    def _number(self) -> int:
+        self._posted += 1
+        return self._posted

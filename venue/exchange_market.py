@@ -10,8 +10,9 @@ import msgspec
 
 from core.instrument import Instrument
 from core.market import Quote
-from core.orders import OrderType, Side
+from core.orders import Side
 from venue.exchange_orders import ZERO, ExchangeOrder
+from venue.exchange_terms import PROFIT
 
 
 class Touch(msgspec.Struct, frozen=True):
@@ -49,6 +50,11 @@ class Market(msgspec.Struct, eq=False):
             return touch
         return touch if (limit - touch.price) * order.submit.side.sign >= 0 else None
 
+    def takes(self, order: ExchangeOrder, limit: Decimal | None) -> bool:
+        """Tell whether an order at this limit, or at its own, would trade at once."""
+        touch, price = self.touch(order.submit.side), limit or order.resting_limit
+        return touch is not None and price is not None and (price - touch.price) * order.submit.side.sign >= 0
+
     def consume(self, side: Side, quantity: Decimal) -> None:
         """Take liquidity away from the side that a taker on `side` meets."""
         if side is Side.BUY:
@@ -56,22 +62,47 @@ class Market(msgspec.Struct, eq=False):
         else:
             self.bid_left -= quantity
 
-    def fires(self, order: ExchangeOrder) -> bool:
-        """Tell whether a waiting trigger is reached.
+    def reference(self, order: ExchangeOrder) -> Decimal | None:
+        """Give the price that an order's trigger looks at.
 
-        The reference is the last trade (Kraken's default). Where no trade was ever fed it is the
-        side of the quote that the resulting market order would meet.
+        That is the last trade (Kraken's default). Where no trade was ever fed it is the side of
+        the quote that the resulting market order would meet. An index is taken to be the mid.
         """
-        side, trigger = order.submit.side, order.trigger_price
-        reference = self.last
-        if reference is None:
-            reference = self.ask if side is Side.BUY else self.bid
+        if order.terms.index and self.bid is not None and self.ask is not None:
+            return (self.bid + self.ask) / 2
+        if self.last is not None:
+            return self.last
+        return self.ask if order.submit.side is Side.BUY else self.bid
+
+    def fires(self, order: ExchangeOrder) -> bool:
+        """Tell whether a waiting trigger is reached."""
+        reference, trigger = self.reference(order), order.trigger_price
         if reference is None or trigger is None:
             return False
-        adverse = (reference - trigger) * side.sign >= 0
-        if order.submit.order_type is OrderType.STOP_LOSS:
-            return adverse
-        return (reference - trigger) * side.sign <= 0
+        beyond = (reference - trigger) * order.submit.side.sign
+        return beyond <= 0 if order.submit.order_type in PROFIT else beyond >= 0
+
+    def meets(self, order: ExchangeOrder) -> list[ExchangeOrder]:
+        """Give the resting orders of the same account that this order would trade with."""
+        submit, limit = order.submit, order.resting_limit
+        return [
+            other
+            for other in self.orders
+            if other.submit.account == submit.account
+            and other.submit.side is not submit.side
+            and not (other.waits_for_trigger or other.dormant)
+            and (price := other.resting_limit) is not None
+            and (limit is None or (limit - price) * submit.side.sign >= 0)
+        ]
+
+    def step_back(self, order: ExchangeOrder) -> None:
+        """Let an order lose its place in the queue of its price."""
+        self.leave(order)
+        self.orders.append(order)
+
+    def leave(self, order: ExchangeOrder) -> None:
+        """Take an order off the book."""
+        del self.orders[next(i for i, other in enumerate(self.orders) if other is order)]
 
     def by_priority(self) -> list[ExchangeOrder]:
         """Give open orders, best price first, then oldest first; triggers and markets lead."""

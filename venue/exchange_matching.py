@@ -1,6 +1,7 @@
 """Matching and booking inside the exchange model: who fills, at what price, and what is told.
 
-Must not know requests, latency or timers. Called by venue.exchange alone, which sets `now`.
+Must not know requests, latency or timers. Called by the other parts of the exchange, which set
+`now`. Fills of orders with a conditional close are left in `owed`, new positions in `opened`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,18 +11,27 @@ from core.errors import InternalError
 from core.events import Fill
 from core.instrument import Instrument
 from core.orders import OrderState
+from core.portfolio import Portfolio
 from venue import exchange_rules as rules
 from venue.exchange_account import ExchangeAccount
+from venue.exchange_limits import EngineCounter
 from venue.exchange_market import Market
 from venue.exchange_orders import (
     ZERO,
     Change,
     ChangeKind,
     ExchangeOrder,
+    Execution,
     FeeSchedule,
+    FeeTier,
+    LedgerLine,
     Report,
     identifier,
 )
+from venue.exchange_positions import MarginPosition
+from venue.exchange_prices import follow, set_trailing_limit
+from venue.exchange_settings import ExchangeRules
+from venue.exchange_terms import TRAILING
 
 _FEE_GRID = Decimal("1E-8")
 _CLOSING = {
@@ -29,6 +39,7 @@ _CLOSING = {
     OrderState.CANCELED: ChangeKind.CANCELED,
     OrderState.EXPIRED: ChangeKind.EXPIRED,
 }
+_UNREPORTED = frozenset({ChangeKind.TRIGGERED, ChangeKind.MOVED, ChangeKind.REFILLED, ChangeKind.STARTED})
 
 
 class Matcher:
@@ -38,18 +49,31 @@ class Matcher:
         self,
         instruments: Mapping[str, Instrument],
         fees: FeeSchedule,
+        rules: ExchangeRules,
         listener: Callable[[Change], None] | None,
         seed: int,
     ) -> None:
         self.now = 0
+        self.system = "online"
         self.instruments = dict(instruments)
         self.markets = {symbol: Market(instrument) for symbol, instrument in instruments.items()}
         self.accounts: dict[str, ExchangeAccount] = {}
         self.reports: list[Report] = []
+        self.owed: list[tuple[ExchangeOrder, Fill]] = []
+        self.opened: list[tuple[str, MarginPosition]] = []
+        self.rules = rules
         self._fees = fees
         self._listener = listener
         self._seed = seed
         self._last_id = 0
+
+    def open_account(self, name: str, portfolio: Portfolio) -> ExchangeAccount:
+        """Create or replace an account."""
+        tier = self.rules.tier
+        counter = EngineCounter(tier) if tier is not None else None
+        account = ExchangeAccount(name, portfolio, margin=self.rules.margin, counter=counter)
+        self.accounts[name] = account
+        return account
 
     def account(self, account: str) -> ExchangeAccount:
         """Give an account; raises InternalError if nobody opened it."""
@@ -67,6 +91,8 @@ class Matcher:
 
     def enter(self, order: ExchangeOrder) -> None:
         """Put an order on the books of its account and market."""
+        if order.display is not None:
+            order.shown = min(order.display, order.remaining)
         self.account(order.submit.account).add(order)
         self.market(order.submit.instrument).orders.append(order)
 
@@ -74,36 +100,65 @@ class Matcher:
         """Take an order off the books for good."""
         order.state, order.reason, order.closed = state, reason, self.now
         self.account(order.submit.account).close(order)
-        orders = self.markets[order.submit.instrument].orders
-        del orders[next(i for i, other in enumerate(orders) if other is order)]
+        self.markets[order.submit.instrument].leave(order)
         self.tell(_CLOSING[state], order, request=request)
 
     def work(self, order: ExchangeOrder, market: Market, *, maker: bool) -> None:
         """Let an order meet the touch. `maker`: a limit order was here before the touch came."""
-        if order.state is not OrderState.WORKING:
+        if order.state is not OrderState.WORKING or order.dormant:
             return
-        if order.waits_for_trigger:
-            if not market.fires(order):
-                return
-            order.triggered = True
-            self.tell(ChangeKind.TRIGGERED, order)
+        if order.waits_for_trigger and not self._trigger(order, market):
+            return
         touch = market.reachable(order)
         if touch is None:
             return
         limit = order.resting_limit
-        passive = maker and limit is not None
-        price = limit if maker and limit is not None else touch.price
-        filled = self._fill(order, price, min(order.remaining, touch.quantity), maker=passive)
+        if maker and limit is not None:
+            filled = self._make(order, limit, touch.quantity)
+        else:
+            filled = self._fill(order, touch.price, min(order.remaining, touch.quantity), maker=False)
         market.consume(order.submit.side, filled)
+
+    def trail(self, order: ExchangeOrder) -> bool:
+        """Let a trailing trigger follow the market; tell whether it moved."""
+        if order.submit.order_type not in TRAILING:
+            return False
+        market = self.markets[order.submit.instrument]
+        reference = market.reference(order)
+        return reference is not None and follow(order, reference, market.instrument)
+
+    def _trigger(self, order: ExchangeOrder, market: Market) -> bool:
+        """Tell whether the trigger is reached, after it has followed the market."""
+        if self.trail(order):
+            self.tell(ChangeKind.MOVED, order)
+        if not market.fires(order):
+            return False
+        order.triggered = True
+        set_trailing_limit(order, market.instrument)
+        self.tell(ChangeKind.TRIGGERED, order)
+        return True
 
     def print_through(self, order: ExchangeOrder, price: Decimal, printed: Decimal) -> Decimal:
         """Fill a resting limit order that a trade went through; give the quantity used up."""
         limit = order.resting_limit
-        if limit is None or printed <= 0 or order.state is not OrderState.WORKING:
+        if limit is None or printed <= 0 or order.state is not OrderState.WORKING or order.dormant:
             return ZERO
         if (limit - price) * order.submit.side.sign <= 0:
             return ZERO  # at the price itself others may stand before us
-        return self._fill(order, limit, min(order.remaining, printed), maker=True)
+        return self._make(order, limit, printed)
+
+    def _make(self, order: ExchangeOrder, limit: Decimal, available: Decimal) -> Decimal:
+        """Fill a resting order at its own price; an iceberg fills part by part, refilled between."""
+        used = ZERO
+        while used < available and order.state is OrderState.WORKING:
+            part = min(order.remaining, available - used)
+            filled = self._fill(
+                order, limit, part if order.shown is None else min(part, order.shown), maker=True
+            )
+            if filled == 0:
+                break
+            used += filled
+        return used
 
     def _fill(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, maker: bool) -> Decimal:
         submit, account = order.submit, self.account(order.submit.account)
@@ -115,23 +170,45 @@ class Matcher:
         if error:
             self.close(order, OrderState.CANCELED, error)
             return ZERO
-        fill = self._execution(order, price, quantity, maker=maker)
-        account.apply(fill, self.instruments[submit.instrument], margin=submit.margin)
+        execution = self._execution(order, price, quantity, maker=maker)
+        execution, lines = account.book(execution, self.instruments[submit.instrument])
+        fill = execution.fill
         order.filled += quantity
         order.cost += price * quantity
         order.fee += fill.fee
         order.exec_ids.append(fill.exec_id)
-        self.tell(ChangeKind.TRADE, order, fill=fill)
+        self.tell(ChangeKind.TRADE, order, execution=execution, ledger=lines)
+        if execution.opened is not None:
+            self.opened.append((submit.account, execution.opened))
+        if order.terms.close is not None:
+            self.owed.append((order, fill))
         if order.remaining == 0:
             self.close(order, OrderState.FILLED)
         elif submit.reduce_only and account.closable(submit.instrument, submit.side) == 0:
             self.close(order, OrderState.CANCELED, rules.NO_POSITION)
+        elif order.shown is not None and order.display is not None:
+            self._show(order, quantity, order.display)
         return quantity
 
-    def _execution(self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, maker: bool) -> Fill:
-        submit = order.submit
-        rate = self._fees.maker if maker else self._fees.taker
-        return Fill(
+    def _show(self, order: ExchangeOrder, taken: Decimal, display: Decimal) -> None:
+        """Let an iceberg show its next part once the shown one is gone; it queues again."""
+        left = max(ZERO, (order.shown or ZERO) - taken)
+        order.shown = min(left, order.remaining) or min(display, order.remaining)
+        if left == 0:
+            self.markets[order.submit.instrument].step_back(order)
+            self.tell(ChangeKind.REFILLED, order)
+
+    def _execution(
+        self, order: ExchangeOrder, price: Decimal, quantity: Decimal, *, maker: bool
+    ) -> Execution:
+        submit, account = order.submit, self.account(order.submit.account)
+        instrument, rates = self.instruments[submit.instrument], self.rates(account)
+        cost = price * quantity
+        fee = cost * (rates.maker if maker else rates.taker)
+        if submit.margin and account.margin is not None:
+            opening = quantity - min(quantity, account.closable(submit.instrument, submit.side))
+            fee += opening * price * account.margin.rate(rules.lent(submit.side, instrument))
+        fill = Fill(
             ts=self.now,
             account=submit.account,
             exec_id=self.identifier("T"),
@@ -141,10 +218,16 @@ class Matcher:
             side=submit.side,
             price=price,
             quantity=quantity,
-            fee=(price * quantity * rate).quantize(_FEE_GRID),
+            fee=fee.quantize(_FEE_GRID),
             maker=maker,
             ts_event=self.now,
         )
+        leverage = rules.ratio(order.terms, instrument) if submit.margin else 0
+        return Execution(fill, order, leverage)
+
+    def rates(self, account: ExchangeAccount) -> FeeSchedule | FeeTier:
+        """Give the maker and taker rates of an account."""
+        return self._fees.at(account.volume.total(self.now)) if self._fees.tiers else self._fees
 
     def unaffordable(self, order: ExchangeOrder, price: Decimal, quantity: Decimal) -> str:
         """Give the error text if margin or balances do not allow this fill."""
@@ -156,13 +239,16 @@ class Matcher:
             quantity,
             instruments=self.instruments,
             marks=self.marks(account),
-            taker_fee=self._fees.taker,
+            taker_fee=self.rates(account).taker,
         )
 
     def marks(self, account: ExchangeAccount) -> dict[str, Decimal]:
-        """Give mid prices of the instruments that an account holds, where a quote is known."""
+        """Give mid prices of what an account holds, positions and assets, where a quote is known."""
+        symbols = list(account.portfolio.positions)
+        if account.assets:
+            symbols += [name for name, one in self.instruments.items() if account.assets.get(one.base)]
         marks = {}
-        for symbol in account.portfolio.positions:
+        for symbol in symbols:
             market = self.markets[symbol]
             if market.bid is not None and market.ask is not None:
                 marks[symbol] = (market.bid + market.ask) / 2
@@ -174,15 +260,19 @@ class Matcher:
         order: ExchangeOrder,
         *,
         request: int = 0,
-        fill: Fill | None = None,
+        execution: Execution | None = None,
         error: str = "",
+        ledger: tuple[LedgerLine, ...] = (),
     ) -> None:
         """Report one step of an order to its client and to the listener."""
         if self._listener is not None:
-            self._listener(Change(self.now, kind, order.submit.account, request, order, fill, error))
-        if fill is not None:
-            self.reports.append(fill)
-        elif kind is not ChangeKind.TRIGGERED:
+            account = order.submit.account
+            self._listener(
+                Change(self.now, kind, account, request, order, execution, error=error, ledger=ledger)
+            )
+        if execution is not None:
+            self.reports.append(execution.fill)
+        elif kind not in _UNREPORTED:
             self.reports.append(order.update(self.now, error))
 
     def notify(self, change: Change) -> None:

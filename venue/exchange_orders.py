@@ -10,25 +10,45 @@ from decimal import Decimal
 import msgspec
 
 from core.events import Fill, OrderUpdate, VenueOrder
-from core.orders import Order, OrderState, OrderType, SubmitOrder
+from core.orders import Order, OrderState, SubmitOrder
+from venue.exchange_positions import MarginPosition
+from venue.exchange_terms import LIMITED, PLAIN, TRIGGERED, Terms
 
 ZERO = Decimal(0)
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWX"
 _MIX = 0x9E3779B97F4A7C15F39D  # odd, so multiplying by it modulo 2**80 never repeats a number
-_TRIGGERS = frozenset({OrderType.STOP_LOSS, OrderType.TAKE_PROFIT})
 
 Report = OrderUpdate | Fill
 
 
-class FeeSchedule(msgspec.Struct, frozen=True):
-    """Fractions of notional: `taker` 0.004 is 0.4 %."""
+class FeeTier(msgspec.Struct, frozen=True):
+    """Rates from a 30-day volume on."""
 
+    volume: Decimal
     maker: Decimal
     taker: Decimal
 
 
+class FeeSchedule(msgspec.Struct, frozen=True):
+    """Fractions of notional: `taker` 0.004 is 0.4 %. Tiers, lowest first, replace the two rates."""
+
+    maker: Decimal
+    taker: Decimal
+    tiers: tuple[FeeTier, ...] = ()
+
+    def at(self, volume: Decimal) -> FeeTier:
+        """Give the tier that a 30-day volume has reached; without tiers the rates are constant."""
+        constant = FeeTier(ZERO, self.maker, self.taker)
+        return next((tier for tier in reversed(self.tiers) if volume >= tier.volume), constant)
+
+
 class ExchangeOrder(msgspec.Struct, eq=False):
-    """One order inside the exchange; mutable, owned by the exchange, read by the loopback."""
+    """One order inside the exchange; mutable, owned by the exchange, read by the loopback.
+
+    `amended_at` is its birth or last amend, from which the engine counts its age. `peak` is the
+    best reference price since a trailing order came, `shown` what an iceberg still displays;
+    a `dormant` order waits for its starting time.
+    """
 
     submit: SubmitOrder
     order_id: str
@@ -45,6 +65,12 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     closed: int = 0
     reason: str = ""
     exec_ids: list[str] = []
+    terms: Terms = PLAIN
+    amended_at: int = 0
+    peak: Decimal | None = None
+    shown: Decimal | None = None
+    display: Decimal | None = None
+    dormant: bool = False
 
     @property
     def remaining(self) -> Decimal:
@@ -59,12 +85,12 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     @property
     def waits_for_trigger(self) -> bool:
         """Tell whether the order is a stop or take-profit that has not fired."""
-        return not self.triggered and self.submit.order_type in _TRIGGERS
+        return not self.triggered and self.submit.order_type in TRIGGERED
 
     @property
     def resting_limit(self) -> Decimal | None:
         """Worst price accepted; `None` for a market order and for a trigger that became one."""
-        return self.limit_price if self.submit.order_type is OrderType.LIMIT else None
+        return self.limit_price if self.submit.order_type in LIMITED else None
 
     def update(self, ts: int, reason: str = "") -> OrderUpdate:
         """Give the report of the state as it is now."""
@@ -97,8 +123,36 @@ class ExchangeOrder(msgspec.Struct, eq=False):
         )
 
 
+class Execution(msgspec.Struct, frozen=True):
+    """A fill with what only the venue knows of it.
+
+    `leverage` is 0 for a spot trade, `margin` the collateral that it tied up. `opened` is the
+    position that began here and `closed` the ids of those that it closed in part or whole.
+    """
+
+    fill: Fill
+    order: ExchangeOrder
+    leverage: int = 0
+    margin: Decimal = ZERO
+    opened: MarginPosition | None = None
+    closed: tuple[str, ...] = ()
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    """One movement of one asset: balance afterwards = balance before + amount - fee."""
+
+    ledger_id: str
+    ref_id: str
+    ts: int
+    kind: str  # trade, margin, rollover, settled
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    balance: Decimal
+
+
 class ChangeKind(enum.StrEnum):
-    """Everything that can become of a request or of an order."""
+    """Everything that can become of a request, an order or a position."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"  # the order never existed
@@ -108,9 +162,14 @@ class ChangeKind(enum.StrEnum):
     EXPIRED = "expired"
     AMENDED = "amended"
     TRIGGERED = "triggered"
+    MOVED = "moved"  # a trailing trigger followed the market
+    REFILLED = "refilled"  # an iceberg shows its next part
+    STARTED = "started"  # a scheduled order is live
     REFUSED = "refused"  # an amend or cancel that changed nothing
     CANCELED_ALL = "canceled all"
     ARMED = "armed"  # the dead man's switch was set or cleared
+    SETTLED = "settled"  # positions were repaid from balances, without a trade
+    ROLLED = "rolled"  # a position paid for another four hours
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -124,12 +183,18 @@ class Change(msgspec.Struct, frozen=True):
     account: str
     request: int = 0
     order: ExchangeOrder | None = None
-    fill: Fill | None = None
+    execution: Execution | None = None
     error: str = ""
     count: int = 0
+    ledger: tuple[LedgerLine, ...] = ()
+
+    @property
+    def fill(self) -> Fill | None:
+        """The fill of a trade."""
+        return self.execution.fill if self.execution is not None else None
 
 
-def record(submit: SubmitOrder, order_id: str, arrived: int) -> ExchangeOrder:
+def record(submit: SubmitOrder, order_id: str, arrived: int, terms: Terms = PLAIN) -> ExchangeOrder:
     """Make the record of an order that arrives now."""
     return ExchangeOrder(
         submit=submit,
@@ -138,6 +203,9 @@ def record(submit: SubmitOrder, order_id: str, arrived: int) -> ExchangeOrder:
         quantity=submit.quantity,
         limit_price=submit.limit_price,
         trigger_price=submit.trigger_price,
+        terms=terms,
+        amended_at=arrived,
+        display=terms.display,
     )
 
 
@@ -151,6 +219,7 @@ def restored(order: Order, order_id: str) -> ExchangeOrder:
         limit_price=order.limit_price or order.submit.limit_price,
         trigger_price=order.trigger_price or order.submit.trigger_price,
         filled=order.filled,
+        amended_at=order.created,
     )
 
 
@@ -159,3 +228,9 @@ def identifier(prefix: str, number: int) -> str:
     mixed = number * _MIX % (1 << 80)
     text = "".join(_ALPHABET[mixed >> shift & 31] for shift in range(75, -1, -5))
     return f"{prefix}{text[:5]}-{text[5:10]}-{text[10:]}"
+
+
+def ledger_id(ref_id: str, leg: int) -> str:
+    """Give the id of one leg of what `ref_id` names, which two legs share."""
+    first, second, third = ref_id[1:].split("-")
+    return f"L{first}-{second}-{third}" if leg == 0 else f"L{second}-{first}-{third}"

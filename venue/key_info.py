@@ -29,7 +29,7 @@ _NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "Query Closed Orders & Trades": (("query", "closed"),),
     "Create & Modify Orders": (("modify",), ("create", "order")),
     "Cancel & Close Orders": (("cancel",), ("close", "order"), ("closetrade",)),
-    "WebSocket interface": (("websocket",), ("wstoken",)),
+    "WebSocket interface": (("websocket",), ("ws", "token")),
 }
 """By the name on Kraken's page "API keys": the words that any spelling of it has, alternatives."""
 _FORBIDDEN = ("withdraw", "transfer")

@@ -101,10 +101,13 @@ class Link:
                 self._failures = 0
             self._ready_at = None
             self.on_down(reason)
-            pause = self.delays_s[min(self._failures, len(self.delays_s) - 1)]
-            self._failures += 1
-            pause *= 0.5 + self.jitter()
-            await asyncio.sleep(max(pause, MAINTENANCE_S) if self._maintenance else pause)
+            await asyncio.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Give the pause after one more loss: growing, jittered, never short after maintenance."""
+        pause = self.delays_s[min(self._failures, len(self.delays_s) - 1)] * (0.5 + self.jitter())
+        self._failures += 1
+        return max(pause, MAINTENANCE_S) if self._maintenance else pause
 
     async def _once(self) -> str:
         """Live through one connection; gives why it ended."""

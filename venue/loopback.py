@@ -24,9 +24,10 @@ from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.exchange_settings import KRAKEN, ExchangeRules
 from venue.loopback_acts import Acts
 from venue.loopback_changes import Changes
-from venue.loopback_connection import converse
+from venue.loopback_connection import Connection, converse
 from venue.loopback_control import FaultControl
 from venue.loopback_dialect import Varied, plain
 from venue.loopback_door import Door, Faults
@@ -39,6 +40,7 @@ from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
+from venue.loopback_switches import DOCUMENTED, PrivateSwitches
 from venue.market_model import Events, Happening, RecordedTape, SourceBars, Tape, happenings
 from venue.synthetic_listing import synthetic
 from venue.synthetic_market import SyntheticMarket
@@ -79,6 +81,8 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     seed: int = 1
     latency_ns: int = 5_000_000
+    rules: ExchangeRules = KRAKEN
+    switches: PrivateSwitches = DOCUMENTED
     varied: bool = False
     """Whether frames come with keys in changing order and with keys that nobody announced."""
     faults: tuple[Fault, ...] = ()
@@ -103,6 +107,11 @@ class LoopbackPorts(msgspec.Struct, frozen=True):
     def private(self) -> str:
         """WS v2 of accounts and orders."""
         return f"ws://{HOST}:{self.port}/v2-auth"
+
+    @property
+    def level3(self) -> str:
+        """WS v2 of single orders."""
+        return f"ws://{HOST}:{self.port}/v2-l3"
 
 
 Due = Callable[[int, int], Iterable[Happening]]
@@ -131,17 +140,18 @@ class Loopback:
             fees=settings.fees,
             latency_ns=settings.latency_ns,
             seed=settings.seed,
+            rules=settings.rules,
             listener=changes.on_change,
         )
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
-        dialect = Varied(settings.seed) if settings.varied else plain
-        self.public = PublicDesk(self.exchange.instruments, tapes, clock, dialect)
-        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock, dialect)
-        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set)
-        self.faults = Faults(clock, settings.seed)
-        self.faults.schedule.add(settings.faults, clock.now())
+        self.dialect = Varied(settings.seed) if settings.varied else plain
+        self.public = PublicDesk(self.exchange.instruments, tapes, clock)
+        self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock)
+        self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set, settings.switches)
+        self.faults = Faults(clock, settings.seed, accounts=settings.accounts, symbols=tapes)
+        self.faults.arm(settings.faults)
         self._past = PastView(self.exchange, self.faults.schedule, settings.accounts, clock)
         changes.listen(self._past.on_change)
         self.public_door = Door("public", self.public, self.faults)
@@ -150,7 +160,7 @@ class Loopback:
         doors = (self.public_door, self.private_door, self.level3_door)
         self._acts = Acts(self.faults, doors, self.exchange, tapes, self.public.on_instruments)
         self.rest = RestShell(
-            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock, lambda: self.faults.system),
+            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
             PrivateAnswers(cast("Exchange", self._past), changes, keys, clock, self.work.set),
             keys,
             self.faults,
@@ -273,7 +283,7 @@ def application(venue: Loopback) -> web.Application:
     async def websocket(request: web.Request, door: Door) -> web.StreamResponse:
         if not door.admits():
             return web.Response(status=429, text="Too many connections")
-        return await converse(request, door, lambda: next(numbers))
+        return await converse(request, door, Connection(next(numbers), venue.dialect))
 
     async def public(request: web.Request) -> web.StreamResponse:
         return await websocket(request, venue.public_door)

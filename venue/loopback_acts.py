@@ -62,9 +62,7 @@ class Acts:
             door.tell_system()
 
     def _instrument(self, fault: Fault) -> None:
-        listed = self._exchange.instruments.get(str(fault.symbol))
-        if listed is None:
-            return
+        listed = self._exchange.instruments[str(fault.symbol)]
         fields = fault.fields or {}
         values: dict[str, str | int | Decimal] = {
             name: text if name == "status" else Decimal(text) for name, text in fields.items()
@@ -88,11 +86,11 @@ class Acts:
     def _submit(self, fault: Fault, order_type: OrderType, share: Decimal) -> None:
         """Buy the minimum as a client without ids would."""
         account, symbol = str(fault.account), str(fault.symbol)
-        listed = self._exchange.instruments.get(symbol)
+        listed = self._exchange.instruments[symbol]
         now = self._faults.clock.now()
-        found = self._tapes[symbol].at(now) if symbol in self._tapes else None
-        if listed is None or found is None:
-            return
+        found = self._tapes[symbol].at(now)
+        if found is None:
+            return  # before the first bar there is nothing to trade on
         price = self._tapes[symbol].quote(*found).ask
         limit = price * share // listed.price_increment * listed.price_increment
         cost = limit or price

@@ -3,7 +3,7 @@
 Must not know frames or sockets. Called by the exchange (as its listener) and by the desks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from venue.exchange_orders import Change
 
@@ -20,6 +20,18 @@ class Changes:
     def expect(self, request: int, answer: Listener) -> None:
         """Call `answer` once, with the change that carries this request number."""
         self._expected[request] = answer
+
+    def expect_all(self, requests: Sequence[int], answer: Callable[[list[Change]], None]) -> None:
+        """Call `answer` once, with the changes of all these requests in their order."""
+        found: dict[int, Change] = {}
+
+        def collect(change: Change) -> None:
+            found[change.request] = change
+            if len(found) == len(requests):
+                answer([found[number] for number in requests])
+
+        for number in requests:
+            self.expect(number, collect)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every change from now on."""

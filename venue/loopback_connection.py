@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import WSMsgType, web
 
+from venue.loopback_dialect import plain
 from venue.wire_values import countable
 
 _QUEUE = 20_000
@@ -23,8 +24,9 @@ _IDLE_S = 60.0  # documented: about a minute without traffic from the client
 class Connection:
     """Where frames for one client go; a client that does not read fast enough is cut off."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, dialect: Callable[[str], str] = plain) -> None:
         self.number = number
+        self._dialect = dialect
         self.beating = False  # heartbeats start with the first subscription
         self.frames: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
         self.closing = False
@@ -32,8 +34,9 @@ class Connection:
         self.tamper: Callable[[str], list[str]] | None = None
 
     def send(self, frame: str) -> None:
-        """Queue a frame, or what a fault makes of it."""
-        self.put([frame] if self.tamper is None else self.tamper(frame))
+        """Queue a frame as this venue says it, or what a fault makes of it."""
+        said = self._dialect(frame)
+        self.put([said] if self.tamper is None else self.tamper(said))
 
     def put(self, frames: list[str]) -> None:
         """Queue frames as they are; a full queue ends the connection instead of losing one."""
@@ -103,11 +106,10 @@ def _counted(value: Any) -> bool:
 _requests = msgspec.json.Decoder(float_hook=Decimal)
 
 
-async def converse(request: web.Request, desk: Desk, numbers: Callable[[], int]) -> web.WebSocketResponse:
+async def converse(request: web.Request, desk: Desk, connection: Connection) -> web.WebSocketResponse:
     """Serve one client until it goes or is cut off."""
     socket = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
     await socket.prepare(request)
-    connection = Connection(numbers())
     desk.opened(connection)
     try:
         async with asyncio.TaskGroup() as group:

@@ -50,7 +50,7 @@ class FaultControl:
             case "add":
                 if not order.faults:
                     raise ConfigError("add: expected faults, found none")
-                schedule.add(order.faults, self._faults.clock.now())
+                self._faults.arm(order.faults)
             case "clear":
                 schedule.clear(order.names)
             case "list":

@@ -1,7 +1,7 @@
 """The same frames said differently: keys in another order, and keys that nobody announced.
 
-Must not know what frames mean. Called by the loopback's desks where the settings ask for it: a
-client may depend on neither (PROTOCOL 1.2, 10 no. 10). Numbers keep their digits.
+Must not know what frames mean. Called by connections where the settings ask for it: a client may
+depend on neither (PROTOCOL 1.2, 10 no. 10). Numbers keep their digits.
 """
 
 import json

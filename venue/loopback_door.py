@@ -4,13 +4,14 @@ Must not know what requests mean or how they are answered. Called by the loopbac
 Without an armed fault a frame passes untouched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
 from core.clock import SECOND, Clock
+from core.errors import ConfigError
 from venue import loopback_fault_frames as frames
 from venue import loopback_templates as templates
 from venue.loopback_connection import NO_CLOSE_FRAME, Connection, Desk
@@ -28,12 +29,26 @@ _CANCELS = frozenset(
 class Faults:
     """The schedule, the venue's mode, and what was delayed. Mutable, one per loopback."""
 
-    def __init__(self, clock: Clock, seed: int = 1) -> None:
+    def __init__(
+        self, clock: Clock, seed: int = 1, *, accounts: Iterable[str] = (), symbols: Iterable[str] = ()
+    ) -> None:
         self.schedule = Schedule(seed)
         self.clock = clock
+        self._known = {"account": frozenset(accounts), "symbol": frozenset(symbols)}
         self.system = "online"
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._numbers = count()
+
+    def arm(self, faults: Iterable[Fault]) -> None:
+        """Arm faults, all or none; raises ConfigError for one that cannot be."""
+        wanted = tuple(faults)
+        for fault in wanted:
+            for field, known in self._known.items():
+                named = getattr(fault, field)
+                if named is not None and named not in known:
+                    listed = ", ".join(sorted(known))
+                    raise ConfigError(f"fault {fault.name}: expected {field} among {listed}, found {named!r}")
+        self.schedule.add(wanted, self.clock.now())
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Do something once this much market time has passed."""

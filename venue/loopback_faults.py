@@ -92,7 +92,7 @@ def _ranges(fault: Fault) -> Iterator[tuple[str, bool]]:
     yield "times from 1 to 65536", fault.times is None or 1 <= fault.times <= 65_536
     yield "code from 1000 to 4999", fault.code is None or 1000 <= fault.code <= 4999
     yield f"system in {', '.join(SYSTEMS)}", fault.system is None or fault.system in SYSTEMS
-    yield "stream public or private", fault.stream in (None, "public", "private")
+    yield "stream public, private or level3", fault.stream in (None, "public", "private", "level3")
     for field, text in (fault.fields or {}).items():
         yield f"fields among {', '.join(FIELDS)}", field in FIELDS
         yield f"{field} to be a positive number", field == "status" or _positive(text)

@@ -17,21 +17,16 @@ from core.clock import MINUTE, SECOND, Clock
 from core.errors import ConfigError
 
 # https://docs.kraken.com/api-reference/account-data/get-api-key-info (read 2026-11)
-PERMISSIONS = (
+TRADING = (
     "query-funds",
-    "add-funds",
-    "withdraw-funds",
-    "earn-funds",
     "query-open-trades",
     "query-closed-trades",
     "modify-trades",
     "close-trades",
     "query-ledger",
-    "export-data",
     "create-ws-token",
 )
-TRADING = ("query-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades")
-"""What a trading client needs, save the token of the WebSocket."""
+"""What a trading client may need; nothing that moves money out."""
 
 # Any of these rights opens the method; a method that is not here needs none.
 _NEEDS: dict[str, tuple[str, ...]] = {
@@ -97,13 +92,13 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     secret: str
     name: str = "loopback"
-    permissions: tuple[str, ...] = PERMISSIONS
+    permissions: tuple[str, ...] = TRADING
     nonce_window: int = 0
-    ip_allowlist: tuple[str, ...] = ()
+    ip_allowlist: tuple[str, ...] = ("127.0.0.1",)
 
 
 class LoopbackAccount(msgspec.Struct, frozen=True):
-    """One simulated client: its first key pair (with every right), its money, and further keys."""
+    """One simulated client: its first key pair (with the rights to trade), its money, and further keys."""
 
     api_key: str
     api_secret: str
@@ -224,9 +219,9 @@ def _identity(
 ) -> str:
     if holder is None:
         return "EAPI:Invalid key"
-    digest = hashlib.sha256(nonce.encode() + body).digest()
+    digest = hashlib.sha256(nonce.encode(errors="replace") + body).digest()
     expected = base64.b64encode(hmac.new(holder.secret, path.encode() + digest, hashlib.sha512).digest())
-    if not hmac.compare_digest(expected, signature.encode()):
+    if not hmac.compare_digest(expected, signature.encode(errors="replace")):
         return "EAPI:Invalid signature"
     return "" if _fresh(standing, nonce, holder.key.nonce_window) else "EAPI:Invalid nonce"
 

@@ -7,7 +7,7 @@ taken leaves from the front. Rules of https://docs.kraken.com/api/docs/websocket
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,6 @@ from core.instrument import Instrument
 from venue import loopback_templates as templates
 from venue.exchange_orders import identifier
 from venue.loopback_connection import Connection
-from venue.loopback_dialect import plain
 from venue.loopback_keys import KeyRing
 from venue.loopback_subscriptions import Channel, Key, SubscriptionDesk
 from venue.market_model import Events, Ladder, Level, Tape
@@ -82,9 +81,8 @@ class Level3Desk(SubscriptionDesk):
         tapes: Mapping[str, Tape],
         keys: KeyRing,
         clock: Clock,
-        dialect: Callable[[str], str] = plain,
     ) -> None:
-        super().__init__(_CHANNELS, instruments, clock, dialect)
+        super().__init__(_CHANNELS, instruments, clock)
         self._tapes = tapes
         self._keys = keys
         self._queues: dict[str, Queues] = {}

@@ -1,30 +1,39 @@
-"""Order requests as clients spell them, over WS and REST, turned into core values.
+"""Order requests as clients spell them on WS v2, turned into the exchange's values.
 
-Must not know connections, accounts or answers. Called by the loopback's private desks. A request
-that cannot be read is an error text in Kraken's words, never an exception.
+Must not know connections, accounts or answers. Called by the loopback's private desk. A request
+that cannot be read is an error text in Kraken's words, never an exception. Fields:
+https://docs.kraken.com/api/docs/websocket-v2/add_order, /amend_order, /edit_order.
 """
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
-from enum import StrEnum
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any
 
 from core.clock import SECOND
 from core.orders import AmendOrder, OrderType, Purpose, Side, SubmitOrder, TimeInForce
-from core.text import parse_iso
-
-E = TypeVar("E", bound=StrEnum)
-
-_DEFAULT_DEADLINE = 5 * SECOND
-_CLIENT_ID = re.compile(
-    r"[\x21-\x7e]{1,18}|[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+from venue.exchange_requests import EditOrder, NewOrder
+from venue.exchange_terms import PLAIN, TRAILING, CloseTerms, Offset, SelfTrade, Terms
+from venue.loopback_reading import (
+    BadRequest,
+    choice,
+    client_id,
+    deadline,
+    invalid,
+    moment,
+    needed,
+    only,
+    user_reference,
+    ws_number,
 )
+
+_SOONEST = SECOND // 2  # a deadline is at least 500 ms away
 _ADD_FIELDS = frozenset(
     {
         "order_type",
         "side",
         "order_qty",
+        "cash_order_qty",
+        "display_qty",
         "symbol",
         "token",
         "limit_price",
@@ -34,15 +43,18 @@ _ADD_FIELDS = frozenset(
         "post_only",
         "reduce_only",
         "margin",
+        "effective_time",
         "expire_time",
         "deadline",
         "cl_ord_id",
         "order_userref",
+        "conditional",
         "fee_preference",
         "stp_type",
         "no_mpp",
         "validate",
         "sender_sub_id",
+        "broker",
     }
 )
 _AMEND_FIELDS = frozenset(
@@ -50,6 +62,7 @@ _AMEND_FIELDS = frozenset(
         "order_id",
         "cl_ord_id",
         "order_qty",
+        "display_qty",
         "limit_price",
         "limit_price_type",
         "trigger_price",
@@ -60,153 +73,157 @@ _AMEND_FIELDS = frozenset(
         "token",
     }
 )
+_EDIT_FIELDS = frozenset(
+    {
+        "order_id",
+        "symbol",
+        "order_qty",
+        "limit_price",
+        "triggers",
+        "display_qty",
+        "post_only",
+        "reduce_only",
+        "order_userref",
+        "deadline",
+        "validate",
+        "fee_preference",
+        "no_mpp",
+        "token",
+    }
+)
 
 
-class BadRequest(Exception):
-    """Carries an error text to the edge of this module."""
-
-
-def ws_submit(params: Mapping[str, Any], account: str, now: int) -> SubmitOrder | str:
-    """Read add_order's params."""
+def ws_submit(params: Mapping[str, Any], account: str, now: int, *, leverage: bool = False) -> NewOrder | str:
+    """Read add_order's params. `leverage`: the ratio that is not documented here is taken."""
     try:
-        _only(params, _ADD_FIELDS, "add order")
-        return SubmitOrder(
+        only(params, _ADD_FIELDS | {"leverage"} if leverage else _ADD_FIELDS, "add order")
+        order_type = choice(OrderType, params.get("order_type"), "order_type")
+        cash = ws_number(params, "cash_order_qty")
+        quantity = ws_number(params, "order_qty")
+        trigger, trigger_offset, index = _triggers(params, order_type)
+        limit, limit_offset = _limit(params, order_type)
+        terms = Terms(
+            leverage=int(ws_number(params, "leverage") or 0),
+            userref=user_reference(params.get("order_userref"), "order_userref"),
+            display=ws_number(params, "display_qty"),
+            cash=cash,
+            limit_offset=limit_offset,
+            trigger_offset=trigger_offset,
+            index=index,
+            self_trade=choice(SelfTrade, params.get("stp_type", SelfTrade.NEWEST), "stp_type"),
+            close=_conditional(params.get("conditional")),
+            starts=moment(params.get("effective_time"), "effective_time"),
+        )
+        submit = SubmitOrder(
             account=account,
             trader="",
-            cl_ord_id=_client_id(params.get("cl_ord_id")),
+            cl_ord_id=client_id(params.get("cl_ord_id")),
             instrument=str(params.get("symbol", "")),
-            side=_choice(Side, params.get("side"), "side"),
-            quantity=_needed(_ws_number(params, "order_qty"), "order_qty"),
-            order_type=_choice(OrderType, params.get("order_type"), "order_type"),
+            side=choice(Side, params.get("side"), "side"),
+            quantity=Decimal(1) if quantity is None and cash is not None else needed(quantity, "order_qty"),
+            order_type=order_type,
             purpose=Purpose.ENTRY,
-            time_in_force=_choice(TimeInForce, params.get("time_in_force", "gtc"), "time_in_force"),
-            deadline=_time(params.get("deadline")) or now + _DEFAULT_DEADLINE,
-            limit_price=_ws_number(params, "limit_price"),
-            trigger_price=_trigger_price(params),
-            expires=_time(params.get("expire_time")),
+            time_in_force=choice(TimeInForce, params.get("time_in_force", "gtc"), "time_in_force"),
+            deadline=deadline(params.get("deadline"), now, _SOONEST),
+            limit_price=limit,
+            trigger_price=trigger,
+            expires=moment(params.get("expire_time"), "expire_time"),
             reduce_only=bool(params.get("reduce_only", False)),
-            margin=bool(params.get("margin", False)),
+            margin=bool(params.get("margin", False)) or terms.leverage > 0 or _settles(order_type),
             post_only=bool(params.get("post_only", False)),
         )
     except BadRequest as error:
         return str(error)
+    return NewOrder(submit, PLAIN if terms == PLAIN else terms)
 
 
-def ws_amend(params: Mapping[str, Any], account: str, now: int) -> AmendOrder | str:
+def ws_amend(params: Mapping[str, Any], account: str, now: int) -> tuple[AmendOrder, Terms] | str:
     """Read amend_order's params; the order id may stand in the client id's place."""
     try:
-        _only(params, _AMEND_FIELDS, "amend order")
-        return AmendOrder(
+        only(params, _AMEND_FIELDS, "amend order")
+        display = ws_number(params, "display_qty")
+        amend = AmendOrder(
             account=account,
             trader="",
             cl_ord_id=str(params.get("cl_ord_id") or params.get("order_id") or ""),
             instrument="",
-            deadline=_time(params.get("deadline")) or now + _DEFAULT_DEADLINE,
-            quantity=_ws_number(params, "order_qty"),
-            limit_price=_ws_number(params, "limit_price"),
-            trigger_price=_ws_number(params, "trigger_price"),
+            deadline=deadline(params.get("deadline"), now, _SOONEST),
+            quantity=ws_number(params, "order_qty"),
+            limit_price=ws_number(params, "limit_price"),
+            trigger_price=ws_number(params, "trigger_price"),
         )
     except BadRequest as error:
         return str(error)
+    return amend, Terms(display=display, post_only=bool(params.get("post_only", False)))
 
 
-def rest_submit(form: Mapping[str, str], symbol: str, account: str, now: int) -> SubmitOrder | str:
-    """Read AddOrder's form; `price` is the limit of a limit order and the trigger of a stop."""
+def ws_edit(params: Mapping[str, Any], account: str, now: int) -> EditOrder | str:
+    """Read edit_order's params."""
     try:
-        order_type = _choice(OrderType, form.get("ordertype"), "ordertype")
-        price = _rest_number(form, "price")
-        flags = form.get("oflags", "").split(",")
-        return SubmitOrder(
+        only(params, _EDIT_FIELDS, "edit order")
+        if not params.get("order_id"):
+            raise invalid("order_id")
+        trigger, _, _ = _triggers(params, OrderType.STOP_LOSS)
+        reference = params.get("order_userref")
+        return EditOrder(
             account=account,
-            trader="",
-            cl_ord_id=_client_id(form.get("cl_ord_id")),
-            instrument=symbol,
-            side=_choice(Side, form.get("type"), "type"),
-            quantity=_needed(_rest_number(form, "volume"), "volume"),
-            order_type=order_type,
-            purpose=Purpose.ENTRY,
-            time_in_force=_choice(TimeInForce, form.get("timeinforce", "gtc").lower(), "timeinforce"),
-            deadline=_time(form.get("deadline")) or now + _DEFAULT_DEADLINE,
-            limit_price=price if order_type is OrderType.LIMIT else None,
-            trigger_price=price if order_type in {OrderType.STOP_LOSS, OrderType.TAKE_PROFIT} else None,
-            expires=_rest_expiry(form.get("expiretm", "0"), now),
-            reduce_only=form.get("reduce_only", "").lower() == "true",
-            margin=form.get("leverage", "none") != "none",
-            post_only="post" in flags,
+            key=str(params["order_id"]),
+            deadline=deadline(params.get("deadline"), now, _SOONEST),
+            quantity=ws_number(params, "order_qty"),
+            limit_price=ws_number(params, "limit_price"),
+            trigger_price=trigger,
+            display=ws_number(params, "display_qty"),
+            post_only=bool(params["post_only"]) if "post_only" in params else None,
+            userref=None if reference is None else user_reference(reference, "order_userref"),
         )
     except BadRequest as error:
         return str(error)
 
 
-def _only(params: Mapping[str, Any], known: frozenset[str], method: str) -> None:
-    for name in params:
-        if name not in known:
-            raise BadRequest(f"Unsupported field: '{name}' for the given msg type: {method}")
+def _settles(order_type: OrderType) -> bool:
+    return order_type is OrderType.SETTLE_POSITION
 
 
-def _choice(kind: type[E], value: object, field: str) -> E:
-    try:
-        return kind(str(value))
-    except ValueError:
-        raise BadRequest(f"EGeneral:Invalid arguments:{field}") from None
-
-
-def _needed(value: Decimal | None, field: str) -> Decimal:
-    if value is None:
-        raise BadRequest(f"EGeneral:Invalid arguments:{field}")
-    return value
-
-
-def _ws_number(params: Mapping[str, Any], field: str) -> Decimal | None:
-    value = params.get(field)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise BadRequest(f"{field.capitalize()} field must be a number_float")
-    return Decimal(value)
-
-
-def _trigger_price(params: Mapping[str, Any]) -> Decimal | None:
+def _triggers(params: Mapping[str, Any], order_type: OrderType) -> tuple[Decimal | None, Offset | None, bool]:
+    """Give a trigger as price or as offset, and whether it looks at the index."""
     triggers = params.get("triggers", {})
-    if not isinstance(triggers, dict):
-        raise BadRequest("EGeneral:Invalid arguments:triggers")
-    return _ws_number(triggers, "price")
+    if not isinstance(triggers, dict) or triggers.get("reference", "last") not in ("last", "index"):
+        raise invalid("triggers")
+    price, offset = _priced(triggers, "price", "static")
+    if order_type in TRAILING and price is not None:
+        raise invalid("triggers")
+    return price, offset, triggers.get("reference") == "index"
 
 
-def _rest_number(form: Mapping[str, str], field: str) -> Decimal | None:
-    text = form.get(field)
-    if text in (None, ""):
+def _limit(params: Mapping[str, Any], order_type: OrderType) -> tuple[Decimal | None, Offset | None]:
+    trailing = order_type is OrderType.TRAILING_STOP_LIMIT
+    price, offset = _priced(params, "limit_price", "quote" if trailing else "static")
+    if offset is not None and not trailing:
+        raise invalid("limit_price_type")
+    return price, offset
+
+
+def _conditional(value: object) -> CloseTerms | None:
+    if value is None:
         return None
-    try:
-        value = Decimal(str(text))
-    except InvalidOperation:
-        raise BadRequest(f"EGeneral:Invalid arguments:{field}") from None
-    if not value.is_finite():
-        raise BadRequest(f"EGeneral:Invalid arguments:{field}")
-    return value
+    if not isinstance(value, dict):
+        raise invalid("conditional")
+    trigger, trigger_offset = _priced(value, "trigger_price", "static")
+    limit, limit_offset = _priced(value, "limit_price", "static")
+    return CloseTerms(
+        order_type=choice(OrderType, value.get("order_type"), "conditional"),
+        limit_price=limit,
+        trigger_price=trigger,
+        limit_offset=limit_offset,
+        trigger_offset=trigger_offset,
+    )
 
 
-def _rest_expiry(text: str, now: int) -> int | None:
-    if text in ("", "0"):
-        return None
-    if not text.lstrip("+").isdigit():
-        raise BadRequest("EGeneral:Invalid arguments:expiretm")
-    seconds = int(text.lstrip("+")) * SECOND
-    return now + seconds if text.startswith("+") else seconds
-
-
-def _client_id(value: object) -> str:
-    if value in (None, ""):
-        return ""
-    if not isinstance(value, str) or not _CLIENT_ID.fullmatch(value):
-        raise BadRequest("EGeneral:Invalid arguments:cl_ord_id")
-    return value
-
-
-def _time(text: object) -> int | None:
-    if text in (None, ""):
-        return None
-    try:
-        return parse_iso(str(text))
-    except ValueError:
-        raise BadRequest("EGeneral:Invalid arguments:deadline") from None
+def _priced(params: Mapping[str, Any], field: str, default: str) -> tuple[Decimal | None, Offset | None]:
+    """Read a price whose `..._type` says static, pct or quote."""
+    value, kind = ws_number(params, field), params.get(f"{field}_type", default)
+    if kind not in ("static", "pct", "quote"):
+        raise invalid(f"{field}_type")
+    if value is None or kind == "static":
+        return value, None
+    return None, Offset(value, percent=kind == "pct")

@@ -3,14 +3,13 @@
 Must not know accounts, sockets or REST. Called by the loopback's connections and by its pump.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from core.clock import MINUTE, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
-from venue.loopback_dialect import plain
 from venue.loopback_subscriptions import Channel, Key, SubscriptionDesk
 from venue.market_candles import Candle, candles, last_day, touched
 from venue.market_model import Events, Ladder, Level, Tape
@@ -47,9 +46,8 @@ class PublicDesk(SubscriptionDesk):
         instruments: Mapping[str, Instrument],
         tapes: Mapping[str, Tape],
         clock: Clock,
-        dialect: Callable[[str], str] = plain,
     ) -> None:
-        super().__init__(_CHANNELS, instruments, clock, dialect)
+        super().__init__(_CHANNELS, instruments, clock)
         self._tapes = tapes
         self._books: dict[str, Ladder] = {}
         self._tops: dict[str, tuple[Level, Level]] = {}

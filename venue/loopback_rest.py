@@ -5,6 +5,7 @@ Must not know what the answers mean. Called by venue.loopback, which mounts its 
 
 import asyncio
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -105,14 +106,25 @@ def _form(body: bytes) -> dict[str, str]:
     if text.startswith("{"):
         try:
             parsed = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
-        return {str(key): _form_text(value) for key, value in parsed.items()}
+        return dict(_flat(parsed)) if isinstance(parsed, dict) else {}
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
+def _flat(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give a JSON body as a form: nested objects as `close[price]`, lists as their JSON text."""
+    for name, value in body.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}[{inner}]", _form_text(part)) for inner, part in value.items())
+        else:
+            yield name, _form_text(value)
+
+
 def _form_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool | list):
+        return json.dumps(value)
+    return "" if value is None else str(value)
 
 
 def _envelope(result: Any = None, error: str = "") -> Body:

@@ -1,70 +1,58 @@
-"""Private REST answers of the loopback venue, as values.
+"""Private REST answers of the loopback venue, as values: money and positions, and the rest by part.
 
 Must not know HTTP, signatures or sockets. Called by venue.loopback_rest once a call is proved to
-come from an account. Orders take the same road as on WS; their answer comes with the exchange's.
+come from an account. https://docs.kraken.com/api/docs/rest-api/get-account-balance,
+get-extended-balance, get-trade-balance, get-open-positions, get-trade-volume.
 """
 
-import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from core.clock import SECOND, Clock
-from core.events import Fill
-from core.orders import CancelOrder, OrderState, OrderType, SubmitOrder
+from core.clock import HOUR, Clock
+from core.instrument import Instrument
+from core.orders import OrderType, Side
 from core.portfolio import Position
 from venue.exchange import Exchange
 from venue.exchange_account import ExchangeAccount, leverage
-from venue.exchange_orders import ZERO, Change, ExchangeOrder, identifier
+from venue.exchange_orders import ZERO, FeeTier, identifier
+from venue.exchange_positions import MarginPosition
 from venue.loopback_changes import Changes
 from venue.loopback_keys import KeyRing
 from venue.loopback_names import asset_id, find_pair, pair_name
-from venue.loopback_orders import rest_submit
-from venue.loopback_rest_public import RestError, leverage_text
+from venue.loopback_rest_history import HistoryAnswers
+from venue.loopback_rest_public import RestError
+from venue.loopback_rest_rows import GRID, lots, money, position_row
+from venue.loopback_rest_trading import TradingAnswers
 
-_PAGE = 50
 _TOKEN_EXPIRES_S = 900
-_GRID = Decimal("1E-8")
-_STATUS = {
-    OrderState.WORKING: "open",
-    OrderState.FILLED: "closed",
-    OrderState.CANCELED: "canceled",
-    OrderState.EXPIRED: "expired",
-}
+_PERCENT = 100
 Form = Mapping[str, str]
 
 
 class PrivateAnswers:
-    """Answers about one account, and its order requests."""
+    """Answers about one account (`methods`), and its order requests (`orders`)."""
 
     def __init__(
         self, exchange: Exchange, changes: Changes, keys: KeyRing, clock: Clock, wake: Callable[[], None]
     ) -> None:
         self._exchange = exchange
-        self._changes = changes
         self._keys = keys
         self._clock = clock
-        self._wake = wake
         self.methods: dict[str, Callable[[str, Form], Any]] = {
             "GetApiKeyInfo": self._key_info,
             "GetWebSocketsToken": self._token,
             "Balance": self._balance,
             "BalanceEx": self._balance_extended,
             "TradeBalance": self._trade_balance,
-            "OpenOrders": self._open_orders,
-            "ClosedOrders": self._closed_orders,
-            "QueryOrders": self._query_orders,
-            "TradesHistory": self._trades_history,
+            "TradeVolume": self._trade_volume,
             "OpenPositions": self._open_positions,
+            **HistoryAnswers(exchange).methods,
         }
-        self.orders: dict[str, Callable[[str, Form], Awaitable[Any]]] = {
-            "AddOrder": self._add_order,
-            "CancelOrder": self._cancel_order,
-            "CancelAll": self._cancel_all,
-        }
-
-    # ---- money ----
+        self.orders: dict[str, Callable[[str, Form], Awaitable[Any]]] = TradingAnswers(
+            exchange, changes, clock, wake
+        ).methods
 
     def _token(self, account: str, form: Form) -> Any:
         token = self._keys.issue(account, self._clock.monotonic())
@@ -73,13 +61,15 @@ class PrivateAnswers:
     def _key_info(self, account: str, form: Form) -> Any:
         return self._keys.describe(account)
 
+    # ---- money ----
+
     def _balance(self, account: str, form: Form) -> Any:
-        return {asset_id(asset): _text(amount) for asset, amount in self._holdings(account).items()}
+        return {asset_id(asset): money(amount) for asset, amount in self._holdings(account).items()}
 
     def _balance_extended(self, account: str, form: Form) -> Any:
         book, listed = self._exchange.account(account), self._exchange.instruments
         return {
-            asset_id(asset): {"balance": _text(amount), "hold_trade": _text(book.holds(asset, listed))}
+            asset_id(asset): {"balance": money(amount), "hold_trade": money(book.holds(asset, listed))}
             for asset, amount in self._holdings(account).items()
         }
 
@@ -89,216 +79,117 @@ class PrivateAnswers:
         return dict.fromkeys(quotes, book.portfolio.cash) | book.assets
 
     def _trade_balance(self, account: str, form: Form) -> Any:
-        book, marks = self._exchange.account(account), self._exchange.marks(account)
-        cash, equity = book.portfolio.cash, book.portfolio.equity(marks)
-        used = book.used_margin(self._exchange.instruments)
-        cost = sum((p.cost for p in book.portfolio.positions.values()), ZERO)
+        """Give the figures so rounded that e = tb + n and mf = e - m hold to the last digit."""
+        book = self._exchange.account(account)
+        found = book.trade_balance(self._exchange.instruments, self._exchange.marks(account))
+        tb, m, n = (v.quantize(GRID) for v in (found.collateral, found.used, found.unrealised))
         figures = {
-            "eb": cash,
-            "tb": cash,
-            "m": used,
-            "n": equity - cash,
-            "c": cost,
-            "v": book.portfolio.notional(marks),
-            "e": equity,
-            "mf": equity - used,
-            "uv": ZERO,
+            "eb": found.everything,
+            "tb": tb,
+            "m": m,
+            "n": n,
+            "c": found.cost,
+            "v": found.value,
+            "e": tb + n,
+            "mf": tb + n - m,
+            "uv": found.unexecuted,
         }
-        level = {"ml": f"{equity / used * 100:.2f}"} if used else {}
-        return {name: _text(value) for name, value in figures.items()} | level
+        level = {"ml": f"{(tb + n) / m * _PERCENT:.2f}"} if m else {}
+        return {name: money(value) for name, value in figures.items()} | level
 
-    # ---- orders ----
+    def _trade_volume(self, account: str, form: Form) -> Any:
+        volume = self._exchange.account(account).volume.total(self._clock.now())
+        answer: dict[str, Any] = {"currency": "ZUSD", "volume": f"{volume:.4f}"}
+        names = [text for text in form.get("pair", "").split(",") if text]
+        pairs = [find_pair(text, self._exchange.instruments) for text in names]
+        keys = [pair_name(pair).key for pair in pairs if pair is not None]
+        if len(keys) < len(names):
+            raise RestError("EQuery:Unknown asset pair")
+        if keys:
+            answer["fees"] = dict.fromkeys(keys, self._fee(volume, lambda tier: tier.taker))
+            answer["fees_maker"] = dict.fromkeys(keys, self._fee(volume, lambda tier: tier.maker))
+        return answer
 
-    def _open_orders(self, account: str, form: Form) -> Any:
-        wanted = form.get("cl_ord_id")
-        book = self._exchange.account(account)
-        rows = [o for o in book.open.values() if wanted in (None, "", o.submit.cl_ord_id)]
-        return {"open": self._rows(rows)}
-
-    def _closed_orders(self, account: str, form: Form) -> Any:
-        wanted, since = form.get("cl_ord_id"), _seconds(form.get("start"))
-        rows = [
-            order
-            for order in reversed(self._exchange.account(account).closed)
-            if order.closed > since and wanted in (None, "", order.submit.cl_ord_id)
-        ]
-        offset = _offset(form)
-        return {"closed": self._rows(rows[offset : offset + _PAGE]), "count": len(rows)}
-
-    def _query_orders(self, account: str, form: Form) -> Any:
-        book = self._exchange.account(account)
-        keys = [key for key in (form.get("txid") or form.get("cl_ord_id") or "").split(",") if key]
-        found = [order for key in keys[:_PAGE] if (order := book.find(key)) is not None]
-        if not found:
-            raise RestError("EOrder:Unknown order" if keys else "EGeneral:Invalid arguments")
-        return self._rows(found)
-
-    def _rows(self, orders: Iterable[ExchangeOrder]) -> dict[str, Any]:
-        return {order.order_id: self._row(order) for order in orders}
-
-    def _row(self, order: ExchangeOrder) -> dict[str, Any]:
-        submit, pair = order.submit, self._exchange.instruments[order.submit.instrument]
-        price = order.limit_price if order.limit_price is not None else order.trigger_price
-        ratio = leverage_text(pair, margin=submit.margin)
-        row: dict[str, Any] = {
-            "refid": None,
-            "userref": 0,
-            "cl_ord_id": submit.cl_ord_id or None,
-            "status": _STATUS[order.state],
-            "opentm": order.arrived / SECOND,
-            "starttm": 0,
-            "expiretm": (submit.expires or 0) / SECOND,
-            "descr": {
-                "pair": pair_name(pair).altname,
-                "type": submit.side,
-                "ordertype": submit.order_type,
-                "price": f"{price or 0:f}",
-                "price2": "0",
-                "leverage": ratio,
-                "order": _described(submit, pair_name(pair).altname, ratio),
-                "close": "",
-            },
-            "vol": f"{order.quantity:f}",
-            "vol_exec": f"{order.filled:f}",
-            "cost": _text(order.cost),
-            "fee": _text(order.fee),
-            "price": _text(order.average_price),
-            "stopprice": f"{order.trigger_price or 0:f}",
-            "limitprice": f"{order.limit_price or 0:f}",
-            "misc": "amended" if order.amended else "",
-            "oflags": "fciq,post" if submit.post_only else "fciq",
-            "reduce_only": submit.reduce_only,
-        }
-        if submit.order_type is not OrderType.LIMIT and order.trigger_price is not None:
-            row["trigger"] = "last"
-        if order.exec_ids:
-            row["trades"] = order.exec_ids
-        if order.closed:
-            row |= {"reason": order.reason or None, "closetm": order.closed / SECOND}
-        return row
-
-    # ---- fills and positions ----
-
-    def _trades_history(self, account: str, form: Form) -> Any:
-        since = _seconds(form.get("start"))
-        book = self._exchange.account(account)
-        fills = [fill for fill in reversed(book.fills) if fill.ts_event > since]
-        offset = _offset(form)
-        rows = {fill.exec_id: self._fill(book, fill) for fill in fills[offset : offset + _PAGE]}
-        return {"count": len(fills), "trades": rows}
-
-    def _fill(self, book: ExchangeAccount, fill: Fill) -> dict[str, Any]:
-        pair = self._exchange.instruments[fill.instrument]
-        order = book.find(fill.order_id)
-        cost = fill.price * fill.quantity
-        margin = cost / leverage(pair) if order is not None and order.submit.margin else ZERO
+    def _fee(self, volume: Decimal, rate: Callable[[FeeTier], Decimal]) -> dict[str, str | None]:
+        fees = self._exchange.fees
+        own = fees.at(volume)
+        tiers = fees.tiers or (own,)
+        following = next((tier for tier in tiers if tier.volume > own.volume), None)
         return {
-            "ordertxid": fill.order_id,
-            "postxid": _position_id(fill.instrument),
-            "pair": pair_name(pair).key,
-            "time": fill.ts_event / SECOND,
-            "type": fill.side,
-            "ordertype": order.submit.order_type if order is not None else "limit",
-            "price": f"{fill.price:f}",
-            "cost": _text(cost),
-            "fee": _text(fill.fee),
-            "vol": f"{fill.quantity:f}",
-            "margin": _text(margin),
-            "misc": "",
-            "trade_id": zlib.crc32(fill.exec_id.encode()),
-            "maker": fill.maker,
-            "cl_ord_id": fill.cl_ord_id or None,
+            "fee": f"{rate(own) * _PERCENT:.4f}",
+            "minfee": f"{min(map(rate, tiers)) * _PERCENT:.4f}",
+            "maxfee": f"{max(map(rate, tiers)) * _PERCENT:.4f}",
+            "nextfee": f"{rate(following) * _PERCENT:.4f}" if following is not None else None,
+            "nextvolume": f"{following.volume:.4f}" if following is not None else None,
+            "tiervolume": f"{own.volume:.4f}",
         }
+
+    # ---- positions ----
 
     def _open_positions(self, account: str, form: Form) -> Any:
-        book, marks = self._exchange.account(account), self._exchange.marks(account)
-        return {
-            _position_id(held.instrument): self._position(held, marks)
-            for held in book.portfolio.positions.values()
+        book, listed = self._exchange.account(account), self._exchange.instruments
+        marks = self._exchange.marks(account) if form.get("docalcs", "").lower() == "true" else {}
+        wanted = [text for text in form.get("txid", "").split(",") if text]
+        positions = [p for p in _positions(book, listed) if not wanted or p.position_id in wanted]
+        rows = {
+            p.position_id: position_row(p, listed[p.instrument], marks.get(p.instrument)) for p in positions
         }
-
-    def _position(self, held: Position, marks: Mapping[str, Decimal]) -> dict[str, Any]:
-        pair = self._exchange.instruments[held.instrument]
-        mark = marks.get(held.instrument, held.entry_price)
-        return {
-            "ordertxid": _position_id(held.instrument),
-            "posstatus": "open",
-            "pair": pair_name(pair).key,
-            "time": held.opened / SECOND,
-            "type": "buy" if held.quantity > 0 else "sell",
-            "ordertype": "limit",
-            "cost": _text(held.cost),
-            "fee": _text(held.fees),
-            "vol": f"{abs(held.quantity):f}",
-            "vol_closed": f"{ZERO.quantize(pair.quantity_increment):f}",
-            "margin": _text(held.cost / leverage(pair)),
-            "value": _text(abs(held.quantity) * mark),
-            "net": f"{held.unrealised(mark):+.8f}",
-            "terms": "0.0100% per 4 hours",
-            "rollovertm": str(held.opened // SECOND + 4 * 3600),
-            "misc": "",
-            "oflags": "",
-        }
-
-    # ---- requests ----
-
-    async def _add_order(self, account: str, form: Form) -> Any:
-        pair = find_pair(form.get("pair", ""), self._exchange.instruments)
-        if pair is None:
-            raise RestError("EQuery:Unknown asset pair")
-        now = self._clock.now()
-        order = rest_submit(form, pair.symbol, account, now)
-        if isinstance(order, str):
-            raise RestError(order)
-        ratio = leverage_text(pair, margin=order.margin)
-        descr = {"descr": {"order": _described(order, pair_name(pair).altname, ratio)}}
-        if form.get("validate", "false").lower() not in ("", "0", "false"):
-            return descr  # clients send `validate=False` and mean it
-        change = await self._outcome(self._exchange.submit(order, now))
-        return descr | {"txid": [change.order.order_id] if change.order is not None else []}
-
-    async def _cancel_order(self, account: str, form: Form) -> Any:
-        key = form.get("txid") or form.get("cl_ord_id") or ""
-        cancel = CancelOrder(account, "", key, "")
-        await self._outcome(self._exchange.cancel(cancel, self._clock.now()))
-        return {"count": 1}
-
-    async def _cancel_all(self, account: str, form: Form) -> Any:
-        change = await self._outcome(self._exchange.cancel_all(account, self._clock.now()))
-        return {"count": change.count}
-
-    async def _outcome(self, request: int) -> Change:
-        answer: asyncio.Future[Change] = asyncio.get_running_loop().create_future()
-        self._changes.expect(request, lambda change: None if answer.done() else answer.set_result(change))
-        self._wake()
-        change = await answer
-        if change.error:
-            raise RestError(change.error)
-        return change
+        if form.get("consolidation") == "market":
+            return [_together(group, listed, marks) for group in _by_market(positions)]
+        return rows
 
 
-def _described(submit: SubmitOrder, altname: str, ratio: str) -> str:
-    price = submit.limit_price if submit.limit_price is not None else submit.trigger_price
-    worth = "market" if price is None else f"{submit.order_type.replace('-', ' ')} {price:f}"
-    suffix = "" if ratio == "none" else f" with {ratio} leverage"
-    return f"{submit.side} {submit.quantity:f} {altname} @ {worth}{suffix}"
+def _positions(book: ExchangeAccount, listed: Mapping[str, Instrument]) -> list[MarginPosition]:
+    """Give the positions; where the account nets them, the net one of each pair."""
+    if book.margin is not None:
+        return list(book.positions.values())
+    return [_netted(held, listed[held.instrument]) for held in book.portfolio.positions.values()]
 
 
-def _position_id(symbol: str) -> str:
-    """Give the id of the one net position of a pair."""
-    return identifier("T", zlib.crc32(symbol.encode()))
+def _netted(held: Position, pair: Instrument) -> MarginPosition:
+    name = identifier("T", zlib.crc32(held.instrument.encode()))
+    return MarginPosition(
+        position_id=name,
+        order_id=name,
+        instrument=held.instrument,
+        side=Side.BUY if held.quantity > 0 else Side.SELL,
+        order_type=OrderType.MARKET,
+        opened=held.opened,
+        leverage=leverage(pair),
+        quantity=abs(held.quantity),
+        cost=held.cost,
+        fee=held.fees,
+        rate=ZERO,
+        rolls=held.opened + 4 * HOUR,
+    )
 
 
-def _text(value: Decimal) -> str:
-    return f"{value.quantize(_GRID):f}"
+def _by_market(positions: list[MarginPosition]) -> list[list[MarginPosition]]:
+    groups: dict[str, list[MarginPosition]] = {}
+    for position in positions:
+        groups.setdefault(position.instrument, []).append(position)
+    return list(groups.values())
 
 
-def _seconds(text: str | None) -> int:
-    """Read a unix time with decimals; anything else, such as a txid, means from the beginning."""
-    head, _, fraction = (text or "0").partition(".")
-    return int(head) * SECOND + int(fraction.ljust(9, "0")[:9] or 0) if head.isdigit() else 0
-
-
-def _offset(form: Form) -> int:
-    text = form.get("ofs", "0")
-    return int(text) if text.isdigit() else 0
+def _together(
+    group: list[MarginPosition], listed: Mapping[str, Instrument], marks: Mapping[str, Decimal]
+) -> dict[str, Any]:
+    """Give the positions of one pair as one row."""
+    first = group[0]
+    pair = listed[first.instrument]
+    row: dict[str, Any] = {
+        "pair": pair_name(pair).key,
+        "positions": str(len(group)),
+        "type": first.side,
+        "leverage": f"{first.leverage}",
+        "cost": money(sum((p.cost for p in group), ZERO)),
+        "fee": money(sum((p.fee for p in group), ZERO)),
+        "vol": lots(sum((p.quantity for p in group), ZERO), pair),
+        "vol_closed": lots(sum((p.closed for p in group), ZERO), pair),
+        "margin": money(sum((p.margin for p in group), ZERO)),
+    }
+    mark = marks.get(first.instrument)
+    if mark is not None:
+        row["value"] = money(sum((p.remaining * mark for p in group), ZERO))
+        row["net"] = f"{sum((p.unrealised(mark) for p in group), ZERO).quantize(GRID):+f}"
+    return row

@@ -39,7 +39,7 @@ class RestError(Exception):
 
 
 class PublicAnswers:
-    """Answers about the market at the clock's time. `mode` tells the engine's state."""
+    """Answers about the market at the clock's time."""
 
     def __init__(
         self,
@@ -47,13 +47,11 @@ class PublicAnswers:
         tapes: Mapping[str, Tape],
         fees: FeeSchedule,
         clock: Clock,
-        mode: Callable[[], str] = lambda: "online",
     ) -> None:
         self._instruments = instruments
         self._tapes = tapes
         self._fees = fees
         self._clock = clock
-        self._mode = mode
         self._days = lru_cache(maxsize=4096)(self._day)
         self.methods: dict[str, Callable[[Query], Any]] = {
             "Time": self._time,
@@ -74,7 +72,7 @@ class PublicAnswers:
         return {"unixtime": seconds, "rfc1123": text}
 
     def _status(self, query: Query) -> Any:
-        return {"status": self._mode(), "timestamp": f"{iso(self._clock.now())[:19]}Z"}
+        return {"status": "online", "timestamp": f"{iso(self._clock.now())[:19]}Z"}
 
     # ---- what is listed ----
 

@@ -5,7 +5,7 @@ are acknowledgements; the connection they come on lives on (PROTOCOL 1.5, 1.8).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,6 @@ from core.clock import Clock
 from core.instrument import Instrument
 from venue import loopback_templates as templates
 from venue.loopback_connection import Connection
-from venue.loopback_dialect import plain
 
 Key = tuple[str, str, object]
 """Channel, symbol, and the option that is part of a subscription's identity."""
@@ -43,15 +42,12 @@ class SubscriptionDesk(ABC):
         channels: Mapping[str, Channel],
         instruments: Mapping[str, Instrument],
         clock: Clock,
-        dialect: Callable[[str], str] = plain,
     ) -> None:
         self._channels = channels
         self._instruments = instruments
         self._clock = clock
-        self._dialect = dialect
         self._subscribers: dict[Key, dict[int, Connection]] = {}
         self._connections: dict[int, Connection] = {}
-        self._mode = "online"
 
     @abstractmethod
     def _snapshot(self, key: Key, now: int) -> str:
@@ -61,23 +57,12 @@ class SubscriptionDesk(ABC):
         """Give why this client may not subscribe; empty where anybody may."""
         return ""
 
-    @property
-    def mode(self) -> str:
-        """The engine's state: online, cancel_only, post_only or maintenance."""
-        return self._mode
-
-    def change_mode(self, mode: str) -> None:
-        """Tell every connection that the engine's state changed."""
-        self._mode = mode
-        for connection in self._connections.values():
-            self._send(connection, templates.status(connection_id(connection), mode))
-
     # ---- connections ----
 
     def opened(self, connection: Connection) -> None:
         """Greet with the status frame."""
         self._connections[connection.number] = connection
-        self._send(connection, templates.status(connection_id(connection), self._mode))
+        connection.send(templates.status(connection_id(connection)))
 
     def closed(self, connection: Connection) -> None:
         """Drop every subscription of the connection."""
@@ -89,19 +74,19 @@ class SubscriptionDesk(ABC):
         """Send the beat of the second."""
         for connection in self._connections.values():
             if connection.beating:
-                self._send(connection, templates.HEARTBEAT)
+                connection.send(templates.HEARTBEAT)
 
     def receive(self, connection: Connection, request: dict[str, Any]) -> None:
         """Answer ping, subscribe and unsubscribe."""
         now, req_id = self._clock.now(), request.get("req_id")
         method, params = request["method"], request["params"]
         if method == "ping":
-            self._send(connection, templates.pong(req_id, now, params))
+            connection.send(templates.pong(req_id, now, params))
         elif method in ("subscribe", "unsubscribe"):
             self._subscription(connection, method, params, req_id=req_id, now=now)
         else:
             error = "Unsupported event"
-            self._send(connection, templates.answer(method, req_id, (now, self._clock.now()), error=error))
+            connection.send(templates.answer(method, req_id, (now, self._clock.now()), error=error))
 
     # ---- subscriptions ----
 
@@ -119,9 +104,7 @@ class SubscriptionDesk(ABC):
             result = self._result(key, channel, params, subscribes=method == "subscribe")
             extra = {"symbol": symbol} if error.startswith("Currency") else None
             times = (now, self._clock.now())
-            self._send(
-                connection, templates.answer(method, req_id, times, result=result, error=error, extra=extra)
-            )
+            connection.send(templates.answer(method, req_id, times, result=result, error=error, extra=extra))
             if error:
                 continue
             if method == "unsubscribe":
@@ -130,7 +113,7 @@ class SubscriptionDesk(ABC):
             connection.beating = True
             self._subscribers.setdefault(key, {})[connection.number] = connection
             if result["snapshot"] and (frame := self._snapshot(key, now)):
-                self._send(connection, frame)
+                connection.send(frame)
 
     def _refusal(self, key: Key, channel: Channel, params: Mapping[str, Any]) -> str:
         name, symbol, option = key
@@ -167,12 +150,8 @@ class SubscriptionDesk(ABC):
         return result
 
     def _publish(self, key: Key, frame: str) -> None:
-        said = self._dialect(frame)
         for connection in self._subscribers.get(key, {}).values():
-            connection.send(said)
-
-    def _send(self, connection: Connection, frame: str) -> None:
-        connection.send(self._dialect(frame))
+            connection.send(frame)
 
 
 def _symbols(channel: str, params: Mapping[str, Any]) -> list[str]:

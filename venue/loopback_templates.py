@@ -57,7 +57,7 @@ def answer(
     req_id: int | None,
     times: tuple[int, int],
     *,
-    result: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | Sequence[Any] | None = None,
     error: str = "",
     extra: Mapping[str, Any] | None = None,
 ) -> str:

@@ -70,6 +70,16 @@ def _trades(symbol: str, rows: Iterable[TradeRow]) -> Iterable[Trade]:
             yield Trade(symbol, int(row.time * SECOND), row.price, row.quantity, side, row.trade_id)
 
 
-def turnovers(rows: Mapping[str, Ticker], names: PairNames) -> dict[str, Decimal]:
-    """Give the last day's volume in quote currency by symbol."""
-    return {names.symbol(name): row.turnover for name, row in rows.items()}
+def turnovers(rows: Mapping[str, msgspec.Raw], names: PairNames) -> dict[str, Decimal]:
+    """Give the last day's volume in quote currency by symbol, 0 where a row tells none.
+
+    Row by row: one pair with an odd figure costs the others nothing.
+    """
+    return {names.symbol(name): _turnover(row) for name, row in rows.items()}
+
+
+def _turnover(row: msgspec.Raw) -> Decimal:
+    try:
+        return msgspec.json.decode(row, type=Ticker).turnover
+    except msgspec.DecodeError:
+        return Decimal(0)

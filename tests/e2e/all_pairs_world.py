@@ -16,14 +16,20 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from benchmarks.venue import names as listed
 from core.clock import MINUTE, SECOND, Clock, LiveClock
-from core.market import Bar, Timeframe, Trade
+from core.events import InstrumentQuality
+from core.market import Bar, Quote, Timeframe, Trade
 from core.text import iso
+from feeds.quality import Verdict
 from tests.e2e.world import ROOT, connects, free_port, until
 from venue.synthetic_listing import synthetic
 
 SEED = 1
 TICKS = os.sysconf("SC_CLK_TCK")
+
+BOOKED = 50
+"""So many pairs, the busiest, have a verified book; the others are quoted by the ticker."""
 
 
 class Plan(NamedTuple):
@@ -75,7 +81,7 @@ def venue(plan: Plan, home: Path) -> Iterator[Place]:
 
 def names(plan: Plan) -> tuple[str, ...]:
     """Give the symbols of the venue, busiest first."""
-    return tuple(one.instrument.symbol for one in synthetic(plan.instruments, SEED))
+    return listed(plan.instruments, SEED)
 
 
 class Used(NamedTuple):
@@ -94,7 +100,7 @@ def used(pid: int) -> Used:
 
 
 class Observer:
-    """What a feed was told: every trade id, how late each trade was, every minute bar."""
+    """What a feed tells its sink: every trade id, how late each trade was, every minute bar."""
 
     LATEST_MS = 60_000
 
@@ -103,6 +109,25 @@ class Observer:
         self.ids: dict[str, list[int]] = {}  # first id, last id, how many
         self.lags_ms: Counter[int] = Counter()
         self.bars: dict[tuple[str, int], Bar] = {}
+        self.quotes = self.losses = 0
+        self.verdicts: Counter[str] = Counter()
+        self.late: set[str] = set()
+
+    def on_quote(self, quote: Quote) -> None:
+        self.quotes += 1
+
+    def on_link(self, stream: object, up: bool, system: str, reason: str) -> None:
+        self.losses += not up
+
+    def on_instruments(self, instruments: object) -> None:
+        pass
+
+    def on_hole(self, instruments: tuple[str, ...]) -> None:
+        pass  # every instrument has one, before its first trade
+
+    def on_quality(self, changes: tuple[InstrumentQuality, ...]) -> None:
+        self.verdicts.update(verdict for change in changes for verdict in change.verdicts)
+        self.late.update(change.instrument for change in changes if Verdict.LATE in change.verdicts)
 
     def on_trade(self, trade: Trade) -> None:
         seen = self.ids.get(trade.instrument)
@@ -113,7 +138,7 @@ class Observer:
             seen[2] += 1
         self.lags_ms[min(self.LATEST_MS, (self._clock.now() - trade.ts_event) // 1_000_000)] += 1
 
-    def on_bars(self, bars: tuple[Bar, ...]) -> None:
+    def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
         for bar in bars:
             if bar.timeframe is Timeframe.M1:
                 assert (bar.instrument, bar.ts_open) not in self.bars, "a minute closed twice"
@@ -136,6 +161,17 @@ class Observer:
             if rank >= share * total:
                 return lag
         return 0
+
+
+class Played(NamedTuple):
+    """What came of a run, before it is compared."""
+
+    observer: Observer
+    first_ready_s: float | None
+    all_ready_s: float | None
+    wall_s: float
+    late: int
+    more: Mapping[str, object] = {}
 
 
 class Comparison(NamedTuple):

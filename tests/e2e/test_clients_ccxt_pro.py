@@ -149,6 +149,6 @@ async def test_a_refused_order_says_why_and_the_socket_lives(world):
 
 
 async def test_a_key_without_the_right_gets_no_token(world):
-    async with asyncio.timeout(BOUND), pro_client(world, key="trader") as client:
+    async with asyncio.timeout(BOUND), pro_client(world, key="socketless") as client:
         with pytest.raises(ccxt.PermissionDenied, match="EGeneral:Permission denied"):
             await client.watch_orders(XRP)

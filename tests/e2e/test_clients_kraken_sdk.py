@@ -135,9 +135,14 @@ def test_orders_over_rest_from_placing_to_the_books_of_the_account(world):
         amended = user.get_open_orders()["open"][txid]
         assert (float(amended["vol"]), amended["descr"]["price"]) == (90.25, f"{lower}")
 
-        edited = trade.edit_order(txid=txid, pair="XRPUSDT", volume="80.5", price=str(price))
+        with pytest.raises(refusals.KrakenInvalidOrderError):  # an edit knows no client ids
+            trade.edit_order(txid=txid, pair="XRPUSDT", volume="80.5", price=str(price))
+        assert trade.cancel_order(txid=txid)["count"] == 1
+        (txid,) = trade.create_order("limit", "buy", "XRPUSDT", "100.5", price=str(price), userref=7)["txid"]
+        edited = trade.edit_order(txid=txid, pair="XRPUSDT", volume="80.5", price=str(lower))
         assert (edited["originaltxid"], edited["status"]) == (txid, "ok")
-        assert set(user.get_open_orders()["open"]) == {edited["txid"]}
+        ((edited_id, row),) = user.get_open_orders()["open"].items()
+        assert (edited_id, row["vol_exec"]) == (edited["txid"], "0.00000000")
         assert user.get_orders_info(txid=txid)[txid]["status"] == "canceled"
 
         assert trade.cancel_order(txid=edited["txid"])["count"] == 1
@@ -164,7 +169,8 @@ def test_fills_positions_and_figures_of_the_account(world):
         order = user.get_orders_info(txid=txid, trades=True)[txid]
         with world.still():
             fills = user.get_trades_history(consolidate_taker=False)["trades"]
-            positions = user.get_open_positions(docalcs=True)
+            (held,) = user.get_open_positions(docalcs=True)
+            positions = user.get_open_positions(docalcs=True, consolidation="none")
             figures = {k: Decimal(v) for k, v in user.get_trade_balance(asset="USDT").items()}
             volume = user.get_trade_volume(pair="XRPUSDT")
         assert {fill["ordertxid"] for fill in fills.values()} == {txid}
@@ -172,6 +178,8 @@ def test_fills_positions_and_figures_of_the_account(world):
         assert sum(Decimal(fill["vol"]) for fill in fills.values()) == Decimal("200.5")
         assert sum(Decimal(fill["cost"]) for fill in fills.values()) == Decimal(order["cost"])
         assert sum(Decimal(row["vol"]) for row in positions.values()) == Decimal("200.5")
+        assert (held["pair"], held["type"], Decimal(held["vol"])) == ("XRPUSDT", "buy", Decimal("200.5"))
+        assert Decimal(held["margin"]) == sum(Decimal(row["margin"]) for row in positions.values())
         assert figures["e"] == figures["tb"] + figures["n"]
         assert figures["mf"] == figures["e"] - figures["m"]
         assert Decimal(volume["fees"]["XRPUSDT"]["fee"]) == TAKER * 100
@@ -262,7 +270,12 @@ async def test_public_and_private_channels(world):
         assert gone["result"] == {"channel": "ticker", "event_trigger": "bbo", "symbol": XRP}
 
 
-async def test_an_order_over_the_socket_from_placing_to_its_fill(world):
+async def test_an_order_over_the_socket_from_placing_to_its_fill():
+    with venue_thread(varied=True) as world:
+        await trade_over_the_socket(world)
+
+
+async def trade_over_the_socket(world):
     async with asyncio.timeout(BOUND), streams(world) as (client, heard):
         await client.subscribe(params={"channel": "executions", "snap_orders": True})
         await client.subscribe(params={"channel": "ticker", "symbol": [XRP]})
@@ -322,6 +335,26 @@ async def test_an_order_over_the_socket_from_placing_to_its_fill(world):
         fills = [row for row in reports(taken["order_id"]) if row["exec_type"] == "trade"]
         assert {row["order_status"] for row in fills} == {"partially_filled"}
         assert sum(Decimal(repr(row["last_qty"])) for row in fills) == Decimal("30.5")
+        legs = [
+            {
+                "order_type": "limit",
+                "side": "buy",
+                "order_qty": 50.5,
+                "limit_price": lower,
+                "order_userref": n,
+            }
+            for n in (1, 2, 3)
+        ]
+        batch = await ask("batch_add", 15, symbol=XRP, orders=legs)
+        ids = [leg["order_id"] for leg in batch]
+        await until(lambda: all(reports(order_id)[-1:] for order_id in ids))
+        edited = await ask("edit_order", 16, order_id=ids[2], symbol=XRP, order_qty=60.5, limit_price=lower)
+        assert edited["original_order_id"] == ids[2]
+        await ask("batch_cancel", 17, orders=ids[:2])
+        switch = await ask("cancel_all_orders_after", 18, timeout=86_000)
+        assert switch["currentTime"] < switch["triggerTime"]
+        assert (await ask("cancel_all", 19))["count"] == 1
+        await until(lambda: reports(edited["order_id"])[-1]["order_status"] == "canceled")
         sequences = [m["sequence"] for m in heard if m.get("channel") == "executions"]
         assert sequences == list(range(1, len(sequences) + 1))
         with rest(world, User) as user:

@@ -138,6 +138,8 @@ REFUSED = {
     "krakn": "expected a source such as kraken-trades",
     "ccxt": "expected a source such as",
     "kraken-trades:x": "expected a source such as",
+    "amberdata:../x --instruments BTC/USD": "expected the name of an exchange",
+    "kraken-ohlc --instruments BTC/USD --url nowhere": "--url: expected an address",
     "kraken-ohlc": "--instruments: expected a list",
     "kraken-ohlc --instruments BTC/USD --timeframes 7m": "--timeframes: expected some of 1m",
     "kraken-ohlc --instruments BTC/USD --since yesterday": "--since: expected a time",
@@ -152,7 +154,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_impossible_requests_are_refused_in_one_line(capsys, tmp_path, line):
-    code, out, err = trader(capsys, *line.split(), "--lake", str(tmp_path), "--url", "http://127.0.0.1:9")
+    host = [] if "--url" in line else ["--url", "http://127.0.0.1:9"]
+    code, out, err = trader(capsys, *line.split(), "--lake", str(tmp_path), *host)
     assert code == 64
     assert out == ""
     assert err.count("\n") == 1
@@ -249,3 +252,35 @@ def test_latest_bars_of_amberdata_are_printed_and_the_key_is_not(capsys, tmp_pat
     assert out == "BTC/USD  2024-06-14T12:00:00.000000Z  close 1.5\n"
     assert refused[0] == 77
     assert "UAK" not in refused[2]
+
+
+def test_funding_and_open_interest_and_amberdata_end_in_files_of_their_own(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("AMBERDATA_API_KEY", "UAK-secret")
+    start = NOW - 3 * HOUR
+    times = [start + number * HOUR for number in range(3)]
+
+    def serve(path, query, headers):
+        if path.endswith("historical-funding-rates"):
+            rows = [{"timestamp": iso(ts), "relativeFundingRate": 1e-5} for ts in times]
+            return {"result": "success", "rates": rows}
+        if path.endswith("/PF_XBTUSD/open-interest"):
+            return {"result": {"timestamp": [ts // 10**9 for ts in times], "data": [1, 2, 3], "more": False}}
+        assert path == "/markets/spot/ohlcv/btc_usd"
+        prices = {"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5, "volume": 3.0}
+        bars = [{"exchangeTimestamp": ts // 10**6} | prices for ts in times]
+        return {"status": 200, "payload": {"metadata": {"next": None}, "data": bars}}
+
+    names = {"funding": "PF_XBTUSD", "open-interest": "PF_XBTUSD", "amberdata:kraken": "BTC/USD"}
+    with listening(serve) as url:
+        for source, instrument in names.items():
+            words = ["--instruments", instrument, "--since", iso(start), "--until", iso(NOW)]
+            code, out, err = trader(capsys, source, *words, "--url", url, "--lake", str(tmp_path), "--json")
+            assert (code, err) == (0, "")
+            told = json.loads(out)
+            assert (told["added"], told["series"][0]["complete"]) == (3, True)
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet"))
+    assert files == [
+        "funding/kraken-futures/PF_XBTUSD/2024-06.parquet",
+        "ohlcv/amberdata-kraken/BTC-USD/1h/2024-06.parquet",
+        "open_interest/kraken-futures/PF_XBTUSD/2024-06.parquet",
+    ]

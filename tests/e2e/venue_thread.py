@@ -15,13 +15,16 @@ from core.clock import DAY, SECOND, ManualClock
 from core.text import parse_iso
 from venue.exchange_orders import FeeSchedule
 from venue.loopback import HOST, Loopback, LoopbackPorts, LoopbackSettings, application, build
-from venue.loopback_keys import TRADING, ApiKey, LoopbackAccount
+from venue.loopback_faults import Fault
+from venue.loopback_keys import ApiKey, LoopbackAccount
 from venue.market_model import Ladder, Level
 
 XRP, BTC = "XRP/USDT", "BTC/USDT"
 SECRET = base64.b64encode(b"a secret of the loopback venue").decode()
 READER = ApiKey(key="reader", secret=SECRET, name="reader", permissions=("query-funds",))
-TRADER = ApiKey(key="trader", secret=SECRET, name="trader", permissions=TRADING)
+SOCKETLESS = ApiKey(
+    key="socketless", secret=SECRET, name="socketless", permissions=("query-funds", "modify-trades")
+)
 START = parse_iso("2024-06-14T12:00:00Z") + DAY
 CASH = Decimal(10_000)
 MAKER, TAKER = Decimal("0.0025"), Decimal("0.004")
@@ -38,7 +41,7 @@ class VenueThread:
         self.settings = LoopbackSettings(
             lake=Path(__file__).parents[2] / "configs" / "market",
             symbols=(XRP, BTC),
-            accounts={"paper": LoopbackAccount("key", SECRET, CASH, (READER, TRADER))},
+            accounts={"paper": LoopbackAccount("key", SECRET, CASH, (READER, SOCKETLESS))},
             market_epoch=START,
             wall_epoch=0,
             fees=FeeSchedule(maker=MAKER, taker=TAKER),
@@ -78,6 +81,10 @@ class VenueThread:
             return act(*values)
 
         return asyncio.run_coroutine_threadsafe(acted(), self._loop).result(10)
+
+    def arm(self, **fault: Any) -> None:
+        """Arm a fault of the loopback."""
+        self.run(self.venue.faults.schedule.add, [Fault(**fault)], self.clock.now())
 
     def book(self, symbol: str, depth: int = 10) -> dict[str, list[list[float]]]:
         """Give the best levels that the venue last published, as a client without decimals has them."""

@@ -10,8 +10,10 @@ from core.clock import MINUTE, SECOND
 from core.errors import LinkLost, NotPermitted, TemporaryError, VenueError
 from core.events import LinkChange, OrderUpdate, RequestReconcile
 from core.orders import OrderState, Purpose
-from tests.execution.test_live import AMEND, CANCEL, ENTRY, PERMISSIONS, STOP, Rig, ids, reconciled
+from execution.live import VenueGateway, VenueUrls
+from tests.execution.live_rig import AMEND, CANCEL, ENTRY, PERMISSIONS, STOP, FakePublic, Rig, ids, reconciled
 from tests.venue.fake_kraken import running, told
+from venue.client import Credentials
 from venue.key_info import KeyInfo
 from venue.nonce import held_key
 
@@ -156,6 +158,19 @@ async def test_a_link_that_may_not_come_back_halts_without_ending_the_process():
     rig.session.barred = "EGeneral:Permission denied"
     await rig.gateway._stay_linked()
     assert rig.gateway.halted == "private subscription refused: EGeneral:Permission denied"
+
+
+async def test_a_start_with_something_left_at_the_venue_halts_instead_of_ending():
+    rig = Rig(ready=False)
+    gateway = VenueGateway(
+        "main", VenueUrls(), Credentials("k", "s"), rig.clock, rig.sink, delays_s=(0.0,), holds=True
+    )
+    gateway._signed, gateway._public = rig.signed, FakePublic()
+    rig.signed.info = VenueError("GetApiKeyInfo: EGeneral:Unknown method")
+    await gateway._stay_linked()
+    assert gateway.halted.startswith("expected proof of what the key of main may do")
+    (link,) = [r for r in rig.reports if isinstance(r, LinkChange)]
+    assert (link.up, link.reason) == (False, f"halted: {gateway.halted}")
 
 
 async def test_a_second_process_with_the_same_key_writes_nothing(tmp_path):

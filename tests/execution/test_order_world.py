@@ -31,19 +31,20 @@ class World(RuleBasedStateMachine):
         self.executions = []
         self.names = set()
         self.largest = D(0)
+        self.proved = True
 
     # what the desk does
 
     def step(self, *intents):
         desk = self.desk
-        commands = desk.act(*intents)
+        commands = desk.act(*intents, proved=self.proved)
         for command in commands:
             if isinstance(command, SubmitOrder):
                 assert command.cl_ord_id not in self.names
                 self.names.add(command.cl_ord_id)
                 assert command.reduce_only is (command.purpose is not Purpose.ENTRY)
         self.requests += commands
-        assert desk.act() == []
+        assert desk.act(proved=self.proved) == []
         self.check_cover()
 
     def check_cover(self):
@@ -79,7 +80,8 @@ class World(RuleBasedStateMachine):
 
     def idle(self):
         desk = self.desk
-        return SYMBOL not in desk.orders.busy(desk.portfolio) and not desk.portfolio.quantity(SYMBOL)
+        free = SYMBOL not in desk.orders.busy(desk.portfolio) and not desk.portfolio.quantity(SYMBOL)
+        return free and self.proved  # risk refuses entries before the venue was read
 
     @precondition(idle)
     @rule(long=st.booleans())
@@ -87,6 +89,11 @@ class World(RuleBasedStateMachine):
         self.largest = D(1)
         wanted = intent("1") if long else intent("-1", stop="105", take_profit="90")
         self.step(wanted)
+
+    @rule(proved=st.booleans())
+    def read_or_not(self, proved):
+        """REST goes down, or comes back."""
+        self.proved = proved
 
     @rule()
     def close(self):
@@ -232,6 +239,7 @@ class World(RuleBasedStateMachine):
     def teardown(self):
         """Faults off: within a minute the two sides agree and the position is guarded or gone."""
         desk = self.desk
+        self.proved = True
         for _ in range(60):
             self.reports, late = [], self.reports
             for report in late:

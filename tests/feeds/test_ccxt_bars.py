@@ -175,14 +175,33 @@ async def test_exchange_that_stays_away_is_unavailable(tmp_path):
     assert len(stored(tmp_path)[1]) == 864
 
 
+class Listed(FakeExchange):
+    """Gives a table as it is."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    async def fetch_ohlcv(self, symbol, timeframe, since, limit):
+        return self.table
+
+
 async def test_impossible_bar_is_refused(tmp_path):
     exchange = FakeExchange()
     exchange.table[5][3] = 200.0
     with pytest.raises(VenueError, match="expected low <= open"):
         await fetched(tmp_path, exchange)
-    exchange.table[5] = [exchange.table[5][0], None, 1.0, 1.0, 1.0, 1.0]
-    with pytest.raises(VenueError, match="expected numbers"):
-        await fetched(tmp_path, exchange)
+    time = exchange.table[5][0]
+    for row, words in (
+        ([time, None, 1.0, 1.0, 1.0, 1.0], "expected numbers"),
+        ([time, "one", 1.0, 1.0, 1.0, 1.0], "expected rows of ts, open"),
+        ([time, 1.0, 1.0], "expected rows of ts, open"),
+        ([None, 1.0, 1.0, 1.0, 1.0, 1.0], "expected a time in each row"),
+        ([], "expected a time in each row"),
+    ):
+        exchange.table[5] = row
+        with pytest.raises(VenueError, match=words):
+            await fetched(tmp_path / words[:20], Listed(exchange.table))
 
 
 async def test_only_spot_instruments_are_listed():

@@ -14,7 +14,9 @@ from feeds.shards import Shards
 from tests.feeds.fake_trades import Print, TradesServer
 from tests.feeds.history_world import HTML, Host, Wall
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "kraken" / "samples"
+SHARED = Path(__file__).parents[3] / "shared"
+SAMPLES = SHARED / "kraken" / "samples"
+RECORDED = SHARED / "data" / "trades" / "kraken" / "BTC-USDT.parquet"
 SINCE = 1_717_113_600_000_000_000  # 2024-05-31: the tape crosses the end of a month
 UNTIL = SINCE + 2 * 86_400 * 10**9
 STEP = 150 * 10**9
@@ -83,6 +85,41 @@ async def test_second_download_asks_nothing_and_a_longer_one_goes_on(tmp_path):
     result = await fetched(tmp_path, longer, wall)
     assert ids(tmp_path) == list(range(1, 1001))
     assert (result.added, result.repeated) == (500, 0)
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason="no recorded tape beside the checkout")
+async def test_recorded_tape_of_four_days_comes_back_row_by_row(tmp_path):
+    # Recorded in whole milliseconds: its bursts share an instant, as in the worst case at the venue.
+    rows = pl.read_parquet(RECORDED).iter_rows(named=True)
+    tape = [
+        Print(
+            row["ts"] * 10**6,
+            row["trade_id"],
+            price=f"{row['price']:.8f}",
+            quantity=f"{row['qty']:.8f}",
+            side="b" if row["buy"] else "s",
+        )
+        for row in rows
+    ]
+    wall, host = Wall(), Host(serving(TradesServer(tape)))
+    source = KrakenTrades(
+        "BTC/USDT",
+        "XBTUSDT",
+        since=tape[0].ts,
+        until=tape[-1].ts + 1000,
+        get=host,
+        polite=wall.polite,
+        shards=Shards(tmp_path),
+        count=100,
+    )
+    result = Fetched(series=source.name, since=source.since, until=source.until, reached=0)
+    await Download(Cursors(tmp_path), wall.polite, wall.clock).run(source, result)
+    table = pl.read_parquet(tmp_path / "trades/kraken/BTC-USDT/2023-11.parquet")
+    assert table["trade_id"].to_list() == [one.trade_id for one in tape]
+    assert table["price"].to_list() == [float(one.price) for one in tape]
+    assert table["qty"].to_list() == [float(one.quantity) for one in tape]
+    lacking = tape[-1].trade_id - tape[0].trade_id + 1 - len(tape)
+    assert sum(gap.ids for gap in result.gaps) == lacking
 
 
 FAULTS = {

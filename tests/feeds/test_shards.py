@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.clock import DAY, MINUTE, SECOND
 from core.errors import DataError
@@ -170,3 +172,24 @@ def test_file_that_is_not_parquet_is_named(tmp_path):
     path.write_bytes(b"half a file")
     with pytest.raises(DataError, match=r"2024-01\.parquet"):
         Shards(tmp_path).merge_bars(M1, bars(1))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 2), st.integers(1, 2)), min_size=2, max_size=30),
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=2, max_size=4),
+)
+@settings(max_examples=40, deadline=None)
+def test_parts_of_a_tape_join_to_what_they_tell_in_any_order(tmp_path_factory, rows, spans):
+    """Parts hold whole seconds of one tape; equal trades, gaps, overlaps and containment included."""
+    ordered = sorted(rows, key=lambda row: row[0])
+    home = tmp_path_factory.mktemp("tape")
+    parts = [[row for row in ordered if min(span) <= row[0] <= max(span)] for span in spans]
+    told = [row for row in ordered if any(min(span) <= row[0] <= max(span) for span in spans)]
+    for name, order in (("a", parts), ("b", parts[::-1])):
+        for part in filter(None, order):
+            Shards(home / name).merge_trades("kraken", "BTC/USD", trades(*part))
+    if not told:
+        assert stored(home) == {}
+        return
+    assert tape(home / "a") == [row[1:] for row in told]
+    assert stored(home / "a") == stored(home / "b")

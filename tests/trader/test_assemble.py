@@ -1,11 +1,13 @@
 """Putting a daemon together: what an earlier process left open must still be somebody's."""
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
 from core.errors import ConfigError
 from tests.day import BTC, Day, enter_long, setup
-from trader.assemble import refuse_orphans
+from trader.assemble import Parts, refuse_orphans
 from trader.setup import DeskSetup
 
 
@@ -38,3 +40,16 @@ def test_what_is_finished_may_go():
     day.begin()
     refuse_orphans(day.desk, without_btc())
     refuse_orphans(holding().desk, setup())
+
+
+def test_an_account_holds_something_while_an_order_or_a_position_of_it_lives():
+    day = Day()
+    parts = SimpleNamespace(desk=day.desk)
+    assert not Parts._holds(parts, "main")
+    day.begin()
+    day.link_up()
+    day.reconcile()
+    assert not Parts._holds(parts, "main")
+    enter_long(day)
+    assert Parts._holds(parts, "main")
+    assert not Parts._holds(parts, "another")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from feeds.ingest_report import Limits, Verdict, judge, write_verdict
 from training.cli import run
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
@@ -127,3 +128,17 @@ def test_altered_artifact_is_refused(tmp_path, capsys):
     card.write_text(card.read_text().replace('"version": "1"', '"version": "2"'))
     assert run(["evaluate", str(tmp_path / "m")]) == 65
     assert "model_hash" in told(capsys)
+
+
+def test_series_that_the_ingestion_report_blocks_is_refused_unless_waived(edge_lake, tmp_path, capsys):
+    lake = tmp_path / "lake"
+    shutil.copytree(edge_lake, lake)
+    limits = Limits(max_missing_percent=0.0, max_gap_h=0.0, max_outliers_percent=-1.0)
+    write_verdict(lake, Verdict(limits, tuple(judge(lake, limits))))
+    words = "train --spec entry_5m --venue made --max-rows 2000 --instruments M0/USD"
+    options = ["--lake", str(lake), "--out", str(tmp_path / "mine")]
+    assert run([*words.split(), *options]) == 65
+    assert "found made/M0-USD/5m:outliers (0 % of the bars are outliers, limit -1)" in told(capsys)
+    assert not (tmp_path / "mine").exists()
+    assert run([*words.split(), *options, "--waive", "made/M0-USD/5m:outliers"]) == 0
+    assert "--waive made/M0-USD/5m:outliers" in (tmp_path / "mine" / "card.json").read_text()

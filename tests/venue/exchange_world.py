@@ -11,6 +11,7 @@ from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
+from venue.exchange_terms import PLAIN, Terms
 
 D = Decimal
 BTC = "BTC/USDT"
@@ -20,6 +21,7 @@ BUY, SELL = Side.BUY, Side.SELL
 
 
 def exchange(**options):
+    """`rules` are the plain ones unless a test names others."""
     venue = Exchange(listed([BTC, "MKR/USDT"]), fees=FEES, latency_ns=LATENCY, **options)
     venue.open_account("a", D(10_000))
     return venue
@@ -56,10 +58,10 @@ def ioc(cid, side, quantity, limit, **more):
     return order(cid, side, quantity, limit=limit, time_in_force=TimeInForce.IOC, **more)
 
 
-def send(venue, *orders):
-    """Submit and let the latency pass."""
+def send(venue, *orders, **terms):
+    """Submit, with further terms if any are named, and let the latency pass."""
     for one in orders:
-        venue.submit(one, venue.now)
+        venue.submit(one, venue.now, Terms(**terms) if terms else PLAIN)
     return venue.advance(venue.now + LATENCY)
 
 

@@ -48,7 +48,7 @@ class Guest(Client):
 
 def arm(venue, name, **parameters):
     """Arm a fault and let the venue see it."""
-    venue.faults.schedule.add([Fault(name=name, **parameters)], venue.faults.clock.now())
+    venue.faults.arm([Fault(name=name, **parameters)])
     venue.pump()
 
 

@@ -76,8 +76,10 @@ def public(venue, method, **query):
 
 
 def top(venue, symbol=XRP):
+    """Best bid and ask with the decimals of the grid; Ticker itself shows more."""
     row = next(iter(public(venue, "Ticker", pair=symbol).values()))
-    return Decimal(row["b"][0]), Decimal(row["a"][0])
+    grid = venue.exchange.instruments[symbol].price_increment  # the ticker prints more places
+    return Decimal(row["b"][0]).quantize(grid), Decimal(row["a"][0]).quantize(grid)
 
 
 def rows(frames, channel="executions"):

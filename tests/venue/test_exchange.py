@@ -35,6 +35,7 @@ from tests.venue.exchange_world import (
 )
 from venue.exchange_listing import listed
 from venue.exchange_orders import Change, ChangeKind, identifier
+from venue.exchange_settings import ExchangeRules
 
 # ---- taking, making ----
 
@@ -153,7 +154,7 @@ def test_stop_may_rest_before_the_position_and_dies_if_there_is_none():
 
 
 def test_stricter_reading_refuses_reduce_only_without_a_position():
-    venue = exchange(reduce_only_needs_position=True)
+    venue = exchange(rules=ExchangeRules(reduce_only_needs_position=True))
     venue.on_quote(quote())
     report = send(venue, order("stop", SELL, "1", trigger="95.00", reduce_only=True))[0]
     assert (report.state, report.reason) == (OrderState.REJECTED, "EOrder:Reduce only:No position exists")

@@ -5,8 +5,10 @@ import pytest
 from core.clock import SECOND
 from tests.venue.fault_client import arm
 from tests.venue.loopback_client import BTC, XRP, venue_at
-from venue import session as sessions
+from venue import public
 from venue.loopback_connection import Connection, read_request
+from venue.prints import TradeGap
+from venue.session import Dead, Ready
 
 STEP = SECOND // 4
 
@@ -16,7 +18,7 @@ class Watcher:
 
     def __init__(self):
         self.venue, self.clock = venue_at()
-        self.session = sessions.PublicSession((XRP, BTC))
+        self.session = public.PublicSession((XRP, BTC))
         self.events, self.dead, self.admitted = [], [], 0
         self.connection = None
         self._beat = 0
@@ -63,7 +65,7 @@ class Watcher:
     def _take(self, events):
         self.events += events
         for event in events:
-            if isinstance(event, sessions.Dead):
+            if isinstance(event, Dead):
                 self._cut(event.reason)
                 return
 
@@ -83,32 +85,32 @@ class Watcher:
 @pytest.fixture
 def watcher():
     made = Watcher().passes(3)
-    assert made.of(sessions.Ready)
+    assert made.of(Ready)
     made.forget()
     return made
 
 
 def quotes(watcher, symbol=XRP):
-    return [e.quote for e in watcher.of(sessions.TopMoved) if e.quote.instrument == symbol]
+    return [e.quote for e in watcher.of(public.TopMoved) if e.quote.instrument == symbol]
 
 
 def test_a_corrupt_checksum_costs_one_book_one_resync(watcher):  # C01
     watcher.arm("corrupt_checksum", match={"symbol": XRP})
     watcher.passes(60)
-    (lost,) = watcher.of(sessions.BookLost)
+    (lost,) = watcher.of(public.Lost)
     assert (lost.instrument, lost.degraded) == (XRP, False)
     assert watcher.dead == []
     watcher.forget()
     watcher.passes(30)
     assert quotes(watcher)
     assert quotes(watcher, BTC)
-    assert watcher.of(sessions.BookLost) == []
+    assert watcher.of(public.Lost) == []
 
 
 def test_a_lost_update_is_found_by_the_checksum(watcher):  # C01
     watcher.arm("lost_book", match={"symbol": XRP})
     watcher.passes(60)
-    assert [one.instrument for one in watcher.of(sessions.BookLost)] == [XRP]
+    assert [one.instrument for one in watcher.of(public.Lost)] == [XRP]
     watcher.forget()
     assert quotes(watcher.passes(60))
 
@@ -116,8 +118,8 @@ def test_a_lost_update_is_found_by_the_checksum(watcher):  # C01
 def test_a_book_that_never_comes_right_is_given_up_and_the_other_goes_on(watcher):  # C01
     watcher.arm("corrupt_checksum", duration_s=7200, match={"symbol": XRP})
     watcher.passes(600)
-    assert watcher.of(sessions.BookLost)[-1].degraded
-    assert 3 <= len(watcher.of(sessions.BookLost)) <= 12
+    assert watcher.of(public.Lost)[-1].degraded
+    assert 3 <= len(watcher.of(public.Lost)) <= 12
     assert quotes(watcher, BTC)
     assert watcher.dead == []
 
@@ -126,7 +128,7 @@ def test_a_crossed_book_is_refused_although_its_checksum_is_right():  # C02
     watcher = Watcher()
     watcher.arm("crossed_book", match={"symbol": XRP})
     watcher.passes(3)
-    (lost,) = watcher.of(sessions.BookLost)
+    (lost,) = watcher.of(public.Lost)
     assert lost.instrument == XRP
     assert all(quote.bid < quote.ask for quote in quotes(watcher))
     watcher.passes(30)
@@ -146,7 +148,7 @@ def test_silence_is_cut_and_a_new_connection_serves_again(watcher, fault):
 def test_a_burst_gives_each_trade_once(watcher):  # C05
     watcher.arm("burst", count=20, match={"channel": "trade"})
     watcher.passes(120)
-    ids = [(t.instrument, t.trade_id) for e in watcher.of(sessions.Prints) for t in e.trades]
+    ids = [(t.instrument, t.trade_id) for e in watcher.of(public.Prints) for t in e.trades]
     assert len(ids) == len(set(ids)) > 0
     assert watcher.session.counters["repeated trade"] >= 49
 
@@ -155,7 +157,7 @@ def test_missed_trades_are_told_with_the_span_that_lacks_them(watcher):  # C06
     watcher.passes(60)
     watcher.arm("trade_gap", match={"symbol": XRP})
     watcher.passes(300)
-    (gap,) = watcher.of(sessions.TradeGap)
+    (gap,) = watcher.of(TradeGap)
     assert gap.instrument == XRP
     assert gap.next_id > gap.last_id + 1
     assert gap.since <= gap.until
@@ -167,7 +169,7 @@ def test_prices_no_market_has_are_never_told(watcher, channel, value):
     watcher.arm("bad_number", value=value, count=3, match={"channel": channel})
     watcher.passes(60)
     assert watcher.venue.faults.schedule.fired["bad_number"] == 3
-    told = [t.price for e in watcher.of(sessions.Prints) for t in e.trades]
+    told = [t.price for e in watcher.of(public.Prints) for t in e.trades]
     told += [price for quote in quotes(watcher) for price in (quote.bid, quote.ask)]
     assert all(price.is_finite() and 0 < price < 10**6 for price in told)
 
@@ -186,7 +188,7 @@ def test_frames_that_cannot_be_right_never_end_in_a_crash(watcher, fault):  # C0
 def test_a_changed_pair_is_told(watcher):  # C10
     watcher.arm("instrument_change", symbol=XRP, fields={"status": "reduce_only", "minimum_quantity": "50"})
     watcher.passes(1)
-    (listed,) = watcher.of(sessions.Listed)
+    (listed,) = watcher.of(public.Listed)
     assert [(i.symbol, i.status) for i in listed.instruments] == [(XRP, "reduce_only")]
 
 
@@ -203,7 +205,7 @@ def test_refused_handshakes_are_waited_out():  # C12
     watcher.arm("connect_refused", count=5)
     watcher.passes(10)
     assert watcher.admitted == 1
-    assert watcher.of(sessions.Ready)
+    assert watcher.of(Ready)
 
 
 @pytest.mark.parametrize("code", [1001, 1006])
@@ -211,4 +213,4 @@ def test_a_closed_connection_is_replaced(watcher, code):
     watcher.arm("close", code=code)
     watcher.passes(5)
     assert watcher.dead == ["closed"]
-    assert watcher.of(sessions.Ready)
+    assert watcher.of(Ready)

@@ -23,7 +23,10 @@ PAGE = (
 )
 
 
-@pytest.mark.parametrize("names", [RIGHT, PAGE])
+REPLY = (*RIGHT[:-1], "query-ledger", "create-ws-token")
+
+
+@pytest.mark.parametrize("names", [RIGHT, PAGE, REPLY])
 def test_a_key_that_trades_and_nothing_else_is_right(names):
     assert key_faults(KeyInfo(names, 0, ("127.0.0.1",)), any_address=False) == ()
     assert key_faults(KeyInfo(names, 0, ()), any_address=True) == ()

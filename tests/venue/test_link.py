@@ -5,8 +5,9 @@ import pytest
 from core.clock import LiveClock
 from core.errors import LinkLost, NotPermitted
 from tests.venue.fake_kraken import fake_kraken, running, told
+from venue.limits import ConnectionBudget
 from venue.link import Link
-from venue.session import Dead, Ready
+from venue.session import Dead, Ready, SystemStatus
 
 pytestmark = pytest.mark.e2e
 QUICK = (0.01,)
@@ -121,3 +122,29 @@ async def test_fatal_preparation_ends_the_link():
     with pytest.raises(NotPermitted):
         await ears.link("ws://127.0.0.1:9", prepare=prepare).run()
     assert ears.losses.empty()
+
+
+def test_pauses_grow_and_are_never_short_after_maintenance():
+    link = Ears().link("ws://127.0.0.1:9/")
+    link.delays_s = (0.2, 1.0, 30.0)
+    assert [link._pause_s() for _ in range(4)] == [0.1, 0.5, 15.0, 15.0]
+    link._failures = 0
+    link._deliver([SystemStatus("maintenance")])
+    assert [link._pause_s() for _ in range(3)] == [5.0, 5.0, 15.0]
+    link._failures = 0
+    link._deliver([SystemStatus("online")])
+    assert link._pause_s() == 0.1
+
+
+async def test_links_of_a_process_share_one_budget():
+    budget = ConnectionBudget(maximum=1, window_s=3600)
+    ears, other = Ears(), Ears()
+    async with fake_kraken() as venue:
+        first = ears.link(venue.url, budget=budget)
+        second = other.link(venue.url, EchoSession(), budget=budget)
+        async with running(first.run()):
+            await venue.request("subscribe")
+            async with running(second.run()):
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert venue.connections == 1

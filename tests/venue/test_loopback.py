@@ -167,7 +167,14 @@ def test_a_client_that_does_not_read_is_cut_off():
 
 @pytest.mark.parametrize(
     "request_text",
-    ["[]", "no json", '{"method":"subscribe","params":[]}', '{"method":"ping","req_id":"x"}', '{"method":1}'],
+    [
+        "[]",
+        "no json",
+        '{"a":' * 100_000,
+        '{"method":"subscribe","params":[]}',
+        '{"method":"ping","req_id":"x"}',
+        '{"method":1}',
+    ],
 )
 def test_what_is_no_request_is_not_read(request_text):
     assert read_request(request_text) is None

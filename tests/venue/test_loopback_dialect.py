@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.clock import SECOND, ManualClock
 from tests.venue.loopback_client import BTC, SETTINGS, START, XRP, Client
 from venue.loopback import build
-from venue.loopback_connection import read_request
+from venue.loopback_connection import Connection, read_request
 from venue.loopback_dialect import Varied
 from venue.public import Listed, Lost, Prints, PublicSession
 from venue.session import Ignored, Ready
@@ -50,7 +50,9 @@ def test_what_is_said_differently_means_the_same(body, seed):
 
 def test_our_session_depends_on_neither_order_nor_unknown_keys():
     clock = ManualClock(START)
-    client = Client(build(msgspec.structs.replace(SETTINGS, varied=True), clock), clock)
+    client = Client(build(SETTINGS, clock), clock)
+    client.connection = Connection(1, Varied(1))
+    client.desk.opened(client.connection)
     session, events = PublicSession([XRP, BTC], depth=25), []
     session.connected(clock.now())
     for _ in range(60):

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core.clock import MINUTE
+from core.errors import ConfigError
 from tests.venue.fault_client import SECOND, XRP, Guest, arm, fired
 from tests.venue.loopback_client import public, rest, rows, top, venue_at
 
@@ -233,8 +234,6 @@ def test_instrument_change_is_told_and_holds(world):
     )
     member.submit("x")
     assert member.wait(SECOND)[0]["success"] is False
-    arm(venue, "instrument_change", symbol="NO/PAIR", fields={"status": "delisted"})
-    assert guest.frames() == []
 
 
 # ---- orders ----
@@ -404,8 +403,6 @@ def test_strangers_on_the_account(world):
     assert "trade" in {row["exec_type"] for row in news}
     assert len(rest(venue, "OpenOrders")["open"]) == 1
     assert len(rest(venue, "OpenPositions")) == 1
-    arm(venue, "stranger_order", account="paper", symbol="NO/PAIR")
-    assert member.wait(SECOND) == []
 
 
 def test_truncated_batch_loses_its_last_leg(world):
@@ -438,6 +435,23 @@ def test_rest_lag_answers_as_of_a_while_ago(world):
     member.wait(60 * SECOND)
     assert len(rest(venue, "OpenPositions")) == 1
     assert public(venue, "Time")
+
+
+@pytest.mark.parametrize(
+    "fault, words",
+    [
+        ({"account": "nobody", "symbol": XRP}, "expected account among other, paper, found 'nobody'"),
+        (
+            {"account": "paper", "symbol": "NO/PAIR"},
+            "expected symbol among BTC/USDT, XRP/USDT, found 'NO/PAIR'",
+        ),
+    ],
+)
+def test_a_fault_on_what_is_not_here_is_refused(world, fault, words):
+    venue, *_ = world
+    with pytest.raises(ConfigError, match=words):
+        arm(venue, "stranger_order", **fault)
+    assert venue.faults.schedule.idle
 
 
 async def test_delays_need_no_running_client():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.clock import MINUTE, SECOND, ManualClock
 from tests.venue.loopback_client import Client, rest, venue_at
-from venue.loopback_keys import LOCKOUT_AFTER, PERMISSIONS, ApiKey, KeyRing, LoopbackAccount
+from venue.loopback_keys import LOCKOUT_AFTER, TRADING, ApiKey, KeyRing, LoopbackAccount
 
 SECRET = base64.b64encode(b"only for these tests").decode()
 VECTOR = Path(__file__).parents[2].parent / "shared" / "kraken" / "samples" / "rest_signature_vector.json"
@@ -155,10 +155,14 @@ def test_key_info_is_about_the_key_that_asks():
     caller.call("GetApiKeyInfo", key="second", nonce=77)
     info = caller.ring.describe("desk")
     assert (info["apiKeyName"], info["apiKey"], info["nonce"]) == ("bot", "second", "77")
-    assert (info["nonceWindow"], info["permissions"], info["ipAllowlist"]) == (5, ["query-funds"], [])
+    assert (info["nonceWindow"], info["permissions"], info["ipAllowlist"]) == (
+        5,
+        ["query-funds"],
+        ["127.0.0.1"],
+    )
     assert info["lastUsed"] == str(10**9)
     caller.call("GetApiKeyInfo")
-    assert caller.ring.describe("desk")["permissions"] == list(PERMISSIONS)
+    assert caller.ring.describe("desk")["permissions"] == list(TRADING)
 
 
 def test_a_token_lives_15_minutes_unless_held_and_has_the_rights_of_its_key():

@@ -85,19 +85,6 @@ def test_a_second_subscription_brings_a_fresh_snapshot():
     assert snapshot["data"][0]["bids"][0]["price"] == Decimal(best["bids"][0][0])
 
 
-def test_the_engines_mode_reaches_every_connection_and_rest():
-    venue, clock = venue_at()
-    clients = [Client(venue, clock), Client(venue, clock)]
-    for client in clients:
-        client.frames()
-    venue.public.change_mode("post_only")
-    for client in clients:
-        assert [row["system"] for row in rows(client.frames(), "status")] == ["post_only"]
-    assert public(venue, "SystemStatus")["status"] == "post_only"
-    late = Client(venue, clock)
-    assert rows(late.frames(), "status")[0]["system"] == "post_only"
-
-
 # ---- WebSocket: data ----
 
 

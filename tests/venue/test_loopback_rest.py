@@ -80,7 +80,7 @@ async def test_orders_over_rest_wait_for_the_exchange():
     order = {"pair": "XRPUSDT", "type": "buy", "ordertype": "limit", "volume": "100", "price": "0.4"}
     async with asyncio.timeout(20), serving() as (venue, clock, http):
         placed = await ordered(venue, clock, call(http, "AddOrder", leverage="5", as_json=True, **order))
-        assert placed["result"]["descr"]["order"] == "buy 100 XRPUSDT @ limit 0.4 with 5:1 leverage"
+        assert placed["result"]["descr"]["order"] == "buy 100.00000000 XRPUSDT @ limit 0.4 with 5:1 leverage"
         (txid,) = placed["result"]["txid"]
         assert set((await call(http, "OpenOrders"))["result"]["open"]) == {txid}
         assert (await ordered(venue, clock, call(http, "CancelOrder", txid=txid)))["result"] == {"count": 1}

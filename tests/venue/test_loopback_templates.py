@@ -120,7 +120,7 @@ def test_private_frames():
 )
 def test_private_rest(method, name, row):
     venue, *_ = traded_client()
-    ours, theirs = rest(venue, method), sample(name)["result"]
+    ours, theirs = rest(venue, method, docalcs="true"), sample(name)["result"]
     if row:
         ours, theirs = ours[row], theirs[row]
     if method != "GetWebSocketsToken":

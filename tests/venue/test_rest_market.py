@@ -53,7 +53,7 @@ def test_documented_sample_of_trades_is_read():
 
 
 def test_turnover_is_the_last_days_volume_at_its_mean_price():
-    rows = rest.result_of(TICKER, dict[str, rest_market.Ticker])
+    rows = rest.result_of(TICKER, dict[str, msgspec.Raw])
     assert rest_market.turnovers(rows, NAMES) == {"BTC/USD": Decimal(80), "ODD": Decimal(0)}
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -169,6 +170,11 @@ def _refuse_impossible(request: "Request") -> None:
     known = {source.partition(":")[0]: ":" in source for source in SOURCES}
     if request.kind not in known or known[request.kind] != bool(request.exchange):
         raise UsageError(f"expected a source such as {', '.join(SOURCES)}; found {request.source!r}")
+    if not all(letter.isalnum() or letter == "_" for letter in request.exchange):
+        raise UsageError(f"expected the name of an exchange after the colon; found {request.exchange!r}")
+    parts = urlsplit(request.url)
+    if request.url and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise UsageError(f"--url: expected an address such as https://host; found {request.url!r}")
     if not request.instruments and request.kind != "amberdata-latest":
         raise UsageError("--instruments: expected a list such as BTC/USD,ETH/USD, or all; found none")
     if request.since is not None and request.since >= request.until:

@@ -1,0 +1,97 @@
+"""The lender's side of margin: rollover fees, margin calls, liquidation.
+
+Must not know requests or clients. Called by venue.exchange, where margin rules are in force.
+Positions roll every four hours at the rate of their opening; at the stop level the oldest one is
+closed at market, whatever its pair, then the next, until the level is above it again.
+https://support.kraken.com/hc/en-us/articles/203325763, https://support.kraken.com/articles/206161568
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from core.orders import OrderType, Purpose, SubmitOrder, TimeInForce
+from venue.exchange_account import ExchangeAccount
+from venue.exchange_matching import Matcher
+from venue.exchange_orders import Change, ChangeKind, record
+from venue.exchange_positions import MarginPosition, MarginRules
+from venue.exchange_terms import Terms
+
+_NO_DEADLINE = (1 << 63) - 1
+
+
+class Lender:
+    """Watches accounts that owe. Owns nothing: positions are the accounts'."""
+
+    def __init__(
+        self, core: Matcher, rules: MarginRules, later: Callable[[str, MarginPosition], None]
+    ) -> None:
+        self._core = core
+        self._rules = rules
+        self._later = later  # a position whose next rollover is due at `rolls`
+
+    def plan(self) -> None:
+        """Plan the first rollover of positions that were opened since the last call."""
+        while self._core.opened:
+            self._later(*self._core.opened.pop())
+
+    def roll(self, account: ExchangeAccount, position_id: str) -> None:
+        """Charge a position for its next period, unless it was closed meanwhile."""
+        core, position = self._core, account.positions.get(position_id)
+        if position is None:
+            return
+        position.rolls += self._rules.period_ns
+        if self._rules.fees:
+            quote = core.instruments[position.instrument].quote
+            line = account.roll(position, core.identifier("R"), core.now, quote)
+            core.notify(Change(core.now, ChangeKind.ROLLED, account.name, ledger=(line,)))
+        self._later(account.name, position)
+
+    def watch(self, symbol: str) -> None:
+        """Liquidate what the new price of an instrument has brought to the stop level."""
+        for account in self._core.accounts.values():
+            if symbol in account.portfolio.positions:
+                self._watch(account)
+
+    def called(self, account: ExchangeAccount) -> bool:
+        """Tell whether an account is under margin call: warned, not yet closed."""
+        level = self._level(account)
+        return level is not None and level <= self._rules.call_level
+
+    def _watch(self, account: ExchangeAccount) -> None:
+        for position in list(account.positions.values()):
+            level = self._level(account)
+            if level is None or level > self._rules.stop_level:
+                return
+            if position.remaining and not self._closing(account, position):
+                self._liquidate(account, position)
+
+    def _level(self, account: ExchangeAccount) -> Decimal | None:
+        core = self._core
+        return account.trade_balance(core.instruments, core.marks(account)).level
+
+    def _closing(self, account: ExchangeAccount, position: MarginPosition) -> bool:
+        return any(
+            order.terms.liquidation and order.submit.instrument == position.instrument
+            for order in account.open.values()
+        )
+
+    def _liquidate(self, account: ExchangeAccount, position: MarginPosition) -> None:
+        core = self._core
+        submit = SubmitOrder(
+            account=account.name,
+            trader="",
+            cl_ord_id="",
+            instrument=position.instrument,
+            side=position.side.opposite,
+            quantity=position.remaining,
+            order_type=OrderType.MARKET,
+            purpose=Purpose.EXIT,
+            time_in_force=TimeInForce.GTC,
+            deadline=_NO_DEADLINE,
+            reduce_only=True,
+        )
+        terms = Terms(leverage=position.leverage, liquidation=True)
+        order = record(submit, core.identifier("O"), core.now, terms)
+        core.enter(order)
+        core.tell(ChangeKind.ACCEPTED, order)
+        core.work(order, core.markets[position.instrument], maker=False)
