@@ -9,9 +9,10 @@ from core.errors import VenueError
 from core.market import Timeframe
 from tests.venue import test_private as account
 from tests.venue import test_public as market
-from tests.venue.loopback_client import XRP, Client, margin_order, rows, venue_at
+from tests.venue.loopback_client import XRP, Client, margin_order, public, rows, venue_at
 from venue import rest, wire
 from venue.loopback_connection import read_request
+from venue.loopback_rest_public import RestError
 from venue.private import MOST_ORDERS
 from venue.public import Prints
 from venue.session import Dead, Ignored
@@ -222,6 +223,24 @@ def test_an_order_of_an_unknown_pair_is_refused_while_others_listen():
     frames = client.wait(100_000_000)
     assert [frame["success"] for frame in frames if "success" in frame] == [False]
     assert all(row["exec_type"] != "new" for row in rows(frames))
+
+
+@pytest.mark.parametrize("reference", ["9" * 5000, "\u00b2", "-", ""])
+def test_a_reference_that_is_no_number_names_no_order(reference):
+    venue, clock = venue_at()
+    client = Client(venue, clock, account="paper")
+    client.subscribed("executions")
+    client.ask("cancel_order", 5, order_userref=[reference])
+    client.ask("batch_cancel", 6, orders=[reference, "O1"])
+    answers = [frame for frame in client.wait(100_000_000) if "success" in frame]
+    assert all(not frame["success"] or frame["result"].get("count") == 0 for frame in answers)
+
+
+def test_a_moment_that_is_no_number_is_refused():
+    venue, _ = venue_at()
+    for since in ("9" * 5000, "\u00b2", "1.\u0661"):
+        with pytest.raises(RestError):
+            public(venue, "Trades", pair=XRP, since=since)
 
 
 def test_a_symbol_named_often_is_subscribed_once():
