@@ -17,6 +17,7 @@ from venue.exchange_requests import NewOrder
 from venue.loopback_ask import Ask, ids
 from venue.loopback_changes import Changes
 from venue.loopback_orders import ws_amend, ws_edit, ws_submit
+from venue.loopback_reading import named_reference
 from venue.loopback_switches import PrivateSwitches
 
 _UNTIL = 86_400
@@ -102,8 +103,8 @@ class OrderDesk:
         book, keys = self._exchange.account(account), []
         for reference in references:
             text = str(reference)
-            numeric = text.removeprefix("-").isdigit()
-            found = [order.order_id for order in book.referring(int(text))] if numeric else []
+            number = named_reference(text)
+            found = [] if number is None else [order.order_id for order in book.referring(number)]
             keys += found or [text]
         return keys
 

@@ -18,6 +18,7 @@ E = TypeVar("E", bound=StrEnum)
 DEFAULT_DEADLINE = 5 * SECOND
 LATEST_DEADLINE = 60 * SECOND
 _USERREF_BOUND = 1 << 31
+_USERREF_DIGITS = 10
 _CLIENT_ID = re.compile(
     r"[\x21-\x7e]{1,18}|[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 )
@@ -88,6 +89,13 @@ def client_id(value: object) -> str:
     if not isinstance(value, str) or not _CLIENT_ID.fullmatch(value):
         raise invalid("cl_ord_id")
     return value
+
+
+def named_reference(text: str) -> int | None:
+    """Give the user reference that a key spells, None where the key is anything else."""
+    digits = text.removeprefix("-")
+    spelt = digits.isascii() and digits.isdigit() and len(digits) <= _USERREF_DIGITS
+    return int(text) if spelt else None
 
 
 def user_reference(value: object, field: str) -> int:

@@ -236,7 +236,8 @@ class PublicAnswers:
 def _moment(text: str) -> int:
     """Read `since`: seconds, or nanoseconds as the `last` of an earlier page gave them."""
     head, _, fraction = text.partition(".")
-    if not head.isdigit() or (fraction and not fraction.isdigit()):
+    digits = head + fraction
+    if not (head and digits.isascii() and digits.isdigit()) or len(digits) > 30:
         raise RestError("EGeneral:Invalid arguments")
     if len(head) > 12:
         return int(head)

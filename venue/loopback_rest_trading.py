@@ -19,6 +19,7 @@ from venue.loopback_ask import amend_id
 from venue.loopback_changes import Changes
 from venue.loopback_names import find_pair
 from venue.loopback_private_orders import switch_result
+from venue.loopback_reading import named_reference
 from venue.loopback_rest_orders import asks_for_check, rest_amend, rest_batch, rest_edit, rest_submit
 from venue.loopback_rest_public import RestError
 from venue.loopback_rest_rows import close_text, described, lots
@@ -135,10 +136,10 @@ class TradingAnswers:
 
     def _referred(self, account: str, key: str) -> list[str]:
         """Give the orders that a user reference names; any other key names itself."""
-        digits = key.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit()):
+        number = named_reference(key)
+        if number is None:
             return [key]
-        found = self._exchange.account(account).referring(int(key))
+        found = self._exchange.account(account).referring(number)
         return [order.order_id for order in found] or [key]
 
     async def _cancel_all(self, account: str, form: Form) -> Any:

@@ -52,7 +52,7 @@ def result_of(body: bytes, kind: Any) -> Any:
 def vetted(found: Any, where: str) -> Any:
     """Give an answer back whose every amount can be counted; raises VenueError for any other."""
     if (odd := _impossible(found)) is not None:
-        raise VenueError(f"expected amounts in {where}, found {odd}"[:200])
+        raise VenueError(f"expected finite amounts in {where}, found {odd}"[:200])
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from core.orders import AmendOrder, OrderType, Side, SubmitOrder
+from core.orders import AmendOrder, Side, SubmitOrder
 from venue.wire_values import deadline_text, number, second_text
 
 WireOrderType = Literal[
@@ -299,12 +299,12 @@ def cancel_order(req_id: int, token: str, cl_ord_id: str) -> bytes:
     return request(CancelParams(cl_ord_id=(cl_ord_id,)), token, req_id)
 
 
-_WAITING = frozenset({OrderType.STOP_LOSS, OrderType.TAKE_PROFIT})
-
-
 def order_params(order: SubmitOrder) -> OrderParams:
-    """Spell an order of ours as the venue does; raises ValueError for one that it cannot be."""
-    waits = order.order_type in _WAITING
+    """Spell an order of ours as the venue does; raises ValueError for one that it cannot be.
+
+    A trailing order is among these: its trigger is an offset, which an order of ours cannot say.
+    """
+    waits = order.order_type.value.startswith(_TRIGGERED)
     if waits and order.trigger_price is None:
         raise ValueError(f"expected a trigger price on {order.order_type}, found none: {order.cl_ord_id}")
     trigger = None

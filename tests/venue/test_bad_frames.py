@@ -9,9 +9,10 @@ from core.errors import VenueError
 from core.market import Timeframe
 from tests.venue import test_private as account
 from tests.venue import test_public as market
-from tests.venue.loopback_client import XRP, Client, margin_order, rows, venue_at
+from tests.venue.loopback_client import XRP, Client, margin_order, public, rows, venue_at
 from venue import rest, wire
 from venue.loopback_connection import read_request
+from venue.loopback_rest_public import RestError
 from venue.private import MOST_ORDERS
 from venue.public import Prints
 from venue.session import Dead, Ignored
@@ -160,12 +161,12 @@ def test_rest_bytes_that_are_no_answer_blame_the_venue(body):
 @pytest.mark.parametrize("amount", ["NaN", "-Infinity", "1e999999999"])
 def test_amounts_that_cannot_be_counted_blame_the_venue(amount):
     rows = [[1, "1", "1", "1", amount, "1", "1", 1]] * 2
-    with pytest.raises(VenueError, match="expected amounts in bars of BTC/USD"):
+    with pytest.raises(VenueError, match="expected finite amounts in bars of BTC/USD"):
         rest.bars(BTC, Timeframe.M1, msgspec.convert(rows, list[rest.OhlcRow]))
-    with pytest.raises(VenueError, match="expected amounts in Balance"):
+    with pytest.raises(VenueError, match="expected finite amounts in Balance"):
         rest.vetted({"ZUSD": Decimal(amount)}, "Balance")
     position = {"pair": "XBTUSD", "type": "buy", "vol": "1", "cost": amount}
-    with pytest.raises(VenueError, match="expected amounts in OpenPositions"):
+    with pytest.raises(VenueError, match="expected finite amounts in OpenPositions"):
         rest.vetted({"T": msgspec.convert(position, rest.PositionRow)}, "OpenPositions")
 
 
@@ -222,6 +223,24 @@ def test_an_order_of_an_unknown_pair_is_refused_while_others_listen():
     frames = client.wait(100_000_000)
     assert [frame["success"] for frame in frames if "success" in frame] == [False]
     assert all(row["exec_type"] != "new" for row in rows(frames))
+
+
+@pytest.mark.parametrize("reference", ["9" * 5000, "\u00b2", "-", ""])
+def test_a_reference_that_is_no_number_names_no_order(reference):
+    venue, clock = venue_at()
+    client = Client(venue, clock, account="paper")
+    client.subscribed("executions")
+    client.ask("cancel_order", 5, order_userref=[reference])
+    client.ask("batch_cancel", 6, orders=[reference, "O1"])
+    answers = [frame for frame in client.wait(100_000_000) if "success" in frame]
+    assert all(not frame["success"] or frame["result"].get("count") == 0 for frame in answers)
+
+
+def test_a_moment_that_is_no_number_is_refused():
+    venue, _ = venue_at()
+    for since in ("9" * 5000, "\u00b2", "1.\u0661"):
+        with pytest.raises(RestError):
+            public(venue, "Trades", pair=XRP, since=since)
 
 
 def test_a_symbol_named_often_is_subscribed_once():
