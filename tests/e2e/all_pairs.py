@@ -71,7 +71,7 @@ async def run(plan: Plan, place: Place, player: Player = play) -> tuple[dict[str
     played = await player(plan, place)
     own, theirs = used("self"), used(place.pid)
     observer, wall_s = played.observer, played.wall_s
-    comparison = await compare(place, observer.bars, plan)
+    comparison = await compare(place, observer.minutes, plan)
     report = {
         "instruments": plan.instruments,
         "trades_per_s": plan.trades_per_s,
@@ -86,7 +86,9 @@ async def run(plan: Plan, place: Place, player: Player = play) -> tuple[dict[str
         "verdicts": dict(observer.verdicts),
         "bars_compared": comparison.compared,
         "bars_quiet": comparison.quiet,
-        "bars_missing": comparison.missing,
+        "bars_from_history": len(observer.minutes) - len(observer.bars),
+        "bars_missing": len(comparison.missing),
+        "first_missing": comparison.missing[:5],
         "bar_mismatches": len(comparison.mismatches),
         "unexplained_mismatches": sum(name not in observer.late for name, _ in comparison.mismatches),
         "first_mismatches": comparison.mismatches[:5],

@@ -46,6 +46,10 @@ class Observed(Daemon):
         self.observer.on_link(stream, up, system, reason)
         super().on_link(stream, up, system, reason)
 
+    def on_history(self, instrument, bars) -> None:
+        self.observer.on_history(bars)
+        super().on_history(instrument, bars)
+
     def on_quality(self, changes) -> None:
         self.observer.on_quality(changes)
         super().on_quality(changes)

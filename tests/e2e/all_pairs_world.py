@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -106,12 +106,25 @@ class Observer:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._begun = clock.now()
         self.ids: dict[str, list[int]] = {}  # first id, last id, how many
         self.lags_ms: Counter[int] = Counter()
         self.bars: dict[tuple[str, int], Bar] = {}
         self.quotes = self.losses = 0
         self.verdicts: Counter[str] = Counter()
         self.late: set[str] = set()
+        self._history: dict[tuple[str, int], Bar] = {}
+
+    def on_history(self, bars: Sequence[Bar]) -> None:
+        """Take minutes that history may have closed before the feed did: those are not told again."""
+        for bar in bars[-4:]:
+            if bar.timeframe is Timeframe.M1 and bar.ts_open >= self._begun:
+                self._history[bar.instrument, bar.ts_open] = bar
+
+    @property
+    def minutes(self) -> dict[tuple[str, int], Bar]:
+        """Give every minute that was told, and those that only history told."""
+        return self._history | self.bars
 
     def on_quote(self, quote: Quote) -> None:
         self.quotes += 1
@@ -180,7 +193,7 @@ class Comparison(NamedTuple):
     compared: int
     quiet: int
     trades: int
-    missing: int
+    missing: tuple[str, ...]
     mismatches: tuple[tuple[str, str], ...]
     """Instrument, and what was found instead of what."""
 
@@ -188,7 +201,8 @@ class Comparison(NamedTuple):
 async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan) -> Comparison:
     """Ask REST for every instrument's minutes and compare each number to the last digit."""
     opens = sorted({ts_open for _, ts_open in bars})
-    compared = quiet = trades = missing = 0
+    compared = quiet = trades = 0
+    missing: list[str] = []
     wrong: list[tuple[str, str]] = []
     traded: set[str] = set()
     async with aiohttp.ClientSession() as http:
@@ -200,7 +214,8 @@ async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan)
                 if row is None:
                     continue
                 if bar is None:
-                    missing += bool(row[7]) or symbol in traded  # quiet from the start: no price is known
+                    if row[7] or symbol in traded:  # else quiet from the start: no price is known
+                        missing.append(f"{symbol} {iso(ts_open)}")
                     continue
                 traded.add(symbol)
                 found = _numbers(bar, decimals)
@@ -212,7 +227,7 @@ async def compare(place: Place, bars: Mapping[tuple[str, int], Bar], plan: Plan)
                     wrong.append((symbol, f"{iso(ts_open)}: expected {expected}, found {found}"))
                 compared += 1
                 trades += row[7]
-    return Comparison(compared, quiet, trades, missing, tuple(wrong))
+    return Comparison(compared, quiet, trades, tuple(missing), tuple(wrong))
 
 
 def _numbers(bar: Bar, decimals: int) -> tuple[float, ...]:
