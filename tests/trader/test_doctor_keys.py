@@ -72,7 +72,7 @@ def test_the_doctor_shows_what_each_key_may_do(tmp_path):
 
         right = {"KEY": "key", "SECRET": SECRET}
         found = key(right)
-        assert (found.exit_code, found.detail) == (0, "6 permissions, none to move funds; from 127.0.0.1")
+        assert (found.exit_code, found.detail) == (0, "7 permissions, none to move funds; from 127.0.0.1")
         assert key({"KEY": "stolen", "SECRET": SECRET}).exit_code == 77
         assert key({}).exit_code == 77
         with held_key(config.journal.directory / "keys", "key"):
