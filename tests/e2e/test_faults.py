@@ -12,7 +12,7 @@ from execution.live import VenueGateway, VenueUrls
 from feeds.bars import BarBuilder
 from feeds.live import LiveFeed
 from tests.e2e.test_live_loopback import EPOCH, SECRET, XRP, kind, loopback, submit
-from tests.feeds.test_live import Ears
+from tests.feeds.live_story import Ears
 from tests.venue.fake_kraken import running, told
 from venue.client import Credentials, PublicRest
 from venue.limits import ConnectionBudget

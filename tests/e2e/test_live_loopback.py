@@ -25,7 +25,7 @@ from core.text import parse_iso
 from execution.live import VenueGateway, VenueUrls
 from feeds.bars import BarBuilder
 from feeds.live import LiveFeed
-from tests.feeds.test_live import Ears
+from tests.feeds.live_story import Ears
 from tests.venue.fake_kraken import running, told
 from venue.client import Credentials, PublicRest
 from venue.exchange_orders import FeeSchedule
