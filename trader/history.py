@@ -26,6 +26,8 @@ WARMING = "features are warming up"
 RETRY_S = 5.0
 SERVED_S = 0.5
 """Wall time after which the venue serves a minute that has ended."""
+CLOSING_S = 4.0
+"""Wall time in which the feed closes a minute that history tells of already; it is patient for less."""
 AT_ONCE = 4
 KEPT = 128
 """Held bars of one instrument; what is older is in the history by the time it comes."""
@@ -80,8 +82,10 @@ class HistoryGate:
         self._due: dict[str, int] = {}
         self._held: dict[str, deque[Bar]] = {}
         self._wake = asyncio.Event()
+        self._closed = asyncio.Event()
         self._began = clock.monotonic()
         self.retry_s = RETRY_S
+        self.closing_s = CLOSING_S
         self.cold_start_s: float | None = None
 
     @property
@@ -112,6 +116,7 @@ class HistoryGate:
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
         """Pass closed bars on, or hold those of instruments whose history is still to come."""
+        self._closed.set()
         if self._cold:
             for bar in bars:
                 if bar.instrument in self._cold:
@@ -153,8 +158,20 @@ class HistoryGate:
                 self._due.setdefault(instrument, due)
                 await asyncio.sleep(self.retry_s)
                 continue
+            await self._overtaken(instrument, history)
             if instrument not in self._due:  # a new hole: this history has one already
                 self._take(instrument, history)
+
+    async def _overtaken(self, instrument: str, history: History) -> None:
+        """Let the feed close the minutes that history tells of first: nobody tells of them afterwards."""
+        newest = max((bar.ts_close for series in history.values() for bar in series), default=0)
+        try:
+            async with asyncio.timeout(self.closing_s):
+                while instrument in self._builder.watched and self._builder.closed_until(instrument) < newest:
+                    self._closed.clear()
+                    await self._closed.wait()
+        except TimeoutError:
+            pass  # that minute is being repaired, or the feed is gone: history alone tells of it
 
     def _next(self) -> str | None:
         """Give the most liquid instrument whose beginning minute is over: live trades tell half of it."""

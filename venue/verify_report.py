@@ -21,7 +21,7 @@ class Report(msgspec.Struct, frozen=True):
     dialect: str
     frames: int
     kinds: dict[str, int]
-    unknown: int
+    unknown_frames: int
     malformed: int
     connections: int
     refused: int
@@ -100,7 +100,7 @@ class Tally:
             dialect=self.dialect,
             frames=counts["frames"],
             kinds=dict(sorted(self.kinds.items())),
-            unknown=counts["unknown"],
+            unknown_frames=counts["unknown"],
             malformed=counts["malformed"],
             connections=counts["connections"],
             refused=counts["refused"],

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 
 from core.clock import MINUTE, SECOND, ManualClock
 from core.errors import LinkLost
 from core.events import Prediction, RequestOpinion
-from core.market import Bar, Timeframe
+from core.market import Bar, Timeframe, Trade
+from core.orders import Side
 from feeds.bars import BarBuilder, quiet
 from feeds.pace import Pace
 from tests.venue.fake_kraken import running
@@ -23,6 +25,7 @@ class Venue:
     def __init__(self, **broken: int) -> None:
         self.broken = broken
         self.asked: list[str] = []
+        self.newest = NOW
 
     async def ohlc(self, symbol: str, timeframe: Timeframe) -> list[Bar]:
         self.asked.append(symbol)
@@ -30,7 +33,7 @@ class Venue:
         if self.broken.get(base, 0):
             self.broken[base] -= 1
             raise LinkLost("no")
-        return [quiet(symbol, timeframe, NOW - timeframe.ns, 1.0)]
+        return [quiet(symbol, timeframe, self.newest - timeframe.ns, 1.0)]
 
 
 class Thread:
@@ -178,3 +181,33 @@ async def test_the_minute_in_which_the_feed_began_is_waited_for():
         for _ in range(5):
             await asyncio.sleep(0)
         assert desk.venue.asked == []
+
+
+async def test_a_minute_that_history_tells_of_first_is_still_told_by_the_feed():
+    desk = Desk(BTC)
+    desk.venue.newest = NOW + MINUTE
+    desk.follow(BTC)
+    desk.builder.on_trade(Trade(BTC, NOW + 1, Decimal(2), Decimal(1), Side.BUY, 1))
+    desk.clock.advance_to(NOW + MINUTE + SECOND)
+    async with running(desk.gate.run()):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert desk.venue.asked
+        assert desk.told.ready == []
+        ((ts_close, bars),) = desk.builder.close_until(NOW + MINUTE)
+        assert [(one.timeframe, one.close) for one in bars] == [(Timeframe.M1, 2.0)]
+        desk.gate.on_bars(ts_close, bars)
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert desk.told.ready == [BTC]
+
+
+async def test_a_minute_that_the_feed_never_closes_keeps_history_waiting_for_a_moment_only():
+    desk = Desk(BTC)
+    desk.gate.closing_s = 0.01
+    desk.venue.newest = NOW + MINUTE
+    desk.follow(BTC)
+    desk.clock.advance_to(NOW + MINUTE + SECOND)
+    async with running(desk.gate.run()):
+        await asyncio.sleep(0.05)
+    assert desk.told.ready == [BTC]

@@ -85,7 +85,7 @@ def test_an_honest_recording_is_proved_in_full():
     assert report.ok
     assert (report.frames, report.books, report.trades, report.connections) == (124, 2, 40, 1)
     assert (report.checksums_verified, report.checksums_failed, report.unproved) == (82, 0, 0)
-    assert (report.malformed, report.unknown, report.gaps, report.crossed) == (0, 0, 0, 0)
+    assert (report.malformed, report.unknown_frames, report.gaps, report.crossed) == (0, 0, 0, 0)
     assert report.inferred == (BTC, DOGE)
     assert report.kinds == {"book": 82, "heartbeat": 1, "status": 1, "trade": 40}
     assert report.first.startswith("2024-01-01T00:00:0")
@@ -170,7 +170,7 @@ def test_a_new_connection_starts_every_book_anew():
 
 def test_junk_is_counted_by_kind():
     report = read(trade(1), "CloudFlare WebSocket proxy restarting", '{"channel":"news"}', "[1")
-    assert (report.ok, report.malformed, report.unknown) == (False, 2, 1)
+    assert (report.ok, report.malformed, report.unknown_frames) == (False, 2, 1)
     refused = read(trade(1), '{"method":"subscribe","success":false,"error":"Currency pair not supported X"}')
     assert (refused.ok, refused.refused) == (True, 1)
 
@@ -246,7 +246,7 @@ def test_spot_v1_checksums_are_of_the_text():
 )
 def test_spot_v1_junk_is_malformed(odd):
     report = read(SPOT, odd)
-    assert (report.ok, report.malformed + report.unknown) in {(False, 1), (False, 2)}
+    assert (report.ok, report.malformed + report.unknown_frames) in {(False, 1), (False, 2)}
 
 
 def test_futures_v1_books_are_proved_by_their_sequence():
