@@ -5,6 +5,7 @@ Rounding always goes toward less risk: quantities down, a stop toward the positi
 """
 
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from typing import Self
 
 import msgspec
 
@@ -30,6 +31,32 @@ class Instrument(msgspec.Struct, frozen=True):
     minimum_cost: Decimal
     max_leverage: int = 1
     status: str = "online"
+
+    @classmethod
+    def on_decimal_grid(
+        cls,
+        symbol: str,
+        price_places: int,
+        quantity_places: int,
+        *,
+        minimum_quantity: Decimal,
+        minimum_cost: Decimal,
+        max_leverage: int = 1,
+    ) -> Self:
+        """Make a BASE/QUOTE whose grids are one unit of the last decimal."""
+        base, _, quote = symbol.partition("/")
+        return cls(
+            symbol=symbol,
+            base=base,
+            quote=quote,
+            price_increment=Decimal(1).scaleb(-price_places),
+            quantity_increment=Decimal(1).scaleb(-quantity_places),
+            price_precision=price_places,
+            quantity_precision=quantity_places,
+            minimum_quantity=minimum_quantity,
+            minimum_cost=minimum_cost,
+            max_leverage=max_leverage,
+        )
 
     @property
     def possible(self) -> bool:

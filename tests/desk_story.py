@@ -55,14 +55,10 @@ Step = tuple[Event, Sequence[Command]]
 
 def instrument(symbol: str) -> Instrument:
     _, price_places, quantity_places = PRICES[symbol]
-    return Instrument(
-        symbol=symbol,
-        base=symbol.split("/", maxsplit=1)[0],
-        quote="USDT",
-        price_increment=Decimal(1).scaleb(-price_places),
-        quantity_increment=Decimal(1).scaleb(-quantity_places),
-        price_precision=price_places,
-        quantity_precision=quantity_places,
+    return Instrument.on_decimal_grid(
+        symbol,
+        price_places,
+        quantity_places,
         minimum_quantity=Decimal(1).scaleb(-quantity_places),
         minimum_cost=Decimal(5),
         max_leverage=3,

@@ -250,7 +250,7 @@ class Exchange:
                 core.work(order, market, maker=True)
             if core.owed or core.opened:
                 self._follow_up()
-        if self._lender is not None:
+        if self._lender is not None and core.system == "online":
             self._lender.watch(quote.instrument)
         if core.reports:
             reports += core.drain()

@@ -1,8 +1,9 @@
 """Kraken's spot fee schedule as data: rates by 30-day volume.
 
-Must not know orders or accounts. Called by whoever builds a `FeeSchedule` with tiers. The rates
-are those of AssetPairs (`fees`, `fees_maker`) as served until February 2026, in percent by US
-dollars of 30 days; https://docs.kraken.com/api/docs/rest-api/get-tradable-asset-pairs.
+Must not know orders or accounts. Called by whoever builds a `FeeSchedule` with tiers, and by the
+loopback's listing, which tells the tiers. The rates are those
+of AssetPairs (`fees`, `fees_maker`) as served until February 2026, in percent by US dollars of
+30 days; https://docs.kraken.com/api/docs/rest-api/get-tradable-asset-pairs.
 """
 
 from decimal import Decimal

@@ -48,15 +48,10 @@ def _instrument(symbol: str) -> Instrument:
         known = " ".join(sorted(_LISTED))
         raise ConfigError(f"expected BASE/QUOTE with a base of {known}, found {symbol!r}")
     decimals, minimum, leverage = _LISTED[base]
-    quantity_precision = _COARSE_LOTS.get(base, _QUANTITY_PRECISION)
-    return Instrument(
-        symbol=symbol,
-        base=base,
-        quote=quote,
-        price_increment=Decimal(1).scaleb(-decimals),
-        quantity_increment=Decimal(1).scaleb(-quantity_precision),
-        price_precision=decimals,
-        quantity_precision=quantity_precision,
+    return Instrument.on_decimal_grid(
+        symbol,
+        decimals,
+        _COARSE_LOTS.get(base, _QUANTITY_PRECISION),
         minimum_quantity=Decimal(minimum),
         minimum_cost=_MINIMUM_COST,
         max_leverage=leverage,

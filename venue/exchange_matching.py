@@ -103,8 +103,11 @@ class Matcher:
         self.tell(_CLOSING[state], order, request=request)
 
     def work(self, order: ExchangeOrder, market: Market, *, maker: bool) -> None:
-        """Let an order meet the touch. `maker`: a limit order was here before the touch came."""
-        if order.state is not OrderState.WORKING or order.dormant:
+        """Let an order meet the touch; nothing does unless the exchange is online.
+
+        `maker`: a limit order was here before the touch came.
+        """
+        if order.state is not OrderState.WORKING or order.dormant or self.system != "online":
             return
         if order.conditional and not order.triggered and not self._trigger(order, market):
             return

@@ -270,8 +270,8 @@ class Requests:
         core.work(order, market, maker=False)
 
     def _amend_refusal(self, amend: AmendOrder, terms: Terms, order: ExchangeOrder | None) -> str:
-        if self._core.system == "maintenance":
-            return rules.UNAVAILABLE
+        if error := rules.change_closed(self._core.system):
+            return error
         if order is None or order.state is not OrderState.WORKING:
             return rules.UNKNOWN_ORDER
         account, now = self._core.account(amend.account), self._core.now

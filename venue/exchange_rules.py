@@ -106,7 +106,7 @@ def off_grid(limit: Decimal | None, trigger: Decimal | None, instrument: Instrum
 
 
 def market_closed(order: SubmitOrder, status: str) -> str:
-    """Check the trading mode of the instrument, or of the whole exchange."""
+    """Check a new order against the trading mode of the instrument, or of the whole exchange."""
     match status:
         case "online":
             return ""
@@ -120,6 +120,20 @@ def market_closed(order: SubmitOrder, status: str) -> str:
             return ""
         case _:
             return f"EService:Market in {status} mode"
+
+
+def change_closed(system: str) -> str:
+    """Check an amend against the trading mode of the whole exchange: cancel_only takes none.
+
+    https://docs.kraken.com/api/docs/websocket-v2/status
+    """
+    match system:
+        case "online" | "post_only":
+            return ""
+        case "maintenance":
+            return UNAVAILABLE
+        case _:
+            return f"EService:Market in {system} mode"
 
 
 def too_small(order: SubmitOrder, quantity: Decimal, price: Decimal | None, instrument: Instrument) -> str:

@@ -154,13 +154,13 @@ class Loopback:
         self.faults.arm(settings.faults)
         self._past = PastView(self.exchange, self.faults.schedule, settings.accounts, clock)
         changes.listen(self._past.on_change)
-        self.public_door = Door("public", self.public, self.faults)
-        self.private_door = Door("private", self.private, self.faults)
-        self.level3_door = Door("level3", self.level3, self.faults)
+        self.public_door = Door("public", self.public, self.faults, self.exchange)
+        self.private_door = Door("private", self.private, self.faults, self.exchange)
+        self.level3_door = Door("level3", self.level3, self.faults, self.exchange)
         doors = (self.public_door, self.private_door, self.level3_door)
         self._acts = Acts(self.faults, doors, self.exchange, tapes, self.public.on_instruments)
         self.rest = RestShell(
-            PublicAnswers(self.exchange.instruments, tapes, settings.fees, clock),
+            PublicAnswers(self.exchange, tapes, clock),
             PrivateAnswers(cast("Exchange", self._past), changes, keys, clock, self.work.set),
             keys,
             self.faults,
@@ -192,8 +192,7 @@ class Loopback:
         for symbol, events, first, end in self._due(self._seen, ts):
             tape = self._tapes[symbol]
             trades = tape.prints(events, first, end)
-            if self.faults.matching:
-                self._tell_exchange(tape, events, (first, end), trades)
+            self._tell_exchange(tape, events, (first, end), trades)
             self.public.on_events(symbol, events, end - 1, trades)
             self.level3.on_events(symbol, events, end - 1)
         self._seen = ts
@@ -294,7 +293,7 @@ def application(venue: Loopback) -> web.Application:
     async def level3(request: web.Request) -> web.StreamResponse:
         return await websocket(request, venue.level3_door)
 
-    control = FaultControl(venue.faults)
+    control = FaultControl(venue.faults, venue.exchange)
     app = web.Application()
     app.router.add_get("/control/faults", control.read)
     app.router.add_post("/control/faults", control.write)

@@ -57,8 +57,7 @@ class Acts:
                     connection.cut(code, "CloudFlare WebSocket proxy restarting")
 
     def _mode(self, fault: Fault) -> None:
-        self._faults.system = str(fault.system)
-        self._exchange.set_system(self._faults.system)
+        self._exchange.set_system(str(fault.system))
         for door in self._doors:
             door.tell_system()
 

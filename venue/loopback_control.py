@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from core.errors import ConfigError
+from venue.exchange import Exchange
 from venue.loopback_door import Faults
 from venue.loopback_faults import Fault
 
@@ -27,8 +28,9 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FaultControl:
     """Two aiohttp handlers over the schedule."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, exchange: Exchange) -> None:
         self._faults = faults
+        self._exchange = exchange
 
     async def read(self, request: web.Request) -> web.Response:
         """Answer GET: what is armed, and how often each fault has struck."""
@@ -61,7 +63,7 @@ class FaultControl:
 
     def _report(self) -> dict[str, Any]:
         return {
-            "system": self._faults.system,
+            "system": self._exchange.system,
             "armed": self._faults.schedule.listing(),
             "fired": dict(self._faults.schedule.fired),
         }

@@ -14,20 +14,16 @@ from core.clock import SECOND, Clock
 from core.errors import ConfigError
 from venue import loopback_fault_frames as frames
 from venue import loopback_templates as templates
+from venue.exchange import Exchange
 from venue.loopback_connection import NO_CLOSE_FRAME, Connection, Desk
 from venue.loopback_fault_catalogue import Point
 from venue.loopback_faults import Fault, Schedule
 
 Request = dict[str, Any]
-_NEW_ORDERS = frozenset({"add_order", "batch_add", "edit_order", "AddOrder", "AddOrderBatch", "EditOrder"})
-_CHANGES = frozenset({"amend_order", "AmendOrder"})
-_CANCELS = frozenset(
-    {"cancel_order", "cancel_all", "batch_cancel", "CancelOrder", "CancelAll", "CancelOrderBatch"}
-)
 
 
 class Faults:
-    """The schedule, the venue's mode, and what was delayed. Mutable, one per loopback."""
+    """The schedule and what was delayed. Mutable, one per loopback."""
 
     def __init__(
         self, clock: Clock, seed: int = 1, *, accounts: Iterable[str] = (), symbols: Iterable[str] = ()
@@ -35,7 +31,6 @@ class Faults:
         self.schedule = Schedule(seed)
         self.clock = clock
         self._known = {"account": frozenset(accounts), "symbol": frozenset(symbols)}
-        self.system = "online"
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._numbers = count()
 
@@ -60,34 +55,16 @@ class Faults:
         while self._later and self._later[0][0] <= now:
             heappop(self._later)[2]()
 
-    @property
-    def matching(self) -> bool:
-        """Tell whether orders may meet the market now."""
-        return self.system == "online"
-
-    def refusal(self, method: str, *, post_only: bool) -> str:
-        """Give the error text of a request that the venue's mode forbids, else nothing.
-
-        Kraken's page "status" (WS v2): cancel_only takes cancels only, post_only resting limits
-        and cancels, maintenance neither.
-        """
-        if self.system == "online" or method not in _NEW_ORDERS | _CHANGES | _CANCELS:
-            return ""
-        if self.system == "maintenance":
-            return "EService:Unavailable"
-        if method in _CANCELS or (self.system == "post_only" and (post_only or method in _CHANGES)):
-            return ""
-        return f"EService:Market in {self.system} mode"
-
 
 class Door:
     """A desk as clients see it: faults stand between the two. Mutable: open connections."""
 
-    def __init__(self, stream: str, desk: Desk, faults: Faults) -> None:
+    def __init__(self, stream: str, desk: Desk, faults: Faults, exchange: Exchange) -> None:
         self.stream = stream
         self.connections: dict[int, Connection] = {}
         self._desk = desk
         self._faults = faults
+        self._exchange = exchange
         self._spoilers: dict[int, frames.Spoiler] = {}
 
     def admits(self) -> bool:
@@ -95,11 +72,12 @@ class Door:
         return not self._strike(Point.CONNECT, {"stream": self.stream})
 
     def opened(self, connection: Connection) -> None:
-        """Let a connection in."""
+        """Let a connection in and greet it with the engine's state."""
         self.connections[connection.number] = connection
         self._spoilers[connection.number] = frames.Spoiler()
         connection.tamper = lambda frame: self._outgoing(connection, frame)
         self._desk.opened(connection)
+        self._tell_system(connection)
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -110,20 +88,19 @@ class Door:
     def tell_system(self) -> None:
         """Push the engine's state to everybody, as the venue does on each change."""
         for connection in tuple(self.connections.values()):
-            connection.send(templates.status(connection.number, self._faults.system))
+            self._tell_system(connection)
+
+    def _tell_system(self, connection: Connection) -> None:
+        connection.send(templates.status(_connection_id(connection), self._exchange.system))
 
     # ---- in ----
 
     def receive(self, connection: Connection, request: Request) -> None:
-        """Pass a request on, unless a fault or the venue's mode is in its way."""
+        """Pass a request on, unless a fault is in its way."""
         for fault in self._strike(Point.REQUEST, self._facts(request)):
             if not self._withstands(fault, connection, request):
                 return
-        post_only = bool(request["params"].get("post_only"))
-        if error := self._faults.refusal(request["method"], post_only=post_only):
-            self._refuse(connection, request, error)
-        else:
-            self._desk.receive(connection, request)
+        self._desk.receive(connection, request)
 
     def _facts(self, request: Request) -> dict[str, str]:
         params = request["params"]
@@ -177,13 +154,9 @@ class Door:
     def _outgoing(self, connection: Connection, frame: str) -> list[str]:
         """Give what goes out in the place of a frame."""
         spoiler = self._spoilers.get(connection.number)
-        quiet = self._faults.schedule.idle and self._faults.matching
-        if spoiler is None or (quiet and spoiler.numbers.idle):
+        if spoiler is None or (self._faults.schedule.idle and spoiler.numbers.idle):
             return [frame]
-        body = frames.read(frame)
-        if body.get("channel") == "status":
-            body["data"][0]["system"] = self._faults.system
-        pieces = self._spoilt(connection, body, spoiler)
+        pieces = self._spoilt(connection, frames.read(frame), spoiler)
         return [frames.text(piece) for piece in pieces]
 
     def _spoilt(
@@ -216,3 +189,8 @@ class Door:
 
     def _strike(self, point: Point, facts: dict[str, str]) -> list[Fault]:
         return self._faults.schedule.strike(point, facts, self._faults.clock.now())
+
+
+def _connection_id(connection: Connection) -> int:
+    """Give an id beyond 2**63, as Kraken's are: no client may keep it in a signed integer."""
+    return (1 << 63) + connection.number * 7_919

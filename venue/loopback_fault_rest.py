@@ -32,7 +32,7 @@ class RestFaults:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
-    def before(self, facts: Mapping[str, str], *, post_only: bool) -> web.Response | None:
+    def before(self, facts: Mapping[str, str]) -> web.Response | None:
         """Give the answer that comes instead of carrying the request out; raises HangUp."""
         for fault in self._strike(Point.REST, facts):
             effect = fault.kind.effect
@@ -46,13 +46,10 @@ class RestFaults:
                 seconds = _THROTTLED_S if fault.seconds is None else fault.seconds
                 until = self._faults.clock.now() // SECOND + round(seconds)
                 return _errors(f"EService: Throttled: {until}")
-        error = self._faults.refusal(facts["method"], post_only=post_only)
-        return _errors(error) if error else None
+        return None
 
     def after(self, facts: Mapping[str, str], body: Body) -> tuple[web.Response, float]:
         """Give the answer and the seconds to wait with it; raises HangUp."""
-        if facts["method"] == "SystemStatus" and "result" in body:
-            body = {**body, "result": {**body["result"], "status": self._faults.system}}
         seconds = 0.0
         for fault in self._strike(Point.ANSWER, facts):
             match fault.kind.effect:

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from core.instrument import Instrument
-from venue.exchange_orders import FeeSchedule
+from venue.exchange_fees import kraken_spot
+from venue.exchange_orders import ZERO, FeeSchedule
 from venue.loopback_names import asset_altname, asset_id, pair_name
 
 POSITION_LIMIT = 1_000_000
@@ -19,19 +20,7 @@ POSITION_LIMIT = 1_000_000
 COST_DECIMALS = 8
 _CALL, _STOP = 80, 40
 _PERCENT = 100
-# 30-day volume in USD, percent for takers, percent for makers; as served Nov 2025 to Feb 2026.
-_TIERS = (
-    (0, "0.40", "0.25"),
-    (10_000, "0.35", "0.20"),
-    (50_000, "0.24", "0.14"),
-    (100_000, "0.22", "0.12"),
-    (250_000, "0.20", "0.10"),
-    (500_000, "0.18", "0.08"),
-    (1_000_000, "0.16", "0.06"),
-    (2_500_000, "0.14", "0.04"),
-    (5_000_000, "0.12", "0.02"),
-    (10_000_000, "0.10", "0.00"),
-)
+_TIERS = kraken_spot().tiers
 # What `info=` asks for; https://docs.kraken.com/api/docs/rest-api/get-tradable-asset-pairs
 _INFO: dict[str, tuple[str, ...]] = {
     "leverage": ("leverage_buy", "leverage_sell"),
@@ -105,8 +94,8 @@ def rest_pair(pair: Instrument, fees: FeeSchedule, info: str = "info") -> dict[s
         "lot_multiplier": 1,
         "leverage_buy": ratios,
         "leverage_sell": ratios,
-        "fees": _steps(fees.taker, [(volume, taker) for volume, taker, _ in _TIERS]),
-        "fees_maker": _steps(fees.maker, [(volume, maker) for volume, _, maker in _TIERS]),
+        "fees": _steps(fees.taker, [(tier.volume, tier.taker) for tier in _TIERS]),
+        "fees_maker": _steps(fees.maker, [(tier.volume, tier.maker) for tier in _TIERS]),
         "fee_volume_currency": "ZUSD",
         "margin_call": _CALL,
         "margin_stop": _STOP,
@@ -120,8 +109,7 @@ def rest_pair(pair: Instrument, fees: FeeSchedule, info: str = "info") -> dict[s
     return {key: row[key] for key in _INFO.get(info, row)}
 
 
-def _steps(own: Decimal, tiers: Sequence[tuple[int, str]]) -> list[list[float]]:
-    """Give the schedule that begins at the fee the simulation was told to take."""
-    begin = own * _PERCENT
-    later = [[volume, float(percent)] for volume, percent in tiers if volume and Decimal(percent) < begin]
-    return [[0, float(begin)], *later]
+def _steps(own: Decimal, tiers: Sequence[tuple[Decimal, Decimal]]) -> list[list[float]]:
+    """Give volumes and percents, beginning at the fee the simulation was told to take."""
+    later = [(volume, rate) for volume, rate in tiers if volume and rate < own]
+    return [[int(volume), float(rate * _PERCENT)] for volume, rate in [(ZERO, own), *later]]

@@ -22,7 +22,6 @@ from venue.loopback_changes import Changes
 from venue.loopback_connection import Connection
 from venue.loopback_keys import KeyRing
 from venue.loopback_private_orders import OrderDesk
-from venue.loopback_subscriptions import connection_id
 from venue.loopback_switches import DOCUMENTED, PrivateSwitches
 
 _NO_SESSION = "ESession:Invalid session"
@@ -70,9 +69,8 @@ class PrivateDesk:
     # ---- connections ----
 
     def opened(self, connection: Connection) -> None:
-        """Greet with the status frame."""
+        """Seat a connection; its door greets it."""
         self._seats[connection.number] = _Seat(connection)
-        connection.send(templates.status(connection_id(connection)))
 
     def closed(self, connection: Connection) -> None:
         """Forget the connection and nothing else."""

@@ -14,6 +14,7 @@ from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_orders import Change
 from venue.exchange_requests import NewOrder
+from venue.exchange_rules import UNAVAILABLE
 from venue.loopback_ask import Ask, ids
 from venue.loopback_changes import Changes
 from venue.loopback_orders import ws_amend, ws_edit, ws_submit
@@ -161,9 +162,7 @@ class OrderDesk:
             ask.refuse("EGeneral:Invalid arguments:orders")
             return
         numbers = [self._exchange.cancel(CancelOrder(account, "", key, ""), ask.now) for key in keys]
-        self._changes.expect_all(
-            numbers, lambda changes: ask.succeed({"count": sum(not change.error for change in changes)})
-        )
+        self._changes.expect_all(numbers, lambda changes: _count_answer(changes, ask))
         self._wake()
 
     def _expect(self, number: int, answer: Callable[[Change], None]) -> None:
@@ -173,6 +172,14 @@ class OrderDesk:
 
 def _is_batch(rows: object) -> TypeGuard[list[Params]]:
     return isinstance(rows, list) and len(rows) in _BATCH_ADD and all(isinstance(row, dict) for row in rows)
+
+
+def _count_answer(changes: Sequence[Change], ask: Ask) -> None:
+    """Answer with how many were cancelled; an engine that is down is an error, an unknown order none."""
+    if changes[0].error == UNAVAILABLE:
+        ask.refuse(UNAVAILABLE)
+    else:
+        ask.succeed({"count": sum(not change.error for change in changes)})
 
 
 def _leg(change: Change) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class RestShell:
         facts = {"kind": kind, "method": name, "key": request.headers.get("API-Key", "")}
         facts |= {field: form[field] for field in ("pair", "cl_ord_id", "ordertype") if field in form}
         try:
-            instead = self._spoiler.before(facts, post_only="post" in form.get("oflags", "").split(","))
+            instead = self._spoiler.before(facts)
             if instead is not None:
                 return instead
             found = await (

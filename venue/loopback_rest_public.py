@@ -15,7 +15,7 @@ from core.clock import DAY, MINUTE, SECOND, Clock
 from core.instrument import Instrument
 from core.market import Trade
 from core.text import iso
-from venue.exchange_orders import FeeSchedule
+from venue.exchange import Exchange
 from venue.loopback_listing import INFO, rest_asset, rest_pair
 from venue.loopback_names import asset_id, find_asset, find_pair, pair_name
 from venue.loopback_public import INTERVALS
@@ -42,14 +42,13 @@ class PublicAnswers:
 
     def __init__(
         self,
-        instruments: Mapping[str, Instrument],
+        exchange: Exchange,
         tapes: Mapping[str, Tape],
-        fees: FeeSchedule,
         clock: Clock,
     ) -> None:
-        self._instruments = instruments
+        self._exchange = exchange
+        self._instruments = exchange.instruments
         self._tapes = tapes
-        self._fees = fees
         self._clock = clock
         self._days = lru_cache(maxsize=4096)(self._day)
         self.methods: dict[str, Callable[[Query], Any]] = {
@@ -71,7 +70,7 @@ class PublicAnswers:
         return {"unixtime": seconds, "rfc1123": text}
 
     def _status(self, query: Query) -> Any:
-        return {"status": "online", "timestamp": f"{iso(self._clock.now())[:19]}Z"}
+        return {"status": self._exchange.system, "timestamp": f"{iso(self._clock.now())[:19]}Z"}
 
     # ---- what is listed ----
 
@@ -97,7 +96,7 @@ class PublicAnswers:
         else:
             named = {text: self._named(text) for text in query["pair"].split(",")}
             rows = {text if text == p.symbol else pair_name(p).key: p for text, p in named.items()}
-        return {key: rest_pair(pair, self._fees, info) for key, pair in rows.items()}
+        return {key: rest_pair(pair, self._exchange.fees, info) for key, pair in rows.items()}
 
     # ---- prices ----
 

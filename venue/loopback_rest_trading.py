@@ -15,6 +15,7 @@ from core.orders import CancelOrder
 from venue.exchange import Exchange
 from venue.exchange_orders import Change
 from venue.exchange_requests import NewOrder
+from venue.exchange_rules import UNAVAILABLE
 from venue.loopback_ask import amend_id
 from venue.loopback_changes import Changes
 from venue.loopback_names import find_pair
@@ -132,7 +133,10 @@ class TradingAnswers:
     async def _cancel_keys(self, account: str, keys: Sequence[str]) -> int:
         now = self._clock.now()
         numbers = [self._exchange.cancel(CancelOrder(account, "", key, ""), now) for key in keys]
-        return sum(not change.error for change in await self._all(numbers))
+        changes = await self._all(numbers)
+        if changes[0].error == UNAVAILABLE:
+            raise RestError(UNAVAILABLE)
+        return sum(not change.error for change in changes)
 
     def _referred(self, account: str, key: str) -> list[str]:
         """Give the orders that a user reference names; any other key names itself."""

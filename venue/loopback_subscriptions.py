@@ -60,9 +60,8 @@ class SubscriptionDesk(ABC):
     # ---- connections ----
 
     def opened(self, connection: Connection) -> None:
-        """Greet with the status frame."""
+        """Take a connection in; its door greets it."""
         self._connections[connection.number] = connection
-        connection.send(templates.status(connection_id(connection)))
 
     def closed(self, connection: Connection) -> None:
         """Drop every subscription of the connection."""
@@ -162,8 +161,3 @@ def _symbols(channel: str, params: Mapping[str, Any]) -> list[str]:
     if not isinstance(symbols, list) or not symbols:
         return [""]
     return list(dict.fromkeys(map(str, symbols)))  # one snapshot each, however often named
-
-
-def connection_id(connection: Connection) -> int:
-    """Give an id beyond 2**63, as Kraken's are: no client may keep it in a signed integer."""
-    return (1 << 63) + connection.number * 7_919

@@ -46,7 +46,7 @@ def units(value: int, decimals: int) -> str:
 # ---- envelope ----
 
 
-def status(connection_id: int, system: str = "online") -> str:
+def status(connection_id: int, system: str) -> str:
     """Give the first frame of every connection."""
     row = {"version": "2.0.10", "system": system, "api_version": "v2", "connection_id": connection_id}
     return encode({"channel": "status", "type": "update", "data": [row]})

@@ -110,14 +110,10 @@ def _listing(row: tuple[float, str, str, float, int], share: float, rng: np.rand
     usual = _TRADE_COST / (price * worth)
     lots = _lot_decimals(usual, rng)
     return Listing(
-        Instrument(
-            symbol=f"{base}/{quote}",
-            base=base,
-            quote=quote,
-            price_increment=Decimal(1).scaleb(-decimals),
-            quantity_increment=Decimal(1).scaleb(-lots),
-            price_precision=decimals,
-            quantity_precision=lots,
+        Instrument.on_decimal_grid(
+            f"{base}/{quote}",
+            decimals,
+            lots,
             minimum_quantity=_minimum(usual / 30, lots),
             minimum_cost=Decimal(least_cost),
             max_leverage=_leverage(rank, quote, rng),

@@ -131,15 +131,6 @@ def places(value: Decimal) -> int:
 
 def guessed(symbol: str, price_places: int, quantity_places: int) -> Instrument:
     """Give an instrument of which only the number text is known."""
-    base, _, quote = symbol.partition("/")
-    return Instrument(
-        symbol=symbol,
-        base=base,
-        quote=quote,
-        price_increment=Decimal(1).scaleb(-price_places),
-        quantity_increment=Decimal(1).scaleb(-quantity_places),
-        price_precision=price_places,
-        quantity_precision=quantity_places,
-        minimum_quantity=Decimal(0),
-        minimum_cost=Decimal(0),
+    return Instrument.on_decimal_grid(
+        symbol, price_places, quantity_places, minimum_quantity=Decimal(0), minimum_cost=Decimal(0)
     )

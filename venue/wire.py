@@ -25,6 +25,7 @@ from venue.wire_market import (
     InstrumentFrame,
     Level,
     Level3Frame,
+    MarketFrame,
     PairRow,
     StatusFrame,
     TickerFrame,
@@ -88,18 +89,7 @@ class Malformed(msgspec.Struct, frozen=True):
     detail: str
 
 
-ChannelFrame = (
-    StatusFrame
-    | HeartbeatFrame
-    | InstrumentFrame
-    | TickerFrame
-    | BookFrame
-    | TradeFrame
-    | CandleFrame
-    | Level3Frame
-    | ExecutionsFrame
-    | BalancesFrame
-)
+ChannelFrame = MarketFrame | ExecutionsFrame | BalancesFrame
 Message = ChannelFrame | Ack | UnknownChannel | Malformed
 
 KNOWN_CHANNELS = frozenset(

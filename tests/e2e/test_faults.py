@@ -7,12 +7,12 @@ import aiohttp
 import pytest
 
 from core.events import Fill, LinkChange, OrderUpdate, Reconciled, RequestReconcile
-from core.orders import CancelOrder, OrderState, OrderType, Purpose, Side, TimeInForce
+from core.orders import CancelOrder, OrderState, Side
 from execution.live import VenueGateway, VenueUrls
 from feeds.bars import BarBuilder
 from feeds.live import LiveFeed
-from tests.e2e.test_live_loopback import EPOCH, SECRET, XRP, kind, loopback, submit
-from tests.feeds.test_live import Ears
+from tests.e2e.test_live_loopback import EPOCH, SECRET, XRP, kind, loopback, stop_order, submit
+from tests.feeds.live_story import Ears
 from tests.venue.fake_kraken import running, told
 from venue.client import Credentials, PublicRest
 from venue.limits import ConnectionBudget
@@ -92,17 +92,7 @@ async def test_a_closed_socket_comes_back_and_protection_goes_out_while_rest_is_
         async with running(gateway.run()):
             await told(reports, up)
             trigger = scaled(await price(ports), "0.9")
-            stop = submit(
-                clock,
-                1,
-                Side.SELL,
-                "20",
-                order_type=OrderType.STOP_LOSS,
-                purpose=Purpose.STOP,
-                time_in_force=TimeInForce.GTC,
-                trigger_price=trigger,
-                reduce_only=True,
-            )
+            stop = stop_order(clock, 1, "20", trigger)
             await gateway.send([stop])
             await told(reports, kind(OrderUpdate, cl_ord_id=stop.cl_ord_id, state=OrderState.WORKING))
             await control(

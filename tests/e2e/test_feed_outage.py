@@ -11,7 +11,7 @@ from core.market import Timeframe
 from feeds.bars import BarBuilder
 from feeds.live import FeedLimits, LiveFeed
 from tests.e2e.test_live_loopback import EPOCH, LAKE
-from tests.feeds.test_live import Ears
+from tests.feeds.live_story import Ears
 from tests.venue.fake_kraken import running, told
 from venue.client import PublicRest
 from venue.exchange_orders import FeeSchedule

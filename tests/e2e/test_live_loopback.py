@@ -25,7 +25,7 @@ from core.text import parse_iso
 from execution.live import VenueGateway, VenueUrls
 from feeds.bars import BarBuilder
 from feeds.live import LiveFeed
-from tests.feeds.test_live import Ears
+from tests.feeds.live_story import Ears
 from tests.venue.fake_kraken import running, told
 from venue.client import Credentials, PublicRest
 from venue.exchange_orders import FeeSchedule
@@ -111,6 +111,20 @@ def submit(clock, number, side, quantity, **more):
     return SubmitOrder(**{**defaults, **more})
 
 
+def stop_order(clock, number, quantity, trigger):
+    return submit(
+        clock,
+        number,
+        Side.SELL,
+        quantity,
+        order_type=OrderType.STOP_LOSS,
+        purpose=Purpose.STOP,
+        time_in_force=TimeInForce.GTC,
+        trigger_price=trigger,
+        reduce_only=True,
+    )
+
+
 async def test_protected_entry_amendment_exit_and_the_whole_truth():
     async with loopback(speed=1.0) as (ports, clock):
         reports, ears = asyncio.Queue(), Ears()
@@ -125,17 +139,7 @@ async def test_protected_entry_amendment_exit_and_the_whole_truth():
                 (quote.bid * Decimal("0.95")).quantize(tick),
                 (quote.ask * Decimal("1.01")).quantize(tick),
             )
-            stop = submit(
-                clock,
-                1,
-                Side.SELL,
-                "20",
-                order_type=OrderType.STOP_LOSS,
-                purpose=Purpose.STOP,
-                time_in_force=TimeInForce.GTC,
-                trigger_price=below,
-                reduce_only=True,
-            )
+            stop = stop_order(clock, 1, "20", below)
             await gateway.send(
                 [stop, submit(clock, 2, Side.BUY, "20", limit_price=above, after=stop.cl_ord_id)]
             )

@@ -56,7 +56,7 @@ class LocalSigned(SignedRest):
         form = {name: str(value) for name, value in params.items()}
         spoiler, facts = self.venue.rest._spoiler, {"kind": "private", "method": path, "key": "key"}
         try:
-            answer = spoiler.before(facts, post_only=False)
+            answer = spoiler.before(facts)
             if answer is None:
                 answer, _ = spoiler.after(facts, await self._carried_out(path, form))
         except HangUp:

@@ -1,59 +1,21 @@
-import asyncio
+"""How a live feed comes up, closes bars, and mends the holes of outages."""
+
 import json
 from decimal import Decimal
 
 import pytest
 
-from core.clock import MINUTE, SECOND, LiveClock, ManualClock, ScaledClock
-from core.events import Stream
-from core.market import Bar, Timeframe, Trade
+from core.clock import MINUTE, SECOND, LiveClock, ScaledClock
+from core.market import Timeframe, Trade
 from core.orders import Side
 from core.text import iso
 from feeds.bars import BarBuilder
 from feeds.live import FeedLimits, LiveFeed
+from tests.feeds.live_story import BTC, Ears, Served, Story, traded
 from tests.venue.fake_kraken import fake_kraken, running, told
-from tests.venue.test_public import ack, book_frame, candle, instruments, pair, snapshot, ticker, trade
-from venue.rest_market import TradePage
+from tests.venue.market_frames import ack, book_frame, instruments, pair, snapshot, trade
 
-BTC = "BTC/USD"
 QUICK = (0.01,)
-
-
-class Ears:
-    """A sink that keeps what it is told in one queue."""
-
-    def __init__(self):
-        self.heard = asyncio.Queue()
-
-    def on_trade(self, trade):
-        self.heard.put_nowait(("trade", trade))
-
-    def on_quote(self, quote):
-        self.heard.put_nowait(("quote", quote))
-
-    def on_bars(self, ts_close, bars):
-        self.heard.put_nowait(("bars", ts_close, bars))
-
-    def on_link(self, stream, up, system, reason):
-        assert stream is Stream.PUBLIC
-        self.heard.put_nowait(("link", up, system, reason))
-
-    def on_instruments(self, instruments):
-        self.heard.put_nowait(("instruments", instruments))
-
-    def on_hole(self, instruments):
-        self.heard.put_nowait(("hole", instruments))
-
-    def on_quality(self, changes):
-        self.heard.put_nowait(("quality", changes))
-
-    def all(self, kind):
-        found = []
-        while not self.heard.empty():
-            item = self.heard.get_nowait()
-            if item[0] == kind:
-                found.append(item[1:])
-        return found
 
 
 def stamp():
@@ -131,97 +93,6 @@ async def test_bars_close_by_the_clock_without_any_trade():
     assert second == first + MINUTE
     assert first > now
     assert (bars[0].trades, bars[0].close) == (0, 5.0)
-
-
-class Served:
-    """REST with a list of trades; `bars` are what OHLC serves."""
-
-    def __init__(self, *trades, bars=()):
-        self.traded = trades
-        self.bars = list(bars)
-        self.asked = []
-
-    async def trades(self, symbol, since):
-        self.asked.append((symbol, int(since)))
-        found = tuple(one for one in self.traded if one.ts_event > int(since))[:2]
-        return TradePage(found, str(found[-1].ts_event) if found else since)
-
-    async def ohlc(self, symbol, timeframe):
-        return self.bars
-
-
-def traded(number, second, *, symbol=BTC, price=100):
-    return Trade(symbol, second * SECOND, Decimal(price), Decimal(1), Side.BUY, number)
-
-
-class Story:
-    """A feed driven by hand: frames in, no socket, no wall clock."""
-
-    def __init__(self, *symbols, rest=None, followed=True, **options):
-        self.symbols = symbols or (BTC,)
-        self.clock = ManualClock(10 * MINUTE)
-        self.ears = Ears()
-        self.builder = BarBuilder((Timeframe.M1,))
-        self.feed = LiveFeed(
-            "ws://127.0.0.1:9", self.symbols, self.clock, self.builder, self.ears, rest=rest, **options
-        )
-        self.number = dict.fromkeys(self.symbols, 0)
-        if followed:
-            self.connect()
-
-    def of(self, symbol):
-        return next(one for one in self.feed.connections if symbol in one.session.symbols)
-
-    def connect(self, *snapshots):
-        for connection in self.feed.connections:
-            connection.session.connected(self.clock.monotonic())
-            mine = connection.session.symbols
-            self.receive(instruments(*map(pair, mine)), mine[0])
-            for symbol in mine:
-                for channel in ("trade", "ohlc", "book"):
-                    self.receive(ack(channel, symbol), symbol)
-                self.receive(book_frame(symbol), symbol)
-        for frame in snapshots:
-            self.receive(frame)
-
-    def receive(self, frame, symbol=BTC):
-        connection = self.of(symbol)
-        for event in connection.session.receive(frame, self.clock.monotonic()):
-            self.feed._on_event(connection, event)
-
-    def prints(self, *seconds, symbol=BTC, price=100.0):
-        for at in seconds:
-            self.number[symbol] += 1
-            number = self.number[symbol]
-            self.receive(trade(number, symbol=symbol, stamp=iso(at * SECOND), price=price, qty=1.0), symbol)
-
-    def down(self, symbol=BTC):
-        self.feed._on_down(self.of(symbol), "cut")
-
-    def to(self, second):
-        self.clock.advance_to(second * SECOND)
-
-    def close_at(self, second):
-        self.to(second)
-        for symbol in self.symbols:
-            self.receive(b'{"channel":"heartbeat"}', symbol)
-        self.feed._close(grace=0)
-
-    def closes(self, symbol=BTC):
-        bars = [bar for _, bars in self.ears.all("bars") for bar in bars]
-        return [(bar.ts_close // SECOND, bar.trades) for bar in bars if bar.instrument == symbol]
-
-    def verdicts(self, symbol=BTC):
-        return self.feed.quality.verdicts(symbol)
-
-    def replay(self, *rows):
-        """A trade snapshot: (number, second) each."""
-        frame = json.loads(snapshot())
-        frame["data"] = [
-            json.loads(trade(number, stamp=iso(second * SECOND), price=100.0, qty=1.0))["data"][0]
-            for number, second in rows
-        ]
-        return json.dumps(frame).encode()
 
 
 def test_outage_without_a_known_trade_leaves_minutes_without_a_bar():
@@ -389,97 +260,6 @@ def test_missed_trades_spoil_their_minute_only():
     assert story.verdicts() == ("gap",)
 
 
-def test_trades_that_cannot_be_are_no_part_of_a_bar():
-    story = Story()
-    story.to(1000)
-    story.prints(1006, 700, 1000)
-    story.prints(999)  # a little before the last one is nothing odd
-    story.prints(990)
-    assert story.verdicts() == ("time",)
-    story.close_at(1020)
-    assert story.closes()[-1] == (1020, 2)
-    assert {str(k): v for k, v in story.feed.screen.counters.items()} == {
-        "trade from the future": 1,
-        "trade from far past": 1,
-        "trade before the last one": 1,
-    }
-
-
-def test_late_trade_changes_no_closed_bar_and_is_told():
-    story = Story()
-    story.prints(601)
-    story.close_at(660)
-    story.ears.all("hole")
-    story.to(661)
-    story.prints(659)
-    assert story.builder.late == 1
-    assert story.verdicts() == ("late",)
-    assert story.closes() == []
-    story.close_at(661)
-    assert story.closes() == []
-
-
-def test_price_far_from_the_last_one_is_kept_and_told_for_a_while():
-    story = Story()
-    story.prints(601)
-    story.prints(602, price=40.0)
-    assert story.verdicts() == ("outlier",)
-    story.close_at(660)
-    assert story.closes() == [(660, 2)]
-    story.close_at(960)
-    assert story.verdicts() == ()
-
-
-def test_bar_that_is_not_the_venues_own_is_told_a_minute_later():
-    story = Story()
-    story.prints(600, 604, price=1.0)
-    story.receive(candle(trades=3, begin="1970-01-01T00:10:00.000000000Z"))
-    story.close_at(660)
-    assert story.verdicts() == ()
-    story.close_at(720)
-    assert story.verdicts() == ("mismatch",)
-    story.feed.repaired(BTC)
-    assert story.verdicts() == ()
-
-
-def test_best_prices_pass_and_lift_verdicts():
-    story = Story()
-    story.receive(book_frame(bids=[(50002.0, 1.0)], asks=[(50001.0, 1.0)]))
-    assert story.verdicts() == ("crossed",)
-    story.receive(book_frame())
-    assert story.verdicts() == ()
-    story.receive(book_frame(kind="update", spoil=1))
-    assert story.verdicts() == ("book",)
-
-
-def test_degraded_book_is_said_though_level_one_stands_in():
-    story = Story()
-    for _ in range(8):
-        story.receive(book_frame(spoil=1))
-    assert "degraded" in story.verdicts()
-    story.receive(ack("ticker", BTC))
-    story.receive(ticker())
-    assert story.verdicts() == ("degraded",)
-    assert story.ears.all("quote")[-1][0].bid == 50000
-    story.receive(book_frame())
-    assert story.verdicts() == ()
-
-
-def test_dead_trade_channel_is_down_until_it_is_followed_again():
-    story = Story()
-    story.prints(601)
-    story.to(605)
-    connection = story.of(BTC)
-    for event in connection.session._renew("trade", BTC, "silent"):
-        story.feed._on_event(connection, event)
-    assert story.verdicts() == ("down",)
-    story.receive(ack("trade", BTC))
-    story.receive(story.replay((1, 601), (2, 603)))
-    assert story.verdicts() == ()
-    story.close_at(660)
-    assert story.closes() == [(660, 2)]
-
-
 def test_status_word_is_told_while_up():
     story = Story()
     story.ears.all("link")
@@ -487,24 +267,6 @@ def test_status_word_is_told_while_up():
     story.receive(json.dumps(status).encode())
     story.receive(json.dumps(status).encode())
     assert story.ears.all("link") == [(True, "cancel_only", "venue status changed")]
-
-
-def test_refused_symbol_is_named():
-    story = Story(followed=False)
-    session = story.of(BTC).session
-    session.connected(0)
-    story.receive(instruments())
-    assert story.verdicts() == ("refused",)
-
-
-async def test_sample_of_rest_finds_a_bar_that_differs():
-    bar = Bar(BTC, Timeframe.M1, 600 * SECOND, 1.0, 1.0, 1.0, 1.0, 2.0, 1.0, 2)
-    story = Story(rest=Served(bars=[bar]))
-    story.prints(601, price=1.0)
-    story.close_at(660)
-    own = story.builder.recent(BTC)
-    assert story.feed.witness.on_served(own, {bar.ts_open: bar})[0].detail == "expected 2 trades, found 1"
-    assert story.feed.witness.on_served(own, {}) == []
 
 
 def test_play_promotes_beside_the_ones_that_always_have_a_book():

@@ -13,7 +13,7 @@ from core.market import Quote, Timeframe, Trade
 from core.orders import Side
 from feeds.bars import BarBuilder
 from feeds.recorder import Recorder
-from tests.feeds.test_live import Story
+from tests.feeds.live_story import Story
 from tests.venue.fake_kraken import running
 
 BTC, ETH = "BTC/USD", "ETH/USD"

@@ -10,7 +10,7 @@ from core.errors import LinkLost
 from feeds import repair
 from feeds.pace import Pace
 from feeds.repair import Repairs
-from tests.feeds.test_live import BTC, Served, traded
+from tests.feeds.live_story import BTC, Served, traded
 from tests.venue.fake_kraken import running
 from venue.prints import TradeGap
 

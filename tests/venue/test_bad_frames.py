@@ -7,8 +7,8 @@ import pytest
 
 from core.errors import VenueError
 from core.market import Timeframe
+from tests.venue import market_frames as market
 from tests.venue import test_private as account
-from tests.venue import test_public as market
 from tests.venue.loopback_client import XRP, Client, margin_order, public, rows, venue_at
 from venue import rest, wire
 from venue.loopback_connection import read_request

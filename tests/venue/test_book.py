@@ -15,15 +15,10 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
 
 
 def instrument(symbol="BTC/USD", price_precision=1, quantity_precision=8):
-    base, quote = symbol.split("/")
-    return Instrument(
-        symbol=symbol,
-        base=base,
-        quote=quote,
-        price_increment=Decimal(1).scaleb(-price_precision),
-        quantity_increment=Decimal(1).scaleb(-quantity_precision),
-        price_precision=price_precision,
-        quantity_precision=quantity_precision,
+    return Instrument.on_decimal_grid(
+        symbol,
+        price_precision,
+        quantity_precision,
         minimum_quantity=Decimal("0.0001"),
         minimum_cost=Decimal("0.5"),
     )

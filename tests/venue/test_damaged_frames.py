@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.events import Fill
+from tests.venue import market_frames as public
 from tests.venue import test_private as private
-from tests.venue import test_public as public
 from venue.public import Listed
 
 PRIVATE = (

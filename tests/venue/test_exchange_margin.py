@@ -171,6 +171,19 @@ def test_a_liquidation_goes_on_with_the_next_quote_where_the_touch_is_thin():
     assert sum(o.terms.liquidation for o in venue.account("a").closed) == 1
 
 
+def test_nobody_is_liquidated_while_the_exchange_is_not_online():
+    venue = lender()
+    at(venue, "30000")
+    send(venue, order("x", BUY, "1.5"))
+    venue.set_system("cancel_only")
+    at(venue, "25000")
+    assert venue.account("a").portfolio.quantity(BTC) == D("1.5")
+    assert venue.account("a").open == {}
+    venue.set_system("online")
+    at(venue, "25000")
+    assert venue.account("a").positions == {}
+
+
 def test_collateral_counts_by_its_share():
     venue = lender()
     at(venue, "1000", symbol="ETH/USDT")

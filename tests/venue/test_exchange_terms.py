@@ -348,6 +348,38 @@ def test_modes_of_the_exchange(mode):
     assert venue.system == mode
 
 
+@pytest.mark.parametrize(
+    "mode, error",
+    [
+        ("post_only", ""),
+        ("cancel_only", "EService:Market in cancel_only mode"),
+        ("maintenance", "EService:Unavailable"),
+    ],
+)
+def test_amends_in_the_modes_of_the_exchange(mode, error):
+    venue, seen = listened()
+    venue.on_quote(quote())
+    send(venue, order("x", BUY, "1", limit="99"))
+    venue.set_system(mode)
+    venue.amend(AmendOrder("a", "t", "x", BTC, deadline=1 << 62, limit_price=D("101")), venue.now)
+    venue.advance(venue.now + LATENCY)
+    assert seen[-1].error == error
+    assert position(venue) == 0  # it crosses, but nothing matches
+    venue.set_system("online")
+    venue.on_quote(quote(ts=SECOND))
+    assert position(venue) == (0 if error else 1)
+
+
+def test_a_scheduled_order_that_starts_in_maintenance_meets_the_market_afterwards():
+    venue, _ = listened()
+    venue.on_quote(quote())
+    send(venue, order("s", BUY, "1", limit="101"), starts=SECOND)
+    venue.set_system("maintenance")
+    assert venue.on_quote(quote(ts=2 * SECOND)) == []
+    venue.set_system("online")
+    assert told(venue.on_quote(quote(ts=3 * SECOND))) == [("s", "fill"), ("s", "filled")]
+
+
 def test_a_switch_that_lapses_in_maintenance_fires_when_the_engine_is_back():
     venue, seen = listened()
     send(venue, order("x", BUY, "1", limit="99"))

@@ -34,14 +34,6 @@ from venue.loopback_rest_public import RestError
 # ---- public channels ----
 
 
-def test_status_comes_first_with_an_id_beyond_64_bits_signed():
-    client = Client(*venue_at())
-    (status,) = client.frames()
-    assert status["channel"] == "status"
-    assert status["data"][0]["system"] == "online"
-    assert status["data"][0]["connection_id"] > 1 << 63
-
-
 def test_one_ack_per_symbol_with_the_same_req_id_and_refusals_leave_the_socket_alone():
     client = Client(*venue_at())
     acks = [f for f in client.subscribed("trade", symbol=[XRP, "XBT/EUR", BTC], req_id=None) if "method" in f]

@@ -90,6 +90,18 @@ def test_one_dead_channel_leaves_the_others(world):
     assert fired(venue, "channel_dead") > 0
 
 
+def test_status_comes_first_and_keeps_its_id_beyond_64_bits_signed():
+    venue, clock = venue_at()
+    guest = Guest(venue, clock)
+    arm(venue, "mode", system="post_only")
+    first, second = guest.frames()
+    assert [(f["channel"], f["data"][0]["system"]) for f in (first, second)] == [
+        ("status", "online"),
+        ("status", "post_only"),
+    ]
+    assert first["data"][0]["connection_id"] == second["data"][0]["connection_id"] > 1 << 63
+
+
 def test_modes_are_told_and_forbid_what_they_forbid(world):
     venue, clock, guest, member = world
     member.subscribed("executions")
@@ -99,18 +111,26 @@ def test_modes_are_told_and_forbid_what_they_forbid(world):
 
     arm(venue, "mode", system="cancel_only")
     member.frames()
-    (refused,) = member.submit("plain")
-    assert refused["error"] == "EService:Market in cancel_only mode"
-    assert member.submit("quiet", post_only=True)[0]["success"] is False
+    closed = "EService:Market in cancel_only mode"
+    assert error_of(member, member.submit("plain")) == closed
+    assert error_of(member, member.submit("quiet", post_only=True)) == closed
+    assert error_of(member, member.ask("amend_order", cl_ord_id="rests", order_qty=150.0)) == closed
     arm(venue, "mode", system="post_only")
     member.frames()
-    assert member.submit("plain")[0]["error"] == "EService:Market in post_only mode"
-    assert member.submit("quiet", post_only=True) == []
-    assert member.wait(SECOND)[0]["success"]
+    assert error_of(member, member.submit("plain")) == "EService:Market in post_only mode"
+    member.ask("amend_order", cl_ord_id="rests", order_qty=150.0)
+    assert answer_of(member)["success"]
+    assert member.submit("quieter", post_only=True) == []
+    assert answer_of(member)["success"]
     arm(venue, "mode", system="maintenance")
     member.frames()
-    (refused,) = member.ask("cancel_order", cl_ord_id=["rests"])
-    assert refused["error"] == "EService:Unavailable"
+    for method, more in (
+        ("cancel_order", {"cl_ord_id": ["rests"]}),
+        ("batch_cancel", {"orders": ["rests", "quieter"]}),
+        ("cancel_all", {}),
+        ("amend_order", {"cl_ord_id": "rests", "order_qty": 160.0}),
+    ):
+        assert error_of(member, member.ask(method, **more)) == "EService:Unavailable"
     assert [f["data"][0]["system"] for f in guest.frames()] == ["cancel_only", "post_only", "maintenance"]
     assert Guest(venue, clock).frames()[0]["data"][0]["system"] == "maintenance"
     arm(venue, "mode", system="online")
@@ -129,6 +149,16 @@ def test_nothing_matches_while_the_venue_is_not_online(world):
     assert [row["exec_type"] for row in rows(member.wait(30 * MINUTE))] == []
     arm(venue, "mode", system="online")
     assert "trade" in [row["exec_type"] for row in rows(member.wait(60 * MINUTE))]
+
+
+def answer_of(member):
+    """The answer to a request, once the exchange has it."""
+    return next(frame for frame in member.wait(SECOND) if "success" in frame)
+
+
+def error_of(member, at_once):
+    assert at_once == []  # it comes from the exchange, not from the door
+    return answer_of(member)["error"]
 
 
 # ---- frames ----

@@ -86,17 +86,21 @@ async def test_refused_calls(fault, error):
 
 
 async def test_rest_down_and_the_venues_mode():
-    async with serving() as (venue, _, http):
+    async with serving() as (venue, clock, http):
+
+        async def refused(method, **form):
+            return (await ordered(venue, clock, call(http, method, **form)))["error"]
+
         arm(venue, "rest_down", count=1)
         assert (await posted(http, "Balance"))[0] == 503
         arm(venue, "mode", system="maintenance")
         async with http.get("/0/public/SystemStatus") as response:
             assert (await response.json())["result"]["status"] == "maintenance"
-        assert (await call(http, "AddOrder", **resting(venue)))["error"] == ["EService:Unavailable"]
-        assert (await call(http, "CancelAll"))["error"] == ["EService:Unavailable"]
+        assert await refused("AddOrder", **resting(venue)) == ["EService:Unavailable"]
+        assert await refused("CancelAll") == ["EService:Unavailable"]
+        assert await refused("CancelOrderBatch", orders='["O1","O2"]') == ["EService:Unavailable"]
         arm(venue, "mode", system="post_only")
-        refused = await call(http, "AddOrder", **resting(venue))
-        assert refused["error"] == ["EService:Market in post_only mode"]
+        assert await refused("AddOrder", **resting(venue)) == ["EService:Market in post_only mode"]
 
 
 async def test_answers_that_are_not_the_whole_truth():

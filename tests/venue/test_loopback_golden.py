@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.clock import MINUTE
+from tests.venue.fault_client import Guest
 from tests.venue.loopback_client import BTC, XRP, Client, public, venue_at
 from venue.loopback_level3 import Queues, Resting, checksum
 from venue.loopback_listing import INFO
@@ -154,7 +155,7 @@ def test_an_instrument_update_has_the_snapshots_shape():
 
 
 def test_status_heartbeat_and_pong():
-    client = Client(*venue_at())
+    client = Guest(*venue_at())
     (status,) = client.frames()
     assert_same_shape(status, sample("ws_status"))
     assert_same_shape(client.ask("ping", 101)[0], sample("ws_ping_pong"))

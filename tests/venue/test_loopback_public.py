@@ -13,6 +13,7 @@ from core.instrument import Instrument
 from core.market import Trade
 from core.orders import Side
 from tests.venue.loopback_client import BTC, SETTINGS, START, XRP, Client, public, rows, venue_at
+from venue.exchange import Exchange
 from venue.exchange_listing import listed
 from venue.exchange_orders import FeeSchedule
 from venue.loopback_listing import rest_pair
@@ -274,7 +275,8 @@ class BurstTape:
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(1, 7))
 def test_paging_through_bursts_of_one_timestamp_loses_and_repeats_nothing(times, count):
     tape = BurstTape(times)
-    answers = PublicAnswers(listed([XRP]), {XRP: tape}, SETTINGS.fees, ManualClock(START + MINUTE))
+    exchange = Exchange(listed([XRP]), fees=SETTINGS.fees)
+    answers = PublicAnswers(exchange, {XRP: tape}, ManualClock(START + MINUTE))
     since, ids = "0", []
     for _ in range(len(times) + 1):
         page = answers.methods["Trades"]({"pair": XRP, "since": since, "count": str(count)})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.clock import MINUTE, SECOND
+from tests.venue.fault_client import Guest
 from tests.venue.loopback_client import XRP, Client, public, rest, top, venue_at
 from venue.exchange_listing import listed
 from venue.loopback_templates import book, checksum, number, units
@@ -78,7 +79,7 @@ def test_acks_and_snapshots(channel, params):
 
 
 def test_status_heartbeat_and_pong():
-    client = Client(*venue_at())
+    client = Guest(*venue_at())
     (status,) = client.frames()
     assert_shaped(status, "ws_status")
     client.subscribed("instrument")

@@ -13,8 +13,7 @@ import typer
 
 from core.clock import DAY
 from core.errors import UsageError
-from core.text import parse_iso
-from trader.commands.options import AsJson, ConfigFiles, Settings, emit, examples, load_config, rows
+from trader.commands.options import AsJson, ConfigFiles, Settings, emit, examples, load_config, moment, rows
 
 app = typer.Typer(no_args_is_help=True, help="Run a configuration over recorded bars.")
 
@@ -53,8 +52,8 @@ def run(
     lake = data or resolved.exchange.lake
     if lake is None:
         raise UsageError("expected --data or exchange.lake; found neither")
-    since = _moment("--from", start) if start else None
-    until = _moment("--to", end) if end else None
+    since = moment("--from", start) if start else None
+    until = moment("--to", end) if end else None
     if since is None or until is None:
         first, last = whole_span(resolved, lake)
         since, until = first if since is None else since, last if until is None else until
@@ -78,10 +77,3 @@ def _progress(since: int, until: int) -> Iterator[Callable[[int], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("days", total=(until - since) // DAY)
         yield lambda ts: bar.update(task, completed=(ts - since) // DAY)
-
-
-def _moment(option: str, text: str) -> int:
-    try:
-        return parse_iso(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: expected a time such as 2024-06-03T00:00:00Z; found {text!r}") from error

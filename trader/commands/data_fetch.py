@@ -15,9 +15,9 @@ import typer
 from core.clock import SECOND, LiveClock
 from core.errors import UsageError, VenueError
 from core.market import TIMEFRAMES, Timeframe
-from core.text import iso, parse_iso
+from core.text import iso
 from trader.commands.data_options import LogFile
-from trader.commands.options import AsJson, emit, rows, talk
+from trader.commands.options import AsJson, emit, moment, rows, talk
 
 if TYPE_CHECKING:
     from feeds.history import Fetched
@@ -77,13 +77,13 @@ def fetch(
     if preset and chosen is None:
         raise UsageError(f"--preset: expected one of {', '.join(PRESETS)}; found {preset!r}")
     settled = clock.now() - SETTLE
-    end = min(_moment("--until", until) if until else settled, settled)
+    end = min(moment("--until", until) if until else settled, settled)
     request = Request(
         source=source or (chosen.source if chosen else ""),
         lake=lake,
         instruments=_words(instruments) or (chosen.instruments if chosen else ()),
         timeframes=_timeframes(timeframes) or (chosen.timeframes if chosen else (Timeframe.H1,)),
-        since=_moment("--since", since) if since else (end - chosen.span if chosen else None),
+        since=moment("--since", since) if since else (end - chosen.span if chosen else None),
         until=end,
         url=url,
         key=os.environ.get(_KEY, ""),
@@ -201,10 +201,3 @@ def _timeframes(text: str) -> tuple[Timeframe, ...]:
         if word not in known:
             raise UsageError(f"--timeframes: expected some of {', '.join(known)}; found {word!r}")
     return tuple(known[word] for word in words)
-
-
-def _moment(option: str, text: str) -> int:
-    try:
-        return parse_iso(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import ConfigError, UsageError
+from core.text import parse_iso
 
 if TYPE_CHECKING:
     from trader.config import Config
@@ -63,6 +64,14 @@ def parsed(settings: Sequence[str] | None) -> dict[str, object]:
             raise UsageError(f"--set: expected KEY=VALUE; found {word!r}")
         values[key] = literal(text)
     return values
+
+
+def moment(option: str, text: str) -> int:
+    """Read a time that an option named, ns UTC."""
+    try:
+        return parse_iso(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def usual_file(*, demo: bool) -> Path:
