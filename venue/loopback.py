@@ -40,7 +40,14 @@ from venue.loopback_public import PublicDesk
 from venue.loopback_rest import RestShell
 from venue.loopback_rest_private import PrivateAnswers
 from venue.loopback_rest_public import PublicAnswers
-from venue.loopback_switches import DOCUMENTED, PrivateSwitches
+from venue.loopback_switches import (
+    AS_SHOWN,
+    DOCUMENTED,
+    ORDINARY,
+    AccessSwitches,
+    PrivateSwitches,
+    PublicSwitches,
+)
 from venue.market_model import Events, Happening, RecordedTape, SourceBars, Tape, happenings
 from venue.synthetic_listing import synthetic
 from venue.synthetic_market import SyntheticMarket
@@ -83,6 +90,8 @@ class LoopbackSettings(msgspec.Struct, frozen=True, kw_only=True):
     latency_ns: int = 5_000_000
     rules: ExchangeRules = KRAKEN
     switches: PrivateSwitches = DOCUMENTED
+    public_switches: PublicSwitches = AS_SHOWN
+    access_switches: AccessSwitches = ORDINARY
     varied: bool = False
     """Whether frames come with keys in changing order and with keys that nobody announced."""
     faults: tuple[Fault, ...] = ()
@@ -134,7 +143,7 @@ class Loopback:
         self._due = due
         self._clock = clock
         self._seen = clock.now()
-        changes, keys = Changes(), KeyRing(settings.accounts, clock)
+        changes, keys = Changes(), KeyRing(settings.accounts, clock, settings.access_switches)
         self.exchange = Exchange(
             instruments,
             fees=settings.fees,
@@ -146,8 +155,12 @@ class Loopback:
         for name, account in settings.accounts.items():
             self.exchange.open_account(name, account.cash)
         self.work = asyncio.Event()
-        self.dialect = Varied(settings.seed) if settings.varied else plain
-        self.public = PublicDesk(self.exchange.instruments, tapes, clock)
+        self.connection = partial(
+            Connection,
+            dialect=Varied(settings.seed) if settings.varied else plain,
+            quiet_heartbeat=settings.access_switches.quiet_heartbeat,
+        )
+        self.public = PublicDesk(self.exchange.instruments, tapes, clock, settings.public_switches)
         self.level3 = Level3Desk(self.exchange.instruments, tapes, keys, clock)
         self.private = PrivateDesk(self.exchange, changes, keys, clock, self.work.set, settings.switches)
         self.faults = Faults(clock, settings.seed, accounts=settings.accounts, symbols=tapes)
@@ -282,7 +295,7 @@ def application(venue: Loopback) -> web.Application:
     async def websocket(request: web.Request, door: Door) -> web.StreamResponse:
         if not door.admits():
             return web.Response(status=429, text="Too many connections")
-        return await converse(request, door, Connection(next(numbers), venue.dialect))
+        return await converse(request, door, venue.connection(next(numbers)))
 
     async def public(request: web.Request) -> web.StreamResponse:
         return await websocket(request, venue.public_door)

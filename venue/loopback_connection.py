@@ -24,9 +24,13 @@ _IDLE_S = 60.0  # documented: about a minute without traffic from the client
 class Connection:
     """Where frames for one client go; a client that does not read fast enough is cut off."""
 
-    def __init__(self, number: int, dialect: Callable[[str], str] = plain) -> None:
+    def __init__(
+        self, number: int, dialect: Callable[[str], str] = plain, *, quiet_heartbeat: bool = False
+    ) -> None:
         self.number = number
         self._dialect = dialect
+        self._quiet_heartbeat = quiet_heartbeat  # whether it beats in silent seconds only
+        self._spoke = False
         self.beating = False  # heartbeats start with the first subscription
         self.frames: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE)
         self.closing = False
@@ -35,8 +39,15 @@ class Connection:
 
     def send(self, frame: str) -> None:
         """Queue a frame as this venue says it, or what a fault makes of it."""
+        self._spoke = True
         said = self._dialect(frame)
         self.put([said] if self.tamper is None else self.tamper(said))
+
+    def beat(self, frame: str) -> None:
+        """Send the heartbeat of the second, if this connection has one now."""
+        if self.beating and not (self._quiet_heartbeat and self._spoke):
+            self.send(frame)
+        self._spoke = False
 
     def put(self, frames: list[str]) -> None:
         """Queue frames as they are; a full queue ends the connection instead of losing one."""

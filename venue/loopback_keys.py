@@ -15,6 +15,7 @@ import msgspec
 
 from core.clock import MINUTE, SECOND, Clock
 from core.errors import ConfigError
+from venue.loopback_switches import ORDINARY, AccessSwitches
 
 # https://docs.kraken.com/api-reference/account-data/get-api-key-info (read 2026-11)
 TRADING = (
@@ -71,8 +72,8 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "cancel_all": ("modify-trades", "close-trades"),
     "cancel_all_orders_after": ("modify-trades", "close-trades"),
 }
-# https://docs.kraken.com/api/docs/guides/spot-rest-ratelimits: history costs 4, orders nothing here.
-_COST_HISTORY, _COST = 4, 1
+# https://docs.kraken.com/api/docs/guides/spot-rest-ratelimits: history costs more, orders nothing here.
+_COST = 1
 _HISTORY = frozenset({"Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades"})
 _FREE = frozenset(
     {
@@ -86,8 +87,7 @@ _FREE = frozenset(
         "CancelAllOrdersAfter",
     }
 )
-_REST_LIMIT = 20
-_REST_DECAY = 0.5  # a second, tier Intermediate
+_STARTER, _INTERMEDIATE = (15, 0.33), (20, 0.5)  # limit of the REST counter, and its decay a second
 LOCKOUT_AFTER = 10
 """Failures of one key in a row that lead to a lockout; Kraken names no number."""
 _LOCKOUT = 15 * MINUTE
@@ -141,8 +141,11 @@ class _Holder(msgspec.Struct, frozen=True):
 class KeyRing:
     """Checks private REST calls and hands out tokens. Mutable: standing of keys and live tokens."""
 
-    def __init__(self, accounts: Mapping[str, LoopbackAccount], clock: Clock) -> None:
+    def __init__(
+        self, accounts: Mapping[str, LoopbackAccount], clock: Clock, switches: AccessSwitches = ORDINARY
+    ) -> None:
         self._clock = clock
+        self._switches = switches
         self._holders: dict[str, _Holder] = {}
         for name, account in accounts.items():
             for key in account.keys:
@@ -186,7 +189,7 @@ class KeyRing:
         method = path.rpartition("/")[2]
         if not _permits(holder.key.permissions, method):
             return "", "EGeneral:Permission denied"
-        if not _charged(standing, method, now):
+        if not _charged(standing, method, now, self._switches):
             return "", "EAPI:Rate limit exceeded"
         self._latest[holder.account] = api_key
         return holder.account, ""
@@ -259,14 +262,15 @@ def _permits(permissions: Iterable[str], method: str) -> bool:
     return not needed or not set(needed).isdisjoint(permissions)
 
 
-def _charged(standing: _Standing, method: str, now: int) -> bool:
+def _charged(standing: _Standing, method: str, now: int, switches: AccessSwitches) -> bool:
     """Add the cost of a call to the key's counter unless that would exceed the limit."""
     if method in _FREE:
         return True
-    cost = _COST_HISTORY if method in _HISTORY else _COST
+    limit, decay = _STARTER if switches.starter else _INTERMEDIATE
+    cost = switches.history_cost if method in _HISTORY else _COST
     passed = max(0, now - standing.counted) / SECOND
-    level = max(0.0, standing.count - passed * _REST_DECAY)
-    if level + cost > _REST_LIMIT:
+    level = max(0.0, standing.count - passed * decay)
+    if level + cost > limit:
         return False
     standing.count, standing.counted = level + cost, now
     return True

@@ -62,6 +62,7 @@ class PrivateDesk:
         self._exchange = exchange
         self._keys = keys
         self._clock = clock
+        self._switches = switches
         self._orders = OrderDesk(exchange, changes, switches, wake)
         self._seats: dict[int, _Seat] = {}
         changes.listen(self._on_change)
@@ -79,8 +80,7 @@ class PrivateDesk:
     def heartbeat(self) -> None:
         """Send the beat of the second."""
         for seat in self._seats.values():
-            if seat.connection.beating:
-                seat.connection.send(templates.HEARTBEAT)
+            seat.connection.beat(templates.HEARTBEAT)
 
     def receive(self, connection: Connection, request: dict[str, Any]) -> None:
         """Answer a request, at once or when the exchange has."""
@@ -149,7 +149,7 @@ class PrivateDesk:
     ) -> list[dict[str, Any]]:
         rows = [reports.snapshot_order(order) for order in book.open.values()] if orders else []
         recent = list(book.executions)[-_SNAPSHOT_FILLS:] if fills else []
-        return rows + [reports.snapshot_fill(one, self._quote(one.fill.instrument)) for one in recent]
+        return rows + [reports.snapshot_fill(one, self._fee_asset(one.fill.instrument)) for one in recent]
 
     def _balances(self, book: ExchangeAccount) -> dict[str, Decimal]:
         quotes = dict.fromkeys(i.quote for i in self._exchange.instruments.values())
@@ -173,7 +173,7 @@ class PrivateDesk:
 
     def _executions(self, change: Change) -> list[dict[str, Any]]:
         symbol = change.order.submit.instrument if change.order is not None else ""
-        return reports.executions(change, self._quote(symbol))
+        return reports.executions(change, self._fee_asset(symbol))
 
     def _tell(self, seat: _Seat, change: Change, row: dict[str, Any]) -> None:
         if not seat.wish.every_status and row["exec_type"] not in _TURNS:
@@ -188,6 +188,8 @@ class PrivateDesk:
         seat.sequences[channel] += 1
         seat.connection.send(reports.private(channel, kind, rows, seat.sequences[channel]))
 
-    def _quote(self, symbol: str) -> str:
+    def _fee_asset(self, symbol: str) -> str:
         listed = self._exchange.instruments.get(symbol)  # an order of an unknown pair is refused, and told
-        return listed.quote if listed is not None else ""
+        if listed is None:
+            return ""
+        return listed.base if self._switches.fees_in_base else listed.quote

@@ -8,8 +8,10 @@ https://docs.kraken.com/api/docs/websocket-v2/add_order and its neighbours.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
+import msgspec
+
 from core.clock import SECOND
-from core.orders import CancelOrder
+from core.orders import CancelOrder, OrderType
 from core.text import iso
 from venue.exchange import Exchange
 from venue.exchange_orders import Change
@@ -53,7 +55,7 @@ class OrderDesk:
         }
 
     def _add(self, account: str, params: Params, ask: Ask) -> None:
-        new = ws_submit(params, account, ask.now, leverage=self._switches.ws_leverage)
+        new = self._read(params, account, ask.now)
         if isinstance(new, str):
             ask.refuse(new)
         elif not params.get("validate"):
@@ -62,6 +64,18 @@ class OrderDesk:
             ask.refuse(error)
         else:
             ask.succeed({"order_id": ""})
+
+    def _read(self, params: Params, account: str, now: int) -> NewOrder | str:
+        """Read one order; uncapped, `margin: true` stands for the most that its pair lends."""
+        new = ws_submit(params, account, now, leverage=self._switches.ws_leverage)
+        if isinstance(new, str) or not self._switches.margin_uncapped or not new.submit.margin:
+            return new
+        pair = self._exchange.instruments.get(new.submit.instrument)
+        chosen = new.submit.leverage is not None or new.submit.order_type is OrderType.SETTLE_POSITION
+        if chosen or pair is None or pair.max_leverage <= 1:
+            return new
+        submit = msgspec.structs.replace(new.submit, leverage=pair.max_leverage)
+        return msgspec.structs.replace(new, submit=submit)
 
     def _amend(self, account: str, params: Params, ask: Ask) -> None:
         read = ws_amend(params, account, ask.now)
@@ -127,8 +141,7 @@ class OrderDesk:
             ask.refuse("EGeneral:Invalid arguments:orders")
             return
         shared = {name: params[name] for name in ("symbol", "deadline") if name in params}
-        ratio = self._switches.ws_leverage
-        read = [ws_submit({**row, **shared}, account, ask.now, leverage=ratio) for row in rows]
+        read = [self._read({**row, **shared}, account, ask.now) for row in rows]
         orders = [one for one in read if isinstance(one, NewOrder)]
         error = next((one for one in read if isinstance(one, str)), "")
         if not error and params.get("validate"):

@@ -11,6 +11,7 @@ from core.instrument import Instrument
 from core.market import Trade
 from venue import loopback_templates as templates
 from venue.loopback_subscriptions import Channel, Key, SubscriptionDesk
+from venue.loopback_switches import AS_SHOWN, PublicSwitches
 from venue.market_candles import Candle, candles, last_day, touched
 from venue.market_model import Events, Ladder, Level, Tape
 
@@ -46,8 +47,10 @@ class PublicDesk(SubscriptionDesk):
         instruments: Mapping[str, Instrument],
         tapes: Mapping[str, Tape],
         clock: Clock,
+        switches: PublicSwitches = AS_SHOWN,
     ) -> None:
-        super().__init__(_CHANNELS, instruments, clock)
+        super().__init__(_CHANNELS, instruments, clock, most_symbols=switches.most_symbols)
+        self._switches = switches
         self._tapes = tapes
         self._books: dict[str, Ladder] = {}
         self._tops: dict[str, tuple[Level, Level]] = {}
@@ -58,7 +61,7 @@ class PublicDesk(SubscriptionDesk):
         """Give the first frame of a subscription, empty where there is nothing to show yet."""
         name, symbol, option = key
         if name == "instrument":
-            return templates.instruments(self._instruments.values(), "snapshot")
+            return templates.instruments(self._instruments.values(), "snapshot", self._switches)
         instrument, tape = self._instruments[symbol], self._tapes[symbol]
         match name:
             case "trade":
@@ -74,7 +77,7 @@ class PublicDesk(SubscriptionDesk):
             case _:
                 minutes = int(str(option))
                 rows = candles(tape, minutes * MINUTE, now, _SNAPSHOT_CANDLES)
-                return templates.candles(instrument, rows, minutes, now, "snapshot")
+                return self._candles(instrument, rows, minutes, now, kind="snapshot")
 
     def _ladder(self, symbol: str, now: int) -> Ladder:
         """Give the book that updates go on from, which is the one last published."""
@@ -97,7 +100,7 @@ class PublicDesk(SubscriptionDesk):
 
     def on_instruments(self, changed: Iterable[Instrument]) -> None:
         """Publish that pairs changed."""
-        self._publish(("instrument", "*", None), templates.instruments(changed, "update"))
+        self._publish(("instrument", "*", None), templates.instruments(changed, "update", self._switches))
 
     def _publish_ticker(self, instrument: Instrument, events: Events, position: int, *, traded: bool) -> None:
         """Send level 1: to `trades` with every trade, to `bbo` when the touch moved."""
@@ -138,7 +141,12 @@ class PublicDesk(SubscriptionDesk):
             key = ("ohlc", instrument.symbol, minutes)
             if self._subscribers.get(key):
                 row = self._tapes[instrument.symbol].candle(minutes * MINUTE, ts)
-                self._publish(key, templates.candles(instrument, [row], minutes, ts, "update"))
+                self._publish(key, self._candles(instrument, [row], minutes, ts, kind="update"))
+
+    def _candles(
+        self, instrument: Instrument, rows: Sequence[Candle], minutes: int, now: int, *, kind: str
+    ) -> str:
+        return templates.candles(instrument, rows, minutes, now, kind=kind, switches=self._switches)
 
     def _last_day(self, symbol: str, minute: int) -> Candle:
         return last_day(self._tapes[symbol], minute * MINUTE)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from core.clock import SECOND
 from core.text import parse_iso
+from venue.wire_values import countable
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -66,12 +67,12 @@ def ws_number(params: Mapping[str, Any], field: str) -> Decimal | None:
 
 
 def text_number(text: str, field: str) -> Decimal:
-    """Read a decimal number from text."""
+    """Read a decimal number from text; one that nobody could count is refused as no number."""
     try:
         value = Decimal(text)
     except InvalidOperation:
         raise invalid(field) from None
-    if not value.is_finite():
+    if not countable(value):
         raise invalid(field)
     return value
 

@@ -15,6 +15,7 @@ from venue.exchange_terms import TRAILING, TRIGGERED, CloseTerms, Offset
 from venue.loopback_templates import encode, number
 
 GRID = Decimal("1E-8")
+_BASE_PLACES = 10
 
 
 def private(channel: str, kind: str, data: Sequence[Mapping[str, Any]], sequence: int) -> str:
@@ -103,11 +104,11 @@ def snapshot_order(order: ExchangeOrder) -> dict[str, Any]:
     }
 
 
-def snapshot_fill(execution: Execution, quote: str) -> dict[str, Any]:
+def snapshot_fill(execution: Execution, fee_asset: str) -> dict[str, Any]:
     """Give a past fill as the executions snapshot lists it."""
     fill = execution.fill
     return {
-        **_trade_fields(execution, quote),
+        **_trade_fields(execution, fee_asset),
         "order_id": fill.order_id,
         "exec_type": "trade",
         "order_status": "filled",
@@ -115,7 +116,7 @@ def snapshot_fill(execution: Execution, quote: str) -> dict[str, Any]:
     }
 
 
-def executions(change: Change, quote: str) -> list[dict[str, Any]]:
+def executions(change: Change, fee_asset: str) -> list[dict[str, Any]]:
     """Give the reports of one change, each a frame of its own; most are deltas."""
     order = change.order
     if order is None:
@@ -137,7 +138,7 @@ def executions(change: Change, quote: str) -> list[dict[str, Any]]:
             return [full] if order.waits_for_trigger or order.dormant else [full, live]
         case ChangeKind.TRADE if change.execution is not None:
             body = {"exec_type": "trade", "order_status": "partially_filled"}
-            return [{**delta, **_trade_fields(change.execution, quote), **body, **sums}]
+            return [{**delta, **_trade_fields(change.execution, fee_asset), **body, **sums}]
         case ChangeKind.FILLED | ChangeKind.CANCELED | ChangeKind.EXPIRED:
             ended = {**delta, **sums, "exec_type": change.kind, "order_status": change.kind}
             if order.reason:
@@ -160,8 +161,10 @@ def executions(change: Change, quote: str) -> list[dict[str, Any]]:
             return []
 
 
-def _trade_fields(execution: Execution, quote: str) -> dict[str, Any]:
+def _trade_fields(execution: Execution, fee_asset: str) -> dict[str, Any]:
     fill = execution.fill
+    told_in_base = fill.instrument.startswith(f"{fee_asset}/")
+    fee = round(fill.fee / fill.price, _BASE_PLACES) if told_in_base else fill.fee
     row = {
         "exec_id": fill.exec_id,
         "trade_id": zlib.crc32(fill.exec_id.encode()),
@@ -173,7 +176,7 @@ def _trade_fields(execution: Execution, quote: str) -> dict[str, Any]:
         "liquidity_ind": "m" if fill.maker else "t",
         "cost": number(fill.price * fill.quantity),
         "fee_usd_equiv": number(fill.fee),
-        "fees": [{"asset": quote, "qty": number(fill.fee)}],
+        "fees": [{"asset": fee_asset, "qty": number(fee)}],
     }
     if execution.opened is not None:
         row |= {"margin_borrow": True, "position_status": "opened"}

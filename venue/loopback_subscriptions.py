@@ -31,6 +31,7 @@ class Channel(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
+_TOO_MANY = "Symbol list too long"  # Kraken documents neither a limit nor the words
 _FIELDS = frozenset({"channel", "symbol", "snapshot", "token"})
 
 
@@ -42,10 +43,13 @@ class SubscriptionDesk(ABC):
         channels: Mapping[str, Channel],
         instruments: Mapping[str, Instrument],
         clock: Clock,
+        *,
+        most_symbols: int = 0,
     ) -> None:
         self._channels = channels
         self._instruments = instruments
         self._clock = clock
+        self._most_symbols = most_symbols
         self._subscribers: dict[Key, dict[int, Connection]] = {}
         self._connections: dict[int, Connection] = {}
 
@@ -72,8 +76,7 @@ class SubscriptionDesk(ABC):
     def heartbeat(self) -> None:
         """Send the beat of the second."""
         for connection in self._connections.values():
-            if connection.beating:
-                connection.send(templates.HEARTBEAT)
+            connection.beat(templates.HEARTBEAT)
 
     def receive(self, connection: Connection, request: dict[str, Any]) -> None:
         """Answer ping, subscribe and unsubscribe."""
@@ -94,10 +97,15 @@ class SubscriptionDesk(ABC):
     ) -> None:
         """Acknowledge symbol by symbol; a refusal leaves the connection as it was."""
         name = str(params.get("channel"))
+        symbols = _symbols(name, params)
+        if method == "subscribe" and 0 < self._most_symbols < len(symbols):
+            times = (now, self._clock.now())
+            connection.send(templates.answer(method, req_id, times, error=_TOO_MANY))
+            return
         channel = self._channels.get(name, Channel())
         barred = self._entitlement(connection, params)
         option = params.get(channel.option, channel.default)
-        for symbol in _symbols(name, params):
+        for symbol in symbols:
             key = (name, symbol, option)
             error = barred or self._refusal(key, channel, params) or self._absence(connection, method, key)
             result = self._result(key, channel, params, subscribes=method == "subscribe")

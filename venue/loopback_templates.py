@@ -16,11 +16,13 @@ from core.instrument import Instrument
 from core.market import Trade
 from core.text import iso
 from venue.loopback_listing import COST_DECIMALS, POSITION_LIMIT, asset_facts
+from venue.loopback_switches import AS_SHOWN, PublicSwitches
 from venue.market_candles import Candle
 from venue.market_model import Ladder, Level
 
 HEARTBEAT = '{"channel":"heartbeat"}'
 _CHECKSUM_LEVELS = 10
+_PERCENT = 100
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -84,11 +86,12 @@ def pong(req_id: int | None, now: int, params: Mapping[str, Any] | None = None) 
 # ---- public channels ----
 
 
-def instruments(listed: Iterable[Instrument], kind: str) -> str:
+def instruments(listed: Iterable[Instrument], kind: str, switches: PublicSwitches = AS_SHOWN) -> str:
     """Give the instrument channel's snapshot or update."""
     pairs = tuple(listed)
     assets = dict.fromkeys(asset for pair in pairs for asset in (pair.base, pair.quote))
-    data = {"assets": [_asset(asset) for asset in assets], "pairs": [_pair(pair) for pair in pairs]}
+    rows = [_pair(pair, switches) for pair in pairs]
+    data = {"assets": [_asset(asset) for asset in assets], "pairs": rows}
     return encode({"channel": "instrument", "type": kind, "data": data})
 
 
@@ -105,7 +108,8 @@ def _asset(asset: str) -> dict[str, Any]:
     }
 
 
-def _pair(pair: Instrument) -> dict[str, Any]:
+def _pair(pair: Instrument, switches: PublicSwitches) -> dict[str, Any]:
+    cost = pair.minimum_cost
     row: dict[str, Any] = {
         "symbol": pair.symbol,
         "base": pair.base,
@@ -117,14 +121,14 @@ def _pair(pair: Instrument) -> dict[str, Any]:
         "cost_precision": COST_DECIMALS,
         "marginable": pair.max_leverage > 1,
         "has_index": True,
-        "cost_min": number(pair.minimum_cost),
+        "cost_min": f"{cost:f}" if switches.cost_min_text else number(cost),
         "tick_size": float(pair.price_increment),
         "price_increment": float(pair.price_increment),
         "qty_min": number(pair.minimum_quantity),
     }
     if pair.max_leverage > 1:
         row |= {
-            "margin_initial": 1 / pair.max_leverage,
+            "margin_initial": (_PERCENT if switches.margin_percent else 1) / pair.max_leverage,
             "position_limit_long": POSITION_LIMIT,
             "position_limit_short": POSITION_LIMIT,
         }
@@ -211,19 +215,28 @@ def _order(instrument: Instrument, event: str, order_id: str, ticks: int, lots: 
     )
 
 
-def candles(instrument: Instrument, rows: Sequence[Candle], interval: int, now: int, kind: str) -> str:
+def candles(
+    instrument: Instrument,
+    rows: Sequence[Candle],
+    interval: int,
+    now: int,
+    *,
+    kind: str,
+    switches: PublicSwitches = AS_SHOWN,
+) -> str:
     """Give ohlc rows, oldest first; `interval` in minutes."""
-    data = ",".join(_candle(instrument, row, interval) for row in rows)
+    stamp = 0 if switches.candle_begin else interval * 60 * SECOND
+    data = ",".join(_candle(instrument, row, interval, row.ts_open + stamp) for row in rows)
     return f'{{"channel":"ohlc","type":"{kind}","timestamp":"{_nine(now)}","data":[{data}]}}'
 
 
-def _candle(instrument: Instrument, row: Candle, interval: int) -> str:
-    price, end = instrument.price_precision, row.ts_open + interval * 60 * SECOND
+def _candle(instrument: Instrument, row: Candle, interval: int, stamp: int) -> str:
+    price = instrument.price_precision
     return (
         f'{{"symbol":"{instrument.symbol}","open":{units(row.open, price)},"high":{units(row.high, price)},'
         f'"low":{units(row.low, price)},"close":{units(row.close, price)},"trades":{row.trades},'
         f'"volume":{units(row.lots, instrument.quantity_precision)},"vwap":{units(round(row.vwap), price)},'
-        f'"interval_begin":"{_nine(row.ts_open)}","interval":{interval},"timestamp":"{iso(end)}"}}'
+        f'"interval_begin":"{_nine(row.ts_open)}","interval":{interval},"timestamp":"{iso(stamp)}"}}'
     )
 
 

@@ -301,8 +301,21 @@ class PublicSession(Keepalive):
             return [Dead(f"venue refused: {ack.error}")]
         if "already" in ack.error.lower():
             return self._on_accepted(request.channel, ack.symbol)
+        if not ack.symbol and self._perhaps_too_many(request, ack):
+            return []
         symbols = (ack.symbol,) if ack.symbol else request.symbols
         return self._on_refusal(request.channel, symbols, ack.error)
+
+    def _perhaps_too_many(self, request: Request, ack: wire.Ack) -> bool:
+        """Ask in halves for what was refused without a reason that would hold for one symbol, too."""
+        alone = len(request.symbols) == 1 or "supported" in ack.error
+        if not request.channel or (request.symbols and alone):
+            return False
+        if request.symbols:  # else this request was halved already
+            self._requests[ack.req_id or 0] = request._replace(symbols=())
+            self._lines.halve(request, self._now)
+            self._flush()
+        return True
 
     def _on_accepted(self, channel: str, symbol: str) -> list[PublicEvent]:
         """Take an ack: a book waits for its snapshot, and so do trades that have to be joined."""

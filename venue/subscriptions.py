@@ -5,14 +5,14 @@ venue.public, which sends what `requests` gives and tells what the venue answere
 follows from what is wanted, never from what was asked before: a new connection asks for all again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from core.clock import MINUTE, SECOND
 from venue.session import CONFIRMATION
 
 CHUNK = 100
-"""Symbols per request; the venue documents no maximum, so acks are verified one by one."""
+"""Symbols per request at first; the venue documents no maximum, so acks are verified one by one."""
 BURST, RATE = 20, 10
 """Requests at once and per second. The venue's limit has no published number; 20 a second was
 what its support once told a client."""
@@ -58,6 +58,7 @@ class Subscriptions:
     def __init__(self) -> None:
         self._lines: dict[Key, _Line] = {}
         self._leaving: list[Key] = []
+        self._chunks: dict[str, int] = {}  # by channel, where fewer symbols have to do; kept for good
         self._allowance = float(BURST)
         self._counted_at: int | None = None
 
@@ -118,6 +119,15 @@ class Subscriptions:
         line.settled, line.since, line.due = True, None, now + RETRY
         return True
 
+    def halve(self, request: Request, now: int) -> None:
+        """Ask for a refused request's symbols again, half as many at once from now on."""
+        half = max(1, len(request.symbols) // 2)
+        self._chunks[request.channel] = min(self._chunks.get(request.channel, CHUNK), half)
+        for symbol in request.symbols:
+            line = self._lines.get((request.channel, symbol))
+            if line is not None and not line.acked:
+                line.since, line.due = None, now
+
     def renew(self, channel: str, symbol: str, now: int) -> bool:
         """Fetch one subscription anew, later each time; True once it failed too often (degraded)."""
         line = self._lines[channel, symbol]
@@ -158,7 +168,7 @@ class Subscriptions:
         self._leaving += [key for key in again if self._lines[key].acked]
         due = [key for key, line in self._lines.items() if line.due is not None and line.due <= now]
         leaving, self._leaving = self._leaving, []
-        messages = [*_grouped("unsubscribe", leaving), *_grouped("subscribe", [*again, *due])]
+        messages = [*self._grouped("unsubscribe", leaving), *self._grouped("subscribe", [*again, *due])]
         allowed = self._allowed(len(messages), now)
         for message in messages[allowed:]:
             if message.method == "unsubscribe":
@@ -170,6 +180,15 @@ class Subscriptions:
                 line.since = now if line.since is None else line.since
                 line.asked, line.due, line.acked = now, None, False
         return sent
+
+    def _grouped(self, method: str, keys: Iterable[Key]) -> Iterator[Request]:
+        by_channel: dict[str, list[str]] = {}
+        for channel, symbol in keys:
+            by_channel.setdefault(channel, []).append(symbol)
+        for channel, symbols in by_channel.items():
+            chunk = self._chunks.get(channel, CHUNK)
+            for at in range(0, len(symbols), chunk):
+                yield Request(method, channel, tuple(symbols[at : at + chunk]))
 
     def _allowed(self, wished: int, now: int) -> int:
         if not wished:
@@ -184,17 +203,6 @@ class Subscriptions:
 
 def _forgotten(line: _Line, now: int) -> bool:
     return not line.live and line.since is not None and line.due is None and now - line.asked >= ASK_AGAIN
-
-
-def _grouped(method: str, keys: Iterable[Key]) -> list[Request]:
-    by_channel: dict[str, list[str]] = {}
-    for channel, symbol in keys:
-        by_channel.setdefault(channel, []).append(symbol)
-    return [
-        Request(method, channel, tuple(symbols[at : at + CHUNK]))
-        for channel, symbols in by_channel.items()
-        for at in range(0, len(symbols), CHUNK)
-    ]
 
 
 def parameters(request: Request, depth: int) -> dict[str, Any]:

@@ -53,6 +53,9 @@ def test_expiry_is_relative_or_unix(text, expires):
     [
         ({"volume": "many"}, "volume"),
         ({"volume": "NaN"}, "volume"),
+        ({"volume": "1e999999999"}, "volume"),
+        ({"volume": "1e-999999999"}, "volume"),
+        ({"price": "#1e999999999%"}, "price"),
         ({"volume": ""}, "volume"),
         ({"ordertype": "iceberg-ish"}, "ordertype"),
         ({"expiretm": "soon"}, "expiretm"),
