@@ -19,7 +19,7 @@ from core.events import VenuePosition
 from core.market import Timeframe
 from core.orders import OrderState, OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from venue import rest
-from venue.client import Credentials, PublicRest, SignedRest, fills
+from venue.client import LOCKOUT, Credentials, PublicRest, SignedRest, fills
 from venue.key_info import KeyInfo
 from venue.nonce import Nonces
 
@@ -252,6 +252,20 @@ async def test_throttled_is_silent_until_the_named_time():
         assert await client.balances()
 
 
+@pytest.mark.parametrize("named", ["1688669440000", "9" * 400, "9" * 5000])
+async def test_an_impossible_time_of_a_throttle_silences_for_minutes_only(named):
+    clock = ManualClock(1688669440 * SECOND)
+    async with signed(clock) as (venue, client):
+        venue.say("Balance", f'{{"error":["EService:Throttled: {named}"]}}')
+        for _ in range(2):
+            with pytest.raises(LinkLost, match=r"[Tt]hrottled"):
+                await client.balances()
+        assert len(venue.requests) == 1
+        clock.advance_to(1688669440 * SECOND + LOCKOUT)
+        venue.say("Balance", BALANCE)
+        assert await client.balances()
+
+
 async def test_a_full_counter_is_believed():
     clock = ManualClock(5)
     async with signed(clock) as (venue, client):
@@ -372,6 +386,19 @@ async def test_odd_result_blames_the_venue():
         venue.say("Balance", '{"error":[],"result":{"USDT":"many"}}')
         with pytest.raises(VenueError, match="expected Balance as documented"):
             await client.balances()
+
+
+@pytest.mark.parametrize("result", ["null", "[]", '"no"', "7", "{}", '{"open":null}', '{"count":0}'])
+async def test_an_answer_without_its_table_proves_no_absence(result):
+    async with signed() as (venue, client):
+        for path in ("OpenOrders", "ClosedOrders", "TradesHistory"):
+            venue.say(path, f'{{"error":[],"result":{result}}}')
+        with pytest.raises(VenueError, match="expected open as documented"):
+            await client.open_orders(NAMES)
+        with pytest.raises(VenueError, match="expected closed as documented"):
+            await client.closed_orders(NAMES)
+        with pytest.raises(VenueError, match="expected trades as documented"):
+            await client.trades_history(0)
 
 
 async def test_lockout_silences_the_key():
