@@ -9,7 +9,7 @@ import pytest
 from core.clock import MINUTE, SECOND
 from core.errors import LinkLost, NotPermitted, TemporaryError, VenueError
 from core.events import LinkChange, OrderUpdate, RequestReconcile
-from core.orders import OrderState, Purpose
+from core.orders import CancelOrder, OrderState, Purpose
 from execution.live import VenueGateway, VenueUrls
 from tests.execution.live_rig import AMEND, CANCEL, ENTRY, PERMISSIONS, STOP, FakePublic, Rig, ids, reconciled
 from tests.venue.fake_kraken import running, told
@@ -149,6 +149,28 @@ async def test_a_key_that_dies_halts_the_account_and_keeps_the_socket_for_protec
     assert refused in rig.take()
     left = await geared(rig, "never asked", msgspec.structs.replace(GEARED, purpose=Purpose.EXIT))
     assert (left.cl_ord_id, left.state, left.reason) == refused
+    assert rig.signed.orders == []
+
+
+async def test_questions_to_a_halted_account_are_neither_asked_nor_piled_up():
+    rig = Rig()
+    await reconciled(rig)
+    rig.gateway._halt("OpenOrders: EAPI:Invalid key")
+    asked = len(rig.signed.asked)
+    for _ in range(3):
+        await rig.gateway.reconcile(RequestReconcile("main", (), MINUTE))
+    assert rig.gateway._requests == []
+    assert not rig.gateway._asked.is_set()
+    assert len(rig.signed.asked) == asked
+
+
+async def test_a_cancelled_order_no_longer_leaves_over_rest():
+    rig = Rig()
+    await rig.send(GEARED, CancelOrder("main", "a", GEARED.cl_ord_id, "BTC/USDT"))
+    assert rig.take() == [(GEARED.cl_ord_id, OrderState.REJECTED, "cancelled before it was sent")]
+    assert rig.sent() == []
+    async with running(rig.gateway._send_over_rest()):
+        await asyncio.sleep(0)
     assert rig.signed.orders == []
 
 
