@@ -300,6 +300,8 @@ class SignedRest:
     async def _request(self, path: str, params: Mapping[str, Any]) -> Any:
         """Send once. Raises _Refused with the venue's error text, LinkLost for everything else."""
         exchange = await self._signer()
+        if self.nonces.due:
+            await asyncio.to_thread(self.nonces.reserve)  # signing must not wait for the disk
         exchange.last_http_response = None
         try:
             async with asyncio.timeout(TIMEOUT_S):

@@ -2,6 +2,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 from collections import deque
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -21,7 +22,7 @@ from core.orders import OrderState, OrderType, Purpose, Side, SubmitOrder, TimeI
 from venue import rest
 from venue.client import LOCKOUT, Credentials, PublicRest, SignedRest, fills
 from venue.key_info import KeyInfo
-from venue.nonce import Nonces
+from venue.nonce import AHEAD, Nonces
 
 pytestmark = pytest.mark.e2e
 GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
@@ -237,6 +238,27 @@ async def test_a_refused_nonce_is_resynced_once(tmp_path):
         with pytest.raises(NotPermitted, match="make a new key"):
             await client.balances()
         assert len(venue.requests) == 5
+
+
+class Watched(Nonces):
+    """Nonces that tell which thread waits for the disk."""
+
+    def reserve(self):
+        self.threads = [*getattr(self, "threads", ()), threading.current_thread()]
+        super().reserve()
+
+
+async def test_the_loop_never_waits_for_the_disk_of_a_nonce(tmp_path):
+    now = 10**9
+    async with signed() as (venue, client):
+        client.nonces = Watched(lambda: now, tmp_path / "key.nonce")
+        venue.say("Balance", BALANCE)
+        for passed in (0, 1, AHEAD // 2, AHEAD, 5 * AHEAD):
+            now = 10**9 + passed
+            await client.balances()
+        assert len(client.nonces.threads) == 3
+        assert threading.current_thread() not in client.nonces.threads
+        assert venue.nonces == sorted(set(venue.nonces))
 
 
 async def test_throttled_is_silent_until_the_named_time():
