@@ -130,7 +130,7 @@ def _merge(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path.parent) as folder:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        old = read_parquet(path) if path.is_file() else None
+        old = _stored(path) if path.is_file() else None
         try:
             joined = join(old, rows)
         except pl.exceptions.PolarsError as error:
@@ -141,6 +141,15 @@ def _merge(
             write_parquet(path, merged)
         added = max(0, len(merged) - (0 if old is None else len(old)))
         return Merged(added, joined.replaced, max(0, len(rows) - added - joined.replaced))
+
+
+def _stored(path: Path) -> pl.DataFrame | None:
+    """Read a file to merge into, None if it has no rows; DataError where it cannot be of this lake."""
+    old = read_parquet(path)
+    kind = old.schema.get("ts")
+    if kind != pl.Int64() or old["ts"].has_nulls():
+        raise DataError(f"lake: {path}: expected the columns of the lake, found ts as {kind}")
+    return None if old.is_empty() else old
 
 
 def _empty(column: pl.Series) -> bool:
