@@ -336,7 +336,14 @@ class VenueGateway:
             raise NotPermitted(f"private subscription refused: {self.session.barred}")
         await self._public.names()
         if not self._key_checked:
-            await self._check_key()
+            try:
+                await self._check_key()
+            except NotPermitted as refused:
+                if not self._in_step:
+                    raise
+                # What is held must stay within reach of stops, exits and the kill switch.
+                self._key_checked = True
+                self._halt(str(refused))
         self.session.authorise(await self._signed.websocket_token())
 
     def _on_event(self, event: PrivateEvent) -> None:
