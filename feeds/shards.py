@@ -44,6 +44,8 @@ TOPS = {
     "ask_qty": pl.Float64(),
 }
 _ROW_GROUP = 131_072
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What Polars raises over a damaged file; a panic is no Exception and would end the process."""
 
 
 class Merged(NamedTuple):
@@ -118,7 +120,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """Read a file of the lake; DataError where it is not Parquet."""
     try:
         return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"lake: {path}: expected a Parquet file, found: {reason}") from error
 
@@ -133,7 +135,7 @@ def _merge(
         old = _stored(path) if path.is_file() else None
         try:
             joined = join(old, rows)
-        except pl.exceptions.PolarsError as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise DataError(f"lake: {path}: expected the columns of the lake, found: {reason}") from error
         merged = joined.rows.select(name for name in joined.rows.columns if not _empty(joined.rows[name]))

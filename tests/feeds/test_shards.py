@@ -197,6 +197,19 @@ def test_file_of_another_make_is_named_and_left_as_it_is(tmp_path, foreign):
     assert pl.read_parquet(path).equals(foreign)
 
 
+def test_file_with_one_wrong_byte_is_named_even_where_its_reader_panics(tmp_path):
+    path = tmp_path / "trades" / "kraken" / "BTC-USD" / "2024-06.parquet"
+    path.parent.mkdir(parents=True)
+    start = ROWS["ts"][0]
+    rows = [(start + n, n + 1, 1.0 + n, 1.0, 1, 0) for n in range(500)]
+    pl.DataFrame(rows, schema=TRADES, orient="row").write_parquet(path, compression="snappy")
+    data = bytearray(path.read_bytes())
+    data[7931] = 118
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"2024-06.parquet: expected"):
+        Shards(tmp_path).merge_trades("kraken", "BTC/USD", ROWS)
+
+
 def test_empty_file_is_filled(tmp_path):
     path = tmp_path / "trades" / "kraken" / "BTC-USD" / "2024-06.parquet"
     path.parent.mkdir(parents=True)
