@@ -146,7 +146,12 @@ class VenueGateway:
                 self._send_now(command)
 
     async def reconcile(self, request: RequestReconcile) -> None:
-        """Queue a reading of the whole truth; requests that wait together become one."""
+        """Queue a reading of the whole truth; requests that wait together become one.
+
+        A halted account asks nothing: the engine's questions come for as long as the process lives.
+        """
+        if self.halted:
+            return
         self._requests.append(request)
         self._asked.set()
 
@@ -195,9 +200,13 @@ class VenueGateway:
             self._not_sent(order, PROTECTION_REFUSED)
 
     def _drop_held(self, cl_ord_id: str) -> bool:
-        """End an entry that still waits for its stop; False if none of that id waits."""
-        held = [order for order in self._held if order.cl_ord_id == cl_ord_id]
+        """End an order that waits for its stop, or for its turn over REST; False if none does."""
+        queued = [self._rest_orders.get_nowait() for _ in range(self._rest_orders.qsize())]
+        held = [order for order in (*self._held, *queued) if order.cl_ord_id == cl_ord_id]
         self._held = [order for order in self._held if order.cl_ord_id != cl_ord_id]
+        for order in queued:
+            if order.cl_ord_id != cl_ord_id:
+                self._rest_orders.put_nowait(order)
         for order in held:
             self._not_sent(order, NEVER_SENT)
         return bool(held)
@@ -327,7 +336,14 @@ class VenueGateway:
             raise NotPermitted(f"private subscription refused: {self.session.barred}")
         await self._public.names()
         if not self._key_checked:
-            await self._check_key()
+            try:
+                await self._check_key()
+            except NotPermitted as refused:
+                if not self._in_step:
+                    raise
+                # What is held must stay within reach of stops, exits and the kill switch.
+                self._key_checked = True
+                self._halt(str(refused))
         self.session.authorise(await self._signed.websocket_token())
 
     def _on_event(self, event: PrivateEvent) -> None:

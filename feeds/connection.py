@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import SystemRandom
 
 from core.clock import SECOND, Clock
-from venue.limits import ConnectionBudget
+from venue.limits import SPARE, ConnectionBudget
 from venue.link import Link
 from venue.public import PublicEvent, PublicSession
 
@@ -41,6 +41,7 @@ class Connection:
             on_event=lambda event: on_event(self, event),
             on_down=lambda reason: on_down(self, reason),
             budget=budget,
+            spare=SPARE,  # the account's link may always try
             delays_s=delays_s,
         )
 

@@ -144,10 +144,19 @@ class Recorder:
                 continue
             spooled = [read for file in files if (read := _readable(file)) is not None]
             for (instrument,), rows in pl.concat(spooled).group_by("instrument") if spooled else ():
-                merged = merge(self._venue, str(instrument), _ordered(rows))
-                self._count(kind, merged)
+                try:
+                    self._count(kind, merge(self._venue, str(instrument), _ordered(rows)))
+                except DataError as error:
+                    self._set_aside(f"{kind}-{instrument}".replace("/", "-"), rows, str(error))
             for file in files:
                 file.unlink(missing_ok=True)
+
+    def _set_aside(self, name: str, rows: pl.DataFrame, reason: str) -> None:
+        """Keep what the lake does not take: tried again for ever it would fill disk and memory."""
+        path = self._spool / "refused" / f"{name}-{self._clock.now():020d}.parquet"
+        write_parquet(path, rows)
+        self.counters["refused"] += 1
+        log.error("recorder_refused", rows=len(rows), kept=str(path), reason=reason)
 
     def _count(self, kind: str, merged: Merged) -> None:
         self.counters[f"merged {kind}"] += merged.added

@@ -44,6 +44,8 @@ TOPS = {
     "ask_qty": pl.Float64(),
 }
 _ROW_GROUP = 131_072
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What Polars raises over a damaged file; a panic is no Exception and would end the process."""
 
 
 class Merged(NamedTuple):
@@ -118,7 +120,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """Read a file of the lake; DataError where it is not Parquet."""
     try:
         return pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"lake: {path}: expected a Parquet file, found: {reason}") from error
 
@@ -130,10 +132,10 @@ def _merge(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(path.parent) as folder:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        old = read_parquet(path) if path.is_file() else None
+        old = _stored(path) if path.is_file() else None
         try:
             joined = join(old, rows)
-        except pl.exceptions.PolarsError as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise DataError(f"lake: {path}: expected the columns of the lake, found: {reason}") from error
         merged = joined.rows.select(name for name in joined.rows.columns if not _empty(joined.rows[name]))
@@ -141,6 +143,15 @@ def _merge(
             write_parquet(path, merged)
         added = max(0, len(merged) - (0 if old is None else len(old)))
         return Merged(added, joined.replaced, max(0, len(rows) - added - joined.replaced))
+
+
+def _stored(path: Path) -> pl.DataFrame | None:
+    """Read a file to merge into, None if it has no rows; DataError where it cannot be of this lake."""
+    old = read_parquet(path)
+    kind = old.schema.get("ts")
+    if kind != pl.Int64() or old["ts"].has_nulls():
+        raise DataError(f"lake: {path}: expected the columns of the lake, found ts as {kind}")
+    return None if old.is_empty() else old
 
 
 def _empty(column: pl.Series) -> bool:

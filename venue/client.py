@@ -229,7 +229,7 @@ class SignedRest:
         found: dict[str, rest.TradeRow] = {}
         while True:
             answer = await self._call("TradesHistory", {**params, "ofs": len(found)}, cost=4.0)
-            page = _convert(answer.get("trades", {}), dict[str, rest.TradeRow], "TradesHistory")
+            page = _convert(_table(answer, "trades"), dict[str, rest.TradeRow], "trades")
             if not page.keys() - found.keys():
                 return found
             found |= page
@@ -302,6 +302,8 @@ class SignedRest:
     async def _request(self, path: str, params: Mapping[str, Any]) -> Any:
         """Send once. Raises _Refused with the venue's error text, LinkLost for everything else."""
         exchange = await self._signer()
+        if self.nonces.due:
+            await asyncio.to_thread(self.nonces.reserve)  # signing must not wait for the disk
         exchange.last_http_response = None
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -326,7 +328,9 @@ class SignedRest:
         if error.startswith("EGeneral:Temporary lockout"):
             self._silent_until = self._clock.monotonic() + LOCKOUT
             return gate(f"{path}: {error}")
-        self._throttled_until = outcomes.throttled_until(error) or self._throttled_until
+        if named := outcomes.throttled_until(error):
+            # A time far away (or in milliseconds) must not silence the key for good.
+            self._throttled_until = min(named, now + LOCKOUT)
         if error.startswith("EAPI:Rate limit exceeded"):
             self.budget.exceeded(now)
         if error.startswith(_NONCE):
@@ -378,8 +382,15 @@ def _answer_of(path: str, body: str | None, broken: Exception) -> Any:
 
 
 def _orders(answer: Any, key: str, names: rest.PairNames) -> dict[str, VenueOrder]:
-    rows = _convert(answer.get(key, {}), dict[str, rest.OrderRow], key)
+    rows = _convert(_table(answer, key), dict[str, rest.OrderRow], key)
     return {order_id: rest.venue_order(order_id, row, names) for order_id, row in rows.items()}
+
+
+def _table(answer: Any, key: str) -> Any:
+    """Give a table of an answer. One that is not there proves nothing: least of all that it is empty."""
+    if not isinstance(answer, dict) or key not in answer:
+        raise VenueError(f"expected {key} as documented, found {str(answer)[:80]!r}")
+    return answer[key]
 
 
 def _convert(value: Any, kind: Any, where: str) -> Any:

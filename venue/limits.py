@@ -4,8 +4,7 @@ Must not know requests, sockets or clocks: `now` is passed in.
 Called by venue.link (connections), venue.client (REST) and execution.live (orders).
 """
 
-from bisect import bisect_right
-from collections import deque
+from bisect import bisect_right, insort
 
 from core.clock import SECOND
 
@@ -103,6 +102,10 @@ class RestBudget:
         self.charge(max(0.0, self.maximum - self._counter.level(now, self.decay)), now)
 
 
+SPARE = 30
+"""Attempts that links which only watch leave to those that trade: more than one makes in a window."""
+
+
 class ConnectionBudget:
     """Connection attempts in a rolling window: one budget for all links of a process.
 
@@ -113,14 +116,14 @@ class ConnectionBudget:
     def __init__(self, maximum: int = 140, window_s: int = 600) -> None:
         self.maximum = maximum
         self.window = window_s * SECOND
-        self._attempts: deque[int] = deque()
+        self._attempts: list[int] = []  # when each is made, the earliest first; some are to come
 
-    def take(self, now: int) -> float:
-        """Count one attempt and give the seconds until it may be made."""
-        while self._attempts and now - self._attempts[0] >= self.window:
-            self._attempts.popleft()
+    def take(self, now: int, *, spare: int = 0) -> float:
+        """Count one attempt and give the seconds until it may be made; `spare` places stay free."""
+        del self._attempts[: bisect_right(self._attempts, now - self.window)]
+        most = max(1, self.maximum - spare)
         at = now
-        if len(self._attempts) >= self.maximum:
-            at = max(now, self._attempts[-self.maximum] + self.window)
-        self._attempts.append(at)
+        if len(self._attempts) >= most:
+            at = max(now, self._attempts[-most] + self.window)
+        insort(self._attempts, at)
         return (at - now) / SECOND

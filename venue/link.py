@@ -57,7 +57,7 @@ class Link:
     `on_event` gets the session's events, `on_down` the reason of each loss (also of an attempt
     that failed). `prepare` runs before each attempt (a fresh token); only Recoverable errors of
     it are survived. A session's Dead event cuts the connection. `budget` is shared by all links of
-    a process.
+    a process; `spare` places of it this link leaves to others.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Link:
         on_down: Callable[[str], None],
         prepare: Callable[[], Awaitable[None]] = _nothing,
         budget: ConnectionBudget | None = None,
+        spare: int = 0,
         delays_s: tuple[float, ...] = DELAYS_S,
         jitter: Callable[[], float] = _jitter,
     ) -> None:
@@ -82,6 +83,7 @@ class Link:
         self.delays_s = delays_s
         self.jitter = jitter
         self.budget = budget or ConnectionBudget()
+        self.spare = spare
         self._maintenance = False
         self._failures = 0
         self._ready_at: int | None = None
@@ -94,7 +96,7 @@ class Link:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            await asyncio.sleep(self.budget.take(self.clock.monotonic()))
+            await asyncio.sleep(self.budget.take(self.clock.monotonic(), spare=self.spare))
             reason = await self._once()
             now = self.clock.monotonic()
             if self._ready_at is not None and now - self._ready_at > SETTLED:

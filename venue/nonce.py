@@ -1,8 +1,8 @@
 """Nonces of one API key: strictly rising, also over restarts and a clock that steps back.
 
 Must not know requests or signatures. Called by venue.client. The file beside the journal holds a
-number that no nonce has reached yet; it is moved ahead of time, so that a call rarely waits for
-the disk. Whoever holds the key's lock is the only source of its nonces.
+number that no nonce has reached yet; it is moved ahead of time and, on the trading loop, from a
+thread. Whoever holds the key's lock is the only source of its nonces.
 """
 
 import fcntl
@@ -16,6 +16,8 @@ from core.errors import JournalError, TemporaryError
 
 AHEAD = 60_000_000
 """How far (microseconds) the stored bound runs ahead: about one write a minute."""
+NEAR = 1_000_000
+"""Closer than this to the bound it is time to move it."""
 
 
 class Nonces:
@@ -28,12 +30,24 @@ class Nonces:
 
     def next(self) -> int:
         """Give microseconds, or one more than ever before where the clock is behind that."""
-        self._last = max(self._last + 1, self._now())
-        if self._last >= self._bound:
-            self._last = max(self._last, self._stored() + 1)
-            self._bound = self._last + AHEAD
-            self._write(self._bound)
-        return self._last
+        nonce = max(self._last + 1, self._now())
+        if nonce >= self._bound:
+            self.reserve()
+            nonce = max(self._last + 1, nonce)
+        self._last = nonce
+        return nonce
+
+    @property
+    def due(self) -> bool:
+        """Tell whether the next nonce, or one within a second, would have to wait for the disk."""
+        return self._path is not None and max(self._last + 1, self._now()) + NEAR >= self._bound
+
+    def reserve(self) -> None:
+        """Move the stored bound ahead. Waits for the disk: call it from a thread, and `next` after it."""
+        self._last = max(self._last, self._stored())
+        bound = max(self._last, self._now()) + AHEAD
+        self._write(bound)
+        self._bound = bound
 
     def resync(self) -> None:
         """Start again above everything that anybody has stored meanwhile."""

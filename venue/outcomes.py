@@ -85,7 +85,7 @@ _BEGINNINGS = sorted(
     ((beginning, outcome) for outcome, listed in _OUTCOMES.items() for beginning in listed),
     key=lambda row: -len(row[0]),
 )
-_THROTTLED = re.compile(r"EService: ?Throttled: ?(\d+)")
+_THROTTLED = re.compile(r"EService: ?Throttled: ?([0-9]{1,18})")
 
 
 def classify(error: str) -> Outcome:

@@ -6,7 +6,7 @@ Called by venue.client and by everybody who reads what it gives.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -78,7 +78,7 @@ def _impossible(value: Any) -> Decimal | None:
 class ServerTime(msgspec.Struct, frozen=True):
     """The venue's clock, whole seconds."""
 
-    unixtime: int
+    unixtime: Annotated[int, msgspec.Meta(ge=0, lt=10**11)]
 
 
 _RENAMED = {"XBT": "BTC", "XDG": "DOGE"}

@@ -102,6 +102,7 @@ class FakeSigned:
 
     def __init__(self):
         self.tokens = 0
+        self.token_failure = None
         self.opened, self.closed, self.trades = {}, {}, {}
         self.failures = deque()
         self.during_read = deque()
@@ -124,6 +125,8 @@ class FakeSigned:
         return answer
 
     async def websocket_token(self):
+        if self.token_failure is not None:
+            raise self.token_failure
         self.tokens += 1
         return f"TOKEN{self.tokens}"
 

@@ -9,7 +9,7 @@ import pytest
 from core.clock import MINUTE, SECOND
 from core.errors import LinkLost, NotPermitted, TemporaryError, VenueError
 from core.events import LinkChange, OrderUpdate, RequestReconcile
-from core.orders import OrderState, Purpose
+from core.orders import CancelOrder, OrderState, Purpose
 from execution.live import VenueGateway, VenueUrls
 from tests.execution.live_rig import AMEND, CANCEL, ENTRY, PERMISSIONS, STOP, FakePublic, Rig, ids, reconciled
 from tests.venue.fake_kraken import running, told
@@ -152,6 +152,28 @@ async def test_a_key_that_dies_halts_the_account_and_keeps_the_socket_for_protec
     assert rig.signed.orders == []
 
 
+async def test_questions_to_a_halted_account_are_neither_asked_nor_piled_up():
+    rig = Rig()
+    await reconciled(rig)
+    rig.gateway._halt("OpenOrders: EAPI:Invalid key")
+    asked = len(rig.signed.asked)
+    for _ in range(3):
+        await rig.gateway.reconcile(RequestReconcile("main", (), MINUTE))
+    assert rig.gateway._requests == []
+    assert not rig.gateway._asked.is_set()
+    assert len(rig.signed.asked) == asked
+
+
+async def test_a_cancelled_order_no_longer_leaves_over_rest():
+    rig = Rig()
+    await rig.send(GEARED, CancelOrder("main", "a", GEARED.cl_ord_id, "BTC/USDT"))
+    assert rig.take() == [(GEARED.cl_ord_id, OrderState.REJECTED, "cancelled before it was sent")]
+    assert rig.sent() == []
+    async with running(rig.gateway._send_over_rest()):
+        await asyncio.sleep(0)
+    assert rig.signed.orders == []
+
+
 async def test_a_link_that_may_not_come_back_halts_without_ending_the_process():
     rig = Rig()
     await reconciled(rig)
@@ -160,17 +182,39 @@ async def test_a_link_that_may_not_come_back_halts_without_ending_the_process():
     assert rig.gateway.halted == "private subscription refused: EGeneral:Permission denied"
 
 
-async def test_a_start_with_something_left_at_the_venue_halts_instead_of_ending():
-    rig = Rig(ready=False)
+def holding(rig):
+    """Give a gateway of an account that an earlier process left something at the venue for."""
     gateway = VenueGateway(
         "main", VenueUrls(), Credentials("k", "s"), rig.clock, rig.sink, delays_s=(0.0,), holds=True
     )
     gateway._signed, gateway._public = rig.signed, FakePublic()
+    return gateway
+
+
+async def test_a_wrong_key_of_an_account_that_holds_something_is_kept_for_protection():
+    rig = Rig(ready=False)
+    gateway = holding(rig)
     rig.signed.info = VenueError("GetApiKeyInfo: EGeneral:Unknown method")
-    await gateway._stay_linked()
+    await gateway._prepare()
     assert gateway.halted.startswith("expected proof of what the key of main may do")
+    assert rig.signed.tokens == 1  # the socket can be opened: stops, exits and cancels need it
     (link,) = [r for r in rig.reports if isinstance(r, LinkChange)]
     assert (link.up, link.reason) == (False, f"halted: {gateway.halted}")
+    rig.gateway, rig.session = gateway, gateway.session
+    rig.connect()
+    rig.take()
+    await rig.send(ALONE, STOP)
+    assert ids(rig.sent()) == ["SMaa1"]
+    assert [state for _, state, _ in rig.take()] == [OrderState.REJECTED]
+
+
+async def test_a_dead_key_of_an_account_that_holds_something_halts_instead_of_ending():
+    rig = Rig(ready=False)
+    gateway = holding(rig)
+    rig.signed.info = NotPermitted("GetApiKeyInfo: EAPI:Invalid key")
+    rig.signed.token_failure = NotPermitted("GetWebSocketsToken: EAPI:Invalid key")
+    await gateway._stay_linked()
+    assert gateway.halted == "GetApiKeyInfo: EAPI:Invalid key"
 
 
 async def test_a_second_process_with_the_same_key_writes_nothing(tmp_path):

@@ -93,6 +93,23 @@ def test_damaged_spool_file_is_set_aside_and_costs_no_other(tmp_path):
     assert [file.name for file in (tmp_path / "spool" / "kraken").iterdir()] == ["trades-0.damaged"]
 
 
+def test_damaged_shard_costs_no_other_instrument_and_piles_nothing_up(tmp_path):
+    one = recorder(tmp_path)
+    one.on_trades((trade(1, START), trade(2, START + 1, instrument=ETH)))
+    one.flush()
+    month = tmp_path / "trades" / "kraken" / "BTC-USD" / "2024-06.parquet"
+    month.parent.mkdir(parents=True)
+    month.write_bytes(b"no parquet")
+    one.merge()
+    assert kept(tmp_path, "trades", ETH)["trade_id"].to_list() == [2]
+    spool = tmp_path / "spool" / "kraken"
+    assert list(spool.glob("*.parquet")) == []
+    (aside,) = (spool / "refused").glob("*.parquet")
+    assert pl.read_parquet(aside)["trade_id"].to_list() == [1]
+    assert one.counters["refused"] == 1
+    assert month.read_bytes() == b"no parquet"
+
+
 def test_disk_that_cannot_be_written_keeps_rows_waiting(tmp_path):
     one = recorder(tmp_path)
     (tmp_path / "spool").write_text("a file where a folder should be")

@@ -11,7 +11,7 @@ from core.clock import DAY, MINUTE, SECOND
 from core.errors import DataError
 from core.market import Timeframe
 from feeds.lake import Series
-from feeds.shards import Merged, Shards
+from feeds.shards import TRADES, Merged, Shards
 
 START = 19_723 * DAY  # 2024-01-01
 M1 = Series("kraken", "BTC/USD", Timeframe.M1)
@@ -44,6 +44,9 @@ def stored(root: Path) -> dict[str, bytes]:
 def tape(root: Path) -> list[tuple[float, float]]:
     table = pl.read_parquet(root / "trades/kraken/BTC-USD/2024-01.parquet")
     return list(zip(table["price"].to_list(), table["qty"].to_list(), strict=True))
+
+
+ROWS = pl.DataFrame([(1_717_372_800 * SECOND, 1, 1.0, 1.0, 1, 0)], schema=TRADES, orient="row")
 
 
 def test_bars_land_in_their_months(tmp_path):
@@ -175,6 +178,44 @@ def test_file_that_is_not_parquet_is_named(tmp_path):
     pl.DataFrame({"ts": ["today"]}).write_parquet(path)
     with pytest.raises(DataError, match=r"2024-01\.parquet: expected the columns of the lake"):
         Shards(tmp_path).merge_bars(M1, bars(1))
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        pl.DataFrame({"ts": ["2024"], "trade_id": [1]}),
+        pl.DataFrame({"ts": [None], "trade_id": [1]}, schema={"ts": pl.Int64, "trade_id": pl.Int64}),
+        pl.DataFrame({"price": [1.0]}),
+    ],
+)
+def test_file_of_another_make_is_named_and_left_as_it_is(tmp_path, foreign):
+    path = tmp_path / "trades" / "kraken" / "BTC-USD" / "2024-06.parquet"
+    path.parent.mkdir(parents=True)
+    foreign.write_parquet(path)
+    with pytest.raises(DataError, match=r"2024-06.parquet: expected"):
+        Shards(tmp_path).merge_trades("kraken", "BTC/USD", ROWS)
+    assert pl.read_parquet(path).equals(foreign)
+
+
+def test_file_with_one_wrong_byte_is_named_even_where_its_reader_panics(tmp_path):
+    path = tmp_path / "trades" / "kraken" / "BTC-USD" / "2024-06.parquet"
+    path.parent.mkdir(parents=True)
+    start = ROWS["ts"][0]
+    rows = [(start + n, n + 1, 1.0 + n, 1.0, 1, 0) for n in range(500)]
+    pl.DataFrame(rows, schema=TRADES, orient="row").write_parquet(path, compression="snappy")
+    data = bytearray(path.read_bytes())
+    data[7931] = 118
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"2024-06.parquet: expected"):
+        Shards(tmp_path).merge_trades("kraken", "BTC/USD", ROWS)
+
+
+def test_empty_file_is_filled(tmp_path):
+    path = tmp_path / "trades" / "kraken" / "BTC-USD" / "2024-06.parquet"
+    path.parent.mkdir(parents=True)
+    ROWS.clear().write_parquet(path)
+    assert Shards(tmp_path).merge_trades("kraken", "BTC/USD", ROWS) == Merged(1, 0, 0)
+    assert pl.read_parquet(path).equals(ROWS)
 
 
 @given(

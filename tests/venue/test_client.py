@@ -2,6 +2,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 from collections import deque
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -19,9 +20,9 @@ from core.events import VenuePosition
 from core.market import Timeframe
 from core.orders import OrderState, OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from venue import rest
-from venue.client import Credentials, PublicRest, SignedRest, fills
+from venue.client import LOCKOUT, Credentials, PublicRest, SignedRest, fills
 from venue.key_info import KeyInfo
-from venue.nonce import Nonces
+from venue.nonce import AHEAD, Nonces
 
 pytestmark = pytest.mark.e2e
 GOLDEN = Path(__file__).parents[1] / "golden" / "kraken"
@@ -239,6 +240,27 @@ async def test_a_refused_nonce_is_resynced_once(tmp_path):
         assert len(venue.requests) == 5
 
 
+class Watched(Nonces):
+    """Nonces that tell which thread waits for the disk."""
+
+    def reserve(self):
+        self.threads = [*getattr(self, "threads", ()), threading.current_thread()]
+        super().reserve()
+
+
+async def test_the_loop_never_waits_for_the_disk_of_a_nonce(tmp_path):
+    now = 10**9
+    async with signed() as (venue, client):
+        client.nonces = Watched(lambda: now, tmp_path / "key.nonce")
+        venue.say("Balance", BALANCE)
+        for passed in (0, 1, AHEAD // 2, AHEAD, 5 * AHEAD):
+            now = 10**9 + passed
+            await client.balances()
+        assert len(client.nonces.threads) == 3
+        assert threading.current_thread() not in client.nonces.threads
+        assert venue.nonces == sorted(set(venue.nonces))
+
+
 async def test_throttled_is_silent_until_the_named_time():
     clock = ManualClock(1688669440 * SECOND)
     async with signed(clock) as (venue, client):
@@ -248,6 +270,20 @@ async def test_throttled_is_silent_until_the_named_time():
                 await client.balances()
         assert len(venue.requests) == 1
         clock.advance_to(1688669448 * SECOND)
+        venue.say("Balance", BALANCE)
+        assert await client.balances()
+
+
+@pytest.mark.parametrize("named", ["1688669440000", "9" * 400, "9" * 5000])
+async def test_an_impossible_time_of_a_throttle_silences_for_minutes_only(named):
+    clock = ManualClock(1688669440 * SECOND)
+    async with signed(clock) as (venue, client):
+        venue.say("Balance", f'{{"error":["EService:Throttled: {named}"]}}')
+        for _ in range(2):
+            with pytest.raises(LinkLost, match=r"[Tt]hrottled"):
+                await client.balances()
+        assert len(venue.requests) == 1
+        clock.advance_to(1688669440 * SECOND + LOCKOUT)
         venue.say("Balance", BALANCE)
         assert await client.balances()
 
@@ -372,6 +408,19 @@ async def test_odd_result_blames_the_venue():
         venue.say("Balance", '{"error":[],"result":{"USDT":"many"}}')
         with pytest.raises(VenueError, match="expected Balance as documented"):
             await client.balances()
+
+
+@pytest.mark.parametrize("result", ["null", "[]", '"no"', "7", "{}", '{"open":null}', '{"count":0}'])
+async def test_an_answer_without_its_table_proves_no_absence(result):
+    async with signed() as (venue, client):
+        for path in ("OpenOrders", "ClosedOrders", "TradesHistory"):
+            venue.say(path, f'{{"error":[],"result":{result}}}')
+        with pytest.raises(VenueError, match="expected open as documented"):
+            await client.open_orders(NAMES)
+        with pytest.raises(VenueError, match="expected closed as documented"):
+            await client.closed_orders(NAMES)
+        with pytest.raises(VenueError, match="expected trades as documented"):
+            await client.trades_history(0)
 
 
 async def test_lockout_silences_the_key():

@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.clock import SECOND
-from venue.limits import ConnectionBudget, EngineCounter, RestBudget, amend_cost, cancel_cost
+from venue.limits import SPARE, ConnectionBudget, EngineCounter, RestBudget, amend_cost, cancel_cost
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,30 @@ def test_connections_are_counted_in_a_rolling_window():
 def test_the_default_leaves_room_below_the_ban():
     budget = ConnectionBudget()
     assert sum(budget.take(second * SECOND) == 0 for second in range(600)) == 140
+
+
+def test_what_trades_is_not_kept_waiting_by_what_only_watches():
+    """Seven links through an outage of ten minutes: the private one may always try."""
+    budget, watching = ConnectionBudget(), [0] * 6
+    for second in range(0, 600, 5):
+        now = second * SECOND
+        for link, free_at in enumerate(watching):
+            if free_at <= now:
+                watching[link] = now + round(budget.take(now, spare=SPARE) * SECOND)
+        if second % 30 == 0:
+            assert budget.take(now) == 0
+    assert min(watching) == 600 * SECOND  # these wait until the window has moved on
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 2])), min_size=1, max_size=60),
+)
+def test_no_window_ever_holds_more_attempts_than_allowed(steps):
+    budget, now, made = ConnectionBudget(maximum=5, window_s=10), 0, []
+    for passed, spare in steps:
+        now += passed * SECOND
+        made.append(now + round(budget.take(now, spare=spare) * SECOND))
+    assert all(sum(at <= other < at + 10 * SECOND for other in made) <= 5 for at in made)
 
 
 def test_tiers_follow_the_engine_threshold():

@@ -44,6 +44,12 @@ def test_time_is_read():
     assert rest.result_of(body("rest_time"), rest.ServerTime).unixtime == 1688669448
 
 
+@pytest.mark.parametrize("told", ["-1", "1731700000000", "9" * 400])
+def test_a_time_that_no_clock_can_be_compared_with_blames_the_venue(told):
+    with pytest.raises(VenueError, match="expected a REST result"):
+        rest.result_of(f'{{"error":[],"result":{{"unixtime":{told}}}}}'.encode(), rest.ServerTime)
+
+
 def test_pairs_become_instruments_under_their_own_names(pairs):
     found = rest.instruments(pairs)
     assert set(found) == {"ETH/BTC", "BTC/USD"}
