@@ -141,9 +141,9 @@ class LiveFeed:
 
     def repaired(self, instrument: str) -> None:
         """Learn that history was fetched anew: what was wrong with earlier bars is no more."""
-        if not (self._repairs and self._repairs.under_way(instrument)):
-            self.quality.lift(instrument, BARS)
-            self._tell_quality()
+        repairing = self._repairs is not None and self._repairs.under_way(instrument)
+        self.quality.lift(instrument, BARS - {Verdict.GAP} if repairing else BARS)
+        self._tell_quality()
 
     # ---- what a session says ----
 
@@ -264,6 +264,8 @@ class LiveFeed:
         log.info("gap_repaired", instrument=instrument, trades=len(trades), holes=len(holes))
         for hole in holes:
             self._leave_hole(instrument, hole.since, hole.until + 1)
+        for tap in self._taps:
+            tap.on_trades(tuple(trades))  # those that waited were told before: a trade has its id
         fresh = tuple(trade for trade in trades if self.builder.on_trade(trade))
         if not holes:
             self.quality.lift(instrument, (Verdict.GAP,))

@@ -43,7 +43,7 @@ class FeedSink(Protocol):
 
 
 class Tap(Protocol):
-    """Who keeps what comes in: every trade once, missed ones late, and each best bid and ask."""
+    """Who keeps what comes in: every trade, missed ones late (and some again), and each best bid and ask."""
 
     def on_trades(self, trades: tuple[Trade, ...]) -> None:
         """Take trades."""

@@ -80,6 +80,7 @@ class HistoryGate:
         self._cold = set(wanted.instruments)
         self._left_out: set[str] = set()
         self._due: dict[str, int] = {}
+        self._not_before: dict[str, int] = {}
         self._held: dict[str, deque[Bar]] = {}
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
@@ -151,13 +152,14 @@ class HistoryGate:
                 await self._something_due()
                 continue
             due = self._due.pop(instrument)
+            self._not_before.pop(instrument, None)
             try:
                 history = await warmup.fetch(self._rest, self._pace, instrument, self._timeframes)
             except Recoverable as error:
                 log.warning("history_not_served", instrument=instrument, reason=str(error))
                 self._due.setdefault(instrument, due)
-                await asyncio.sleep(self.retry_s)
-                continue
+                self._not_before[instrument] = self._clock.now() + self._market_ns(self.retry_s)
+                continue  # the next in rank has its turn: what is not served holds up nobody
             await self._overtaken(instrument, history)
             if instrument not in self._due:  # a new hole: this history has one already
                 self._take(instrument, history)
@@ -176,16 +178,21 @@ class HistoryGate:
     def _next(self) -> str | None:
         """Give the most liquid instrument whose beginning minute is over: live trades tell half of it."""
         now = self._clock.now()
-        over = [name for name, due in self._due.items() if now >= self._over(due)]
+        over = [name for name in self._due if now >= self._over(name)]
         return min(over, key=self._rank.__getitem__, default=None)
 
-    def _over(self, due: int) -> int:
-        served = SERVED_S * SECOND / self._clock.wall_seconds(SECOND)
-        return due - due % MINUTE + MINUTE + round(served)
+    def _over(self, instrument: str) -> int:
+        """Give when an instrument may be asked for: its minute is served, and it was not refused just now."""
+        due = self._due[instrument]
+        served = due - due % MINUTE + MINUTE + self._market_ns(SERVED_S)
+        return max(served, self._not_before.get(instrument, 0))
+
+    def _market_ns(self, wall_s: float) -> int:
+        return round(wall_s * SECOND / self._clock.wall_seconds(SECOND))
 
     async def _something_due(self) -> None:
         self._wake.clear()
-        first = min((self._over(due) for due in self._due.values()), default=None)
+        first = min(map(self._over, self._due), default=None)
         wait_s = None if first is None else self._clock.wall_seconds(first - self._clock.now())
         try:
             async with asyncio.timeout(wait_s):

@@ -316,7 +316,7 @@ def positions(rows: Iterable[PositionRow], names: PairNames) -> tuple[VenuePosit
     net: dict[str, tuple[Decimal, Decimal]] = {}
     for row in rows:
         rest = row.vol - row.vol_closed
-        if rest <= 0:
+        if rest <= 0 or row.vol <= 0:
             continue
         quantity, cost = net.get(names.symbol(row.pair), (Decimal(0), Decimal(0)))
         net[names.symbol(row.pair)] = (

@@ -71,6 +71,19 @@ class Served:
         return self.bars
 
 
+class Kept:
+    """A tap that keeps the trades it is told, by id."""
+
+    def __init__(self):
+        self.trades = {}
+
+    def on_trades(self, trades):
+        self.trades |= {one.trade_id: one for one in trades}
+
+    def on_quote(self, quote):
+        pass
+
+
 def traded(number, second, *, symbol=BTC, price=100):
     return Trade(symbol, second * SECOND, Decimal(price), Decimal(1), Side.BUY, number)
 

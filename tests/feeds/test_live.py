@@ -11,7 +11,8 @@ from core.orders import Side
 from core.text import iso
 from feeds.bars import BarBuilder
 from feeds.live import FeedLimits, LiveFeed
-from tests.feeds.live_story import BTC, Ears, Served, Story, traded
+from feeds.quality import Verdict
+from tests.feeds.live_story import BTC, Ears, Kept, Served, Story, traded
 from tests.venue.fake_kraken import fake_kraken, running, told
 from tests.venue.market_frames import ack, book_frame, instruments, pair, snapshot, trade
 
@@ -137,12 +138,16 @@ def test_minutes_of_an_outage_are_made_of_the_trades_that_its_snapshot_brings():
 
 async def test_hole_between_snapshot_and_last_known_trade_is_fetched_and_what_follows_waits():
     rest = Served(*(traded(number, 600 + 20 * number) for number in range(1, 12)))
-    story = Story(rest=rest)
+    tap = Kept()
+    story = Story(rest=rest, taps=(tap,))
     story.to(620)
     story.prints(620)  # number 1
     story.down()
     story.to(790)
     story.connect(story.replay((8, 760), (9, 780)))
+    assert story.verdicts() == ("gap",)
+    story.feed._find(BTC, Verdict.MISMATCH)
+    story.feed.repaired(BTC)  # history is in: only the hole itself is left to repair
     assert story.verdicts() == ("gap",)
     story.number[BTC] = 9
     story.prints(790)
@@ -153,6 +158,7 @@ async def test_hole_between_snapshot_and_last_known_trade_is_fetched_and_what_fo
     story.close_at(841)
     assert story.closes() == [(660, 2), (720, 3), (780, 3), (840, 2)]
     assert rest.asked[0] == (BTC, 620 * SECOND - 1)
+    assert sorted(tap.trades) == list(range(1, 11))  # what is recorded has no hole either
 
 
 async def test_hole_that_rest_cannot_fill_leaves_its_minutes_without_a_bar():

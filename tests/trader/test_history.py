@@ -211,3 +211,12 @@ async def test_a_minute_that_the_feed_never_closes_keeps_history_waiting_for_a_m
     async with running(desk.gate.run()):
         await asyncio.sleep(0.05)
     assert desk.told.ready == [BTC]
+
+
+async def test_the_first_in_rank_that_are_never_served_do_not_starve_the_others():
+    desk = Desk(
+        "A/USDT", "B/USDT", "C/USDT", "D/USDT", "E/USDT", BTC, venue=Venue(A=10**6, B=10**6, C=10**6, D=10**6)
+    )
+    desk.follow("A/USDT", "B/USDT", "C/USDT", "D/USDT", "E/USDT", BTC)
+    await desk.settle()
+    assert desk.told.ready == ["E/USDT", BTC]
