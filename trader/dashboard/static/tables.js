@@ -104,7 +104,9 @@ export function showNotices(rows) {
   part("notices", `${rows.length}`, rows.length ? body : empty("Nothing to report."));
 }
 
-export function showSession({ session, latency, equity, mode }) {
+export function showSession({ session, latency, equity, mode, feed }) {
+  const cold = feed.cold_start_s === null ? "" : `, cold start ${Math.round(feed.cold_start_s)} s`;
+  const faults = feed.faults.slice(0, 3).map((row) => `${row.instrument} ${row.verdicts.join("+")}`);
   const facts = [
     ["Market time", moment(session.now)],
     ["Running since", moment(session.started)],
@@ -112,6 +114,8 @@ export function showSession({ session, latency, equity, mode }) {
     ["Realised", `${signed(equity.realised)} ${equity.currency}`],
     ["Fees paid", `${money(equity.fees)} ${equity.currency}`],
     ["Inference p50 / p99", `${latency.inference_ms.p50 ?? "\u2013"} / ${latency.inference_ms.p99 ?? "\u2013"} ms`],
+    ["Instruments ready", `${feed.ready} of ${feed.wanted}${cold}`],
+    ["Data faults", feed.faulty ? `${feed.faulty}: ${faults.join("; ")}` : "none"],
     ["Late, failed opinions", `${latency.late}, ${latency.errors}`],
     ...session.models.map((m) => [`Model of ${m.trader}`, `${m.model} ${m.hash.slice(0, 12)} (${m.timeframe}, ${m.stage})`]),
     ["Version", session.version],
