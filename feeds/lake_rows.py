@@ -6,7 +6,7 @@ a part wins over the one file.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,11 +33,6 @@ class Broken(NamedTuple):
 
     def __str__(self) -> str:
         return f"lake: {self.path}: expected {self.rule}, found row={self.row} {self.values}"
-
-
-def month_of(ts: int) -> str:
-    """Give the name of the month that owns `ts` (ns UTC): `2024-01`."""
-    return f"{datetime.fromtimestamp(ts // SECOND, tz=UTC):%Y-%m}"
 
 
 def month_span(name: str) -> tuple[int, int]:

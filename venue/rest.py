@@ -312,11 +312,16 @@ class PositionRow(msgspec.Struct, frozen=True):
 
 
 def positions(rows: Iterable[PositionRow], names: PairNames) -> tuple[VenuePosition, ...]:
-    """Net the open part of all positions per instrument, in order of first appearance."""
+    """Net the open part of all positions per instrument, in order of first appearance.
+
+    Raises VenueError for a row that no position can have.
+    """
     net: dict[str, tuple[Decimal, Decimal]] = {}
     for row in rows:
+        if row.vol <= 0:  # an answer that cannot be is no proof of being flat
+            raise VenueError(f"expected a position with a volume, found {row}")
         rest = row.vol - row.vol_closed
-        if rest <= 0 or row.vol <= 0:
+        if rest <= 0:
             continue
         quantity, cost = net.get(names.symbol(row.pair), (Decimal(0), Decimal(0)))
         net[names.symbol(row.pair)] = (

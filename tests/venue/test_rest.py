@@ -199,3 +199,11 @@ def test_cash_adds_what_can_be_spent():
         "XUSD": "64",
     }
     assert rest.cash({k: Decimal(v) for k, v in held.items()}, "USD", ASSETS) == 15
+
+
+def test_a_position_that_cannot_be_is_no_proof_of_being_flat():
+    row = rest.PositionRow(
+        pair="XXBTZUSD", type=Side.BUY, vol=Decimal(0), cost=Decimal(1), vol_closed=Decimal(-1)
+    )
+    with pytest.raises(VenueError, match=r"expected a position with a volume, found .*XXBTZUSD"):
+        rest.positions([row], rest.PairNames({}))
