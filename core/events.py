@@ -40,7 +40,11 @@ class InstrumentsChanged(msgspec.Struct, frozen=True, tag="instruments"):
 
 
 class Prediction(msgspec.Struct, frozen=True, tag="prediction"):
-    """The answer to one RequestOpinion. `late` = over budget, `error` = nothing usable."""
+    """The answer to one RequestOpinion. `late` = over budget, `error` = nothing usable.
+
+    `members` names the models behind each opinion's votes. `stages` is where the time went, in ns:
+    waiting for the worker, stepping features, running models, blending.
+    """
 
     ts: int
     prediction_id: str
@@ -52,6 +56,8 @@ class Prediction(msgspec.Struct, frozen=True, tag="prediction"):
     latency_ns: int = 0
     late: bool = False
     error: str = ""
+    members: tuple[str, ...] = ()
+    stages: tuple[int, ...] = ()
 
 
 # ---- in: venue ----

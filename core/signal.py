@@ -21,12 +21,28 @@ class Direction(enum.StrEnum):
         return {"long": 1, "short": -1, "hold": 0}[self.value]
 
 
+class Vote(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One member's part in a blended opinion: its calibrated probabilities and what they weighed.
+
+    `weight` is its share of the blend (0 = shown, not counted), `age_s` the seconds between the close
+    that it spoke about and the close that was asked about.
+    """
+
+    p_down: float
+    p_hold: float
+    p_up: float
+    weight: float
+    age_s: float
+
+
 class Opinion(msgspec.Struct, frozen=True, array_like=True):
     """One instrument's probabilities and the scales that risk needs with them.
 
     `atr` is in price units of the decision timeframe, `close` the last closed price. `ready` is
-    false while features are not warm, not finite or too old; then nothing else may be used and
-    `reason` says why.
+    false while features are not warm, not finite or too old, or a gate refused what the models said;
+    then nothing else may be used and `reason` says why. `votes` has an entry for each name in the
+    prediction's `members`, `spread` is how far they disagree on p_up - p_down, and `age_s` the age of
+    the newest input.
     """
 
     instrument: str
@@ -38,3 +54,6 @@ class Opinion(msgspec.Struct, frozen=True, array_like=True):
     volatility: float
     close: float
     reason: str = ""
+    votes: tuple[Vote, ...] = ()
+    spread: float = 0.0
+    age_s: float = 0.0
