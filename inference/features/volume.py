@@ -23,11 +23,10 @@ from inference.features.family import (
     Family,
 )
 from inference.features.kernel import Floats, Ints, kernel
+from inference.features.ratios import log_ratio, sign
 from inference.features.rolling import TINY, in_units, moment_slots, push_moments
 from inference.features.totals import push_sum, sum_slots
 
-LEAST_RATIO = 0.001
-"""Ratios of means are not taken below it: silence is far down, not infinitely far."""
 BURST = 3
 """The third highest of 60 volumes is the least of the top 5 %; what exceeds it is a burst."""
 BURST_LIMIT = 5.0
@@ -45,21 +44,6 @@ _TURNOVER_40 = _TURNOVER_20 + sum_slots(20)
 _TURNOVER_60 = _TURNOVER_40 + sum_slots(40)
 _LAST_60 = _TURNOVER_60 + sum_slots(60)
 _SLOTS = _LAST_60 + 60
-
-
-@kernel
-def log_ratio(fast: float, slow: float) -> float:
-    """Give log(fast / slow), 0 where nothing was traded for as long as `slow` looks back."""
-    if slow <= 0.0:
-        return 0.0
-    return math.log(max(fast / slow, LEAST_RATIO))
-
-
-@kernel
-def _sign(value: float) -> float:
-    if value > 0.0:
-        return 1.0
-    return -1.0 if value < 0.0 else 0.0
 
 
 @kernel
@@ -113,8 +97,8 @@ def advance(
             mean_60 = volume_60 / min(count + 1, 60)
             mean_15 = push_sum(row, _VOLUME_15, 15, count, volume) / min(count + 1, 15)
             mean_5 = push_sum(row, _VOLUME_5, 5, count, volume) / min(count + 1, 5)
-            flow = push_sum(row, _FLOW_20, 20, count, _sign(close - scales[BEFORE, at]) * volume)
-            signed = push_sum(row, _SIGNED_15, 15, count, _sign(close - bars[OPEN, t]) * z)
+            flow = push_sum(row, _FLOW_20, 20, count, sign(close - scales[BEFORE, at]) * volume)
+            signed = push_sum(row, _SIGNED_15, 15, count, sign(close - bars[OPEN, t]) * z)
             turnover = (bars[HIGH, t] + bars[LOW, t] + close) / 3.0 * volume
             turnover_20 = push_sum(row, _TURNOVER_20, 20, count, turnover)
             turnover_40 = push_sum(row, _TURNOVER_40, 40, count, turnover)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import talib
 
-from inference.features.volume import BURST_LIMIT, FAMILY, LEAST_RATIO
+from inference.features.ratios import LEAST_RATIO
+from inference.features.volume import BURST_LIMIT, FAMILY
 from tests.inference.features.walk import (
     assert_finite,
     assert_forgets_its_start,
