@@ -20,11 +20,12 @@ LEVELS = 16
 """So many of the last swings are."""
 TOUCH = 0.5
 """A swing within so many ATR of a level has touched it."""
+_NOWHERE = -math.inf  # an empty place: near no level, however large the ATR
 
-# A state row. The reach of 60 bars as of the bar before; the last swing high and low; the swings in a
-# ring, prices and then bars (from 1: 0 is an empty place); windows.
-_HIGHEST, _LOWEST, _TOP, _TOP_BAR, _BOTTOM, _BOTTOM_BAR, _FOUND = range(7)
-_PRICES = 7
+# A state row. The reach of 60 bars as of the bar before; the last swing high and low; how many
+# swings were found, how many of them are remembered; their ring, prices and then bars; windows.
+_HIGHEST, _LOWEST, _TOP, _TOP_BAR, _BOTTOM, _BOTTOM_BAR, _FOUND, _KNOWN = range(8)
+_PRICES = 8
 _BARS = _PRICES + LEVELS
 _CLOSES = _BARS + LEVELS
 _PATH = _CLOSES + 20
@@ -37,8 +38,20 @@ _SLOTS = _PIVOTS + pivot_slots()
 def _remember(row: Floats, price: float, bar: int) -> None:
     place = int(row[_FOUND]) % LEVELS
     row[_PRICES + place] = price
-    row[_BARS + place] = bar + 1
+    row[_BARS + place] = bar
     row[_FOUND] += 1.0
+    row[_KNOWN] = min(row[_KNOWN] + 1.0, LEVELS)
+
+
+@kernel
+def _forget(row: Floats, count: int) -> None:
+    """Empty the places of swings that are too old; they come in the order of their bars."""
+    while row[_KNOWN] > 0.0:
+        place = int(row[_FOUND] - row[_KNOWN]) % LEVELS
+        if row[_BARS + place] >= count - MEMORY:
+            return
+        row[_PRICES + place] = _NOWHERE
+        row[_KNOWN] -= 1.0
 
 
 @kernel
@@ -48,35 +61,38 @@ def _take_swings(row: Floats, count: int, high: float, low: float) -> None:
     bar = count - CONFIRM
     if top > 0.0:
         _remember(row, top, bar)
-        row[_TOP], row[_TOP_BAR] = top, bar + 1
+        row[_TOP], row[_TOP_BAR] = top, bar
     if bottom > 0.0:
         _remember(row, bottom, bar)
-        row[_BOTTOM], row[_BOTTOM_BAR] = bottom, bar + 1
-    if row[_TOP_BAR] <= count - MEMORY:
+        row[_BOTTOM], row[_BOTTOM_BAR] = bottom, bar
+    _forget(row, count)
+    if row[_TOP_BAR] < count - MEMORY:
         row[_TOP] = 0.0
-    if row[_BOTTOM_BAR] <= count - MEMORY:
+    if row[_BOTTOM_BAR] < count - MEMORY:
         row[_BOTTOM] = 0.0
 
 
 @kernel
-def _around(row: Floats, count: int, close: float, lowest: float, highest: float) -> tuple[float, float]:
-    """Give the highest remembered swing at or below the close and the lowest above it."""
+def _around(row: Floats, close: float) -> tuple[float, float]:
+    """Give the highest remembered swing at or below the close, else 0, and the lowest above it, else inf."""
     support, resistance = 0.0, math.inf
-    for k in range(LEVELS):
-        price = row[_PRICES + k]
-        known = row[_BARS + k] > count - MEMORY
-        support = max(support, price if known & (price <= close) else 0.0)
-        resistance = min(resistance, price if known & (price > close) else resistance)
-    return support if support > 0.0 else lowest, resistance if resistance < math.inf else highest
+    for k in range(_PRICES, _PRICES + LEVELS):
+        price = row[k]
+        if (price <= close) & (price > support):
+            support = price
+        if (price > close) & (price < resistance):
+            resistance = price
+    return support, resistance
 
 
 @kernel
-def _touches(row: Floats, count: int, level: float, within: float) -> float:
-    """Give the share of all places for swings that is taken by those at a level."""
-    found = 0
-    for k in range(LEVELS):
-        found += (row[_BARS + k] > count - MEMORY) & (abs(row[_PRICES + k] - level) <= within)
-    return found / LEVELS
+def _touches(row: Floats, support: float, resistance: float, within: float) -> tuple[float, float]:
+    """Give the shares of all places for swings that are taken by those at either level."""
+    held, capped = 0, 0
+    for k in range(_PRICES, _PRICES + LEVELS):
+        held += abs(row[k] - support) <= within
+        capped += abs(row[k] - resistance) <= within
+    return held / LEVELS, capped / LEVELS
 
 
 @kernel
@@ -118,6 +134,8 @@ def advance(
         row = state[plan[k, ROW]]
         count = plan[k, COUNT]
         at = plan[k, TARGET]
+        if count == 0:
+            row[_PRICES:_BARS] = _NOWHERE
         for t in range(plan[k, FIRST], plan[k, STOP]):
             close = bars[CLOSE, t]
             atr = scales[ATR, at]
@@ -126,11 +144,14 @@ def advance(
             highest, lowest = push_reach(row, _REACH, 60, count, bars[HIGH, t], bars[LOW, t])
             row[_HIGHEST], row[_LOWEST] = highest, lowest
             _take_swings(row, count, bars[HIGH, t], bars[LOW, t])
-            support, resistance = _around(row, count, close, lowest, highest)
+            support, resistance = _around(row, close)
+            if support == 0.0:
+                support = lowest
+            if resistance == math.inf:
+                resistance = highest
             out[0, at] = in_units(close - support, atr, floor)
             out[1, at] = in_units(resistance - close, atr, floor)
-            out[2, at] = _touches(row, count, support, TOUCH * atr)
-            out[3, at] = _touches(row, count, resistance, TOUCH * atr)
+            out[2, at], out[3, at] = _touches(row, support, resistance, TOUCH * atr)
             out[4, at] = in_range(close, lowest, highest)
             out[6, at] = _chop(row, count, close, scales[BEFORE, at])
             _swing(row, atr, floor, at, out)

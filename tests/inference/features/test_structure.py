@@ -17,6 +17,7 @@ from tests.inference.features.walk import (
     column,
     flat,
     fold_family,
+    jumping,
     recorded,
     scales_of,
     silent_after,
@@ -121,6 +122,15 @@ def test_a_market_that_stands_still_is_finite_and_goes_nowhere():
     assert np.isfinite(out).all()
     assert (column(FAMILY, out, "chop")[520:] == 1.0).all()
     assert (column(FAMILY, out, "breakout")[500:] == 0.0).all()
+
+
+def test_a_crash_to_a_thousandth_makes_no_touches_of_what_is_not_there():
+    out = fold_family(FAMILY, jumping(recorded(count=340), 300, 0.001))[0]
+    plain = fold_family(FAMILY, recorded(count=300))[0]
+    held = column(FAMILY, out, "support_touches")[300]
+    assert held == 0.0
+    assert np.isfinite(out).all()
+    np.testing.assert_array_equal(out[:, :300], plain)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
