@@ -44,9 +44,6 @@ class History(NamedTuple):
     bars: np.ndarray
     length: int
 
-    def __len__(self) -> int:
-        return len(self.ts_open)
-
     @property
     def open(self) -> np.ndarray:
         return self.bars[OPEN]
@@ -69,7 +66,7 @@ class History(NamedTuple):
 
     def part(self, which: slice | np.ndarray) -> "History":
         """Give some of the bars: a slice, or a mask that tears holes."""
-        return History(self.ts_open[which], np.ascontiguousarray(self.bars[:, which]), self.length)
+        return History(self.ts_open[which].copy(), self.bars[:, which].copy(), self.length)
 
     def times(self, price: float = 1.0, volume: float = 1.0) -> "History":
         """Give the same bars in other units."""
@@ -141,9 +138,9 @@ def _scale(bars, first, stop, scales):
 
 def scales_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
     """Give the scales [SCALES, N] of a history."""
-    scales = np.full((SCALES, len(history)), np.nan)
+    scales = np.full((SCALES, len(history.ts_open)), np.nan)
     starts = stretches(history, gap_limit)
-    for first, stop in zip(starts, [*starts[1:], len(history)], strict=True):
+    for first, stop in zip(starts, [*starts[1:], len(history.ts_open)], strict=True):
         _scale(history.bars, first, stop, scales)
     return scales
 
@@ -151,9 +148,9 @@ def scales_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
 def counts_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
     """Give for each bar how many of its stretch were seen, itself among them: 1, 2, 3, …"""
     starts = stretches(history, gap_limit)
-    begun = np.zeros(len(history), np.int64)
+    begun = np.zeros(len(history.ts_open), np.int64)
     begun[starts] = starts
-    return np.arange(1, len(history) + 1) - np.maximum.accumulate(begun)
+    return np.arange(1, len(history.ts_open) + 1) - np.maximum.accumulate(begun)
 
 
 def fold_family(
@@ -165,8 +162,8 @@ def fold_family(
     plan = np.zeros((len(starts), 5), np.int64)
     plan[:, ROW] = np.arange(len(starts))
     plan[:, FIRST] = plan[:, TARGET] = starts
-    plan[:, STOP] = [*starts[1:], len(history)]
-    out = np.full((len(family.columns), len(history)), np.nan)
+    plan[:, STOP] = [*starts[1:], len(history.ts_open)]
+    out = np.full((len(family.columns), len(history.ts_open)), np.nan)
     scales = scales_of(history, gap_limit)
     family.advance(state, plan, history.ts_open, history.bars, history.length, scales, out)
     return out, counts_of(history, gap_limit)
@@ -182,12 +179,12 @@ def live_family(
     plan[:, ROW] = 2, 1, 0
     plan[:, FIRST] = plan[:, TARGET] = 0, 1, 2
     plan[:, STOP] = 1, 2, 3
-    out = np.full((len(family.columns), len(history)), np.nan)
-    for t in range(len(history)):
+    out = np.full((len(family.columns), len(history.ts_open)), np.nan)
+    for t in range(len(history.ts_open)):
         plan[:, COUNT] = counts[t] - 1
         if counts[t] == 1:
             state[:] = 0.0
-        seen = np.array([(t * 7) % len(history), t, (t * 3) % len(history)])
+        seen = np.array([(t * 7) % len(history.ts_open), t, (t * 3) % len(history.ts_open)])
         row = np.full((len(family.columns), 3), np.nan)
         bars, scale = np.ascontiguousarray(history.bars[:, seen]), np.ascontiguousarray(scales[:, seen])
         family.advance(state, plan, history.ts_open[[t, t, t]], bars, history.length, scale, row)
