@@ -319,6 +319,23 @@ def push_rank(state: Floats, o: int, window: int, count: int, value: float) -> f
     return (below - above) / max(seen - 1, 1)
 
 
+@inlined
+def mean_deviation(state: Floats, o: int, window: int, count: int, mean: float) -> float:
+    """Give the mean distance from `mean` in a window of `push_moments`; `count` as after that push - 1.
+
+    Walks the whole window, for no sum knows which side of a moving mean a value is on: keep it small.
+    """
+    seen = min(count + 1, window)
+    even = 0.0
+    odd = 0.0
+    for k in range(0, seen - 1, 2):
+        even += abs(state[o + 2 + k] - mean)
+        odd += abs(state[o + 3 + k] - mean)
+    if seen % 2:
+        even += abs(state[o + 1 + seen] - mean)
+    return (even + odd) / seen
+
+
 # ---- scale ----
 
 SILENT = 1e-60

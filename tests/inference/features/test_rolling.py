@@ -11,6 +11,7 @@ from inference.features.rolling import (
     in_units,
     lagged,
     line_slots,
+    mean_deviation,
     moment_slots,
     push_extremes,
     push_line,
@@ -107,6 +108,16 @@ def test_line_is_the_least_squares_line_of_the_last_values():
         assert slope == pytest.approx(expected, rel=1e-8, abs=1e-10)
         if np.all(last == last[0]):
             assert (mean, slope) == (last[0], 0.0)
+
+
+@pytest.mark.parametrize("window", [6, 7])
+def test_mean_deviation_is_that_of_the_last_values(window):
+    state = np.zeros(moment_slots(window))
+    for count, value in enumerate(series := values()):
+        mean, _ = push_moments(state, 0, window, count, value)
+        last = series[max(0, count + 1 - window) : count + 1]
+        found = mean_deviation(state, 0, window, count, mean)
+        assert found == pytest.approx(np.abs(last - last.mean()).mean(), rel=1e-12)
 
 
 def test_rank_says_where_the_newest_stands_among_the_last():
