@@ -297,26 +297,29 @@ def push_extremes(
 # ---- whole windows: a value against each of the last ----
 
 
-def ring_slots(window: int) -> int:
-    """Give the doubles that `push_rank` needs."""
-    return window
+def rank_slots(window: int) -> int:
+    """Give the doubles that `push_rank` needs: whole vectors of sixteen."""
+    return -(-window // 16) * 16
 
 
 @inlined
 def push_rank(state: Floats, o: int, window: int, count: int, value: float) -> float:
-    """Take the newest value in; give its rank among the last `window`, -1 lowest to 1 highest, ties 0.
+    """Give the newest value's rank among the last `window` before it, and take it in.
 
-    Walks the whole window, as a rank must; for the machine it is a count of comparisons without a branch.
+    From -1, below all, to 1, above all; a tie counts as half. Walks the whole window, as a rank must,
+    but in vectors and without a branch: seats not taken yet hold infinity, which is never below.
     """
-    state[o + count % window] = value
-    seen = min(count + 1, window)
+    ring = state[o : o + (window + 15) // 16 * 16]
+    if count == 0:
+        ring[:] = math.inf
     below = 0
-    above = 0
-    for k in range(seen):
-        other = state[o + k]
-        below += other < value
-        above += other > value
-    return (below - above) / max(seen - 1, 1)
+    not_above = 0
+    for k in range((window + 15) // 16 * 16):
+        below += ring[k] < value
+        not_above += ring[k] <= value
+    ring[count % window] = value
+    seen = min(count, window)
+    return (below + not_above - seen) / max(seen, 1)
 
 
 @inlined
@@ -324,16 +327,19 @@ def mean_deviation(state: Floats, o: int, window: int, count: int, mean: float) 
     """Give the mean distance from `mean` in a window of `push_moments`; `count` as after that push - 1.
 
     Walks the whole window, for no sum knows which side of a moving mean a value is on: keep it small.
+    Four sums side by side, since one would wait for itself.
     """
     seen = min(count + 1, window)
-    even = 0.0
-    odd = 0.0
-    for k in range(0, seen - 1, 2):
-        even += abs(state[o + 2 + k] - mean)
-        odd += abs(state[o + 3 + k] - mean)
-    if seen % 2:
-        even += abs(state[o + 1 + seen] - mean)
-    return (even + odd) / seen
+    ring = state[o + 2 : o + 2 + window]
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for k in range(0, seen - 3, 4):
+        a += abs(ring[k] - mean)
+        b += abs(ring[k + 1] - mean)
+        c += abs(ring[k + 2] - mean)
+        d += abs(ring[k + 3] - mean)
+    for k in range(seen - seen % 4, seen):
+        a += abs(ring[k] - mean)
+    return (a + b + (c + d)) / seen
 
 
 # ---- scale ----
