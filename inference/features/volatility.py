@@ -159,7 +159,7 @@ FAMILY = Family(
         "bollinger_width_z": 40,
         "true_range_z": 22,
         "range_expansion": 360,
-        "range_percentile_60": 61,
+        "range_percentile_60": 62,
         "volatility": 21,
         "rv_15": 16,
         "rv_24": 25,
