@@ -1,8 +1,7 @@
 """The shape of the last log returns: which side has the tail, and how heavy the tails are.
 
 Must not know other families. Called through `FAMILY` by the frame and the fold. Population moments: over
-n returns, skewness is at most about sqrt(n) and kurtosis about n in size. Kept although close to another:
-none above 0.98.
+n returns, skewness is at most about sqrt(n) and kurtosis about n in size.
 """
 
 from inference.features.family import COUNT, FIRST, RETURN, ROW, STOP, TARGET, Family

@@ -1,7 +1,8 @@
 """How far and how fast the close has come: oscillators, moves over n bars, the place in the last range.
 
 Must not know other families. Called through `FAMILY` by the frame and the fold. All is signed: 0 is
-neutral, a silent market is 0. Kept although close to another: none above 0.98.
+neutral, a silent market is 0. On real bars `rsi` correlates at 0.98 with `ema_21` of the trend family, a
+weighted sum of the same moves: a specification needs one of them.
 """
 
 from inference.features.family import (

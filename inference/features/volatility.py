@@ -1,7 +1,9 @@
 """How much prices move: bands, realised and jump-free volatility, today's range against yesterday's.
 
 Must not know other families. Called through `FAMILY` by the frame and the fold. A z-score here compares
-the value with the window that ended one bar earlier. Kept although close to another: none above 0.98.
+the value with the window that ended one bar earlier. On real bars `bipower_60` and `rv_60` correlate
+at 0.99, and `rv_24` and `volatility` likewise: the jump-free part is what `jump_share_60` is made of, and
+realised volatility of a day of hours is what that of an hour of minutes is compared with.
 """
 
 import math
