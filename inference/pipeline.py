@@ -15,7 +15,6 @@ from core.market import Bar
 from core.signal import Opinion
 from inference.artifact import Artifact
 from inference.features.frame import FeatureFrame, Inputs
-from inference.features.spec import FLAT
 from inference.predictor import Predictor
 
 UNKNOWN = "not among the instruments that features are kept for"
@@ -56,9 +55,9 @@ class OpinionSource:
             )
         known = [instrument for instrument in request.instruments if instrument in self._instruments]
         found = self._frame.inputs(artifact.spec, known, request.ts_close)
-        x = found.tensors[FLAT][found.ready]
+        tensors = {name: tensor[found.ready] for name, tensor in found.tensors.items()}
         chances = np.zeros((len(known), 3), np.float32)
-        chances[found.ready] = self._predictors[artifact.model_hash].predict(x)
+        chances[found.ready] = self._predictors[artifact.model_hash].predict(tensors)
         opinions = dict(zip(known, _opinions(known, found, chances), strict=True))
         return Prediction(
             ts=0,
