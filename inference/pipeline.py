@@ -13,7 +13,7 @@ from core.errors import InternalError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar
 from core.signal import Opinion
-from inference.artifact import Artifact
+from inference.artifact import INPUT, Artifact
 from inference.features.frame import FeatureFrame, Vectors
 from inference.predictor import Predictor
 
@@ -58,7 +58,9 @@ class OpinionSource:
         known = [instrument for instrument in request.instruments if instrument in self._instruments]
         vectors = self._frames[artifact.spec.name].vectors(known, request.ts_close)
         chances = np.zeros((len(known), 3), np.float32)
-        chances[vectors.ready] = self._predictors[artifact.model_hash].predict(vectors.x[vectors.ready])
+        chances[vectors.ready] = self._predictors[artifact.model_hash].predict(
+            {INPUT: vectors.x[vectors.ready]}
+        )
         opinions = dict(zip(known, _opinions(known, vectors, chances), strict=True))
         return Prediction(
             ts=0,
