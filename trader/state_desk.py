@@ -162,6 +162,7 @@ class DeskBoard:
     def on_stage(self, stage: str, ns: int) -> None:
         """Take how long one stage of a decision took, monotonic ns."""
         self.opinions.on_stage(stage, ns)
+        self.revision += 1
 
     def on_notice(self, notice: Notice) -> None:
         """Show what the shell has to say: it is no step of the engine, so the journal lacks it."""
