@@ -13,7 +13,7 @@ from core.errors import InternalError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar
 from core.signal import Opinion
-from inference.artifact import Artifact
+from inference.artifact import INPUT, Artifact
 from inference.features.frame import FeatureFrame, Vectors
 from inference.predictor import Predictor
 
@@ -69,6 +69,21 @@ class OpinionSource:
             model_hash=artifact.model_hash,
             opinions=tuple(opinions.get(name) or _silent(name, UNKNOWN) for name in request.instruments),
         )
+
+
+    def peek(self, request: RequestOpinion) -> Prediction:
+        """Answer as `answer` would now, and change nothing that a later answer depends on."""
+        return self.answer(request)
+
+    def chances(self, trader: str, tensors: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Give a trader's model's probabilities for given rows of its inputs; changes nothing.
+
+        InternalError for an unknown trader, a missing tensor or another shape.
+        """
+        artifact = self._artifacts.get(trader)
+        if artifact is None or INPUT not in tensors:
+            raise InternalError(f"expected rows named {INPUT!r} for a trader of {sorted(self._artifacts)}")
+        return self._predictors[artifact.model_hash].predict(tensors[INPUT])
 
 
 def _opinions(
