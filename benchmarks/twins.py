@@ -111,7 +111,7 @@ def _head(graph: Graph, x: str, sizes: tuple[int, ...]) -> bytes:
 
 
 def _hybrid(name: str, steps: int, shape: Shape) -> bytes:
-    graph = Graph(f"entry_{name}", steps, shape.layout)
+    graph = Graph(f"entry_{name}", sum(name.encode()), shape.layout)
     summary = _branch(graph, graph.input(name, steps, COLUMNS), steps, shape)
     return _head(graph, summary, (_summary(shape), 32, 3))
 
