@@ -13,13 +13,8 @@ from core.errors import InternalError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar
 from core.signal import Opinion
-<<<<<<< HEAD
 from inference.artifact import Artifact
 from inference.features.frame import FeatureFrame, Inputs
-=======
-from inference.artifact import INPUT, Artifact
-from inference.features.frame import FeatureFrame, Vectors
->>>>>>> daemon
 from inference.predictor import Predictor
 
 UNKNOWN = "not among the instruments that features are kept for"
