@@ -15,7 +15,6 @@ from core.market import Bar
 from core.signal import Opinion
 from inference.artifact import Artifact
 from inference.features.frame import FeatureFrame, Inputs
-from inference.features.spec import FLAT
 from inference.predictor import Predictor
 
 UNKNOWN = "not among the instruments that features are kept for"
@@ -56,9 +55,9 @@ class OpinionSource:
             )
         known = [instrument for instrument in request.instruments if instrument in self._instruments]
         found = self._frame.inputs(artifact.spec, known, request.ts_close)
-        x = found.tensors[FLAT][found.ready]
+        tensors = {name: tensor[found.ready] for name, tensor in found.tensors.items()}
         chances = np.zeros((len(known), 3), np.float32)
-        chances[found.ready] = self._predictors[artifact.model_hash].predict(x)
+        chances[found.ready] = self._predictors[artifact.model_hash].predict(tensors)
         opinions = dict(zip(known, _opinions(known, found, chances), strict=True))
         return Prediction(
             ts=0,
@@ -69,6 +68,20 @@ class OpinionSource:
             model_hash=artifact.model_hash,
             opinions=tuple(opinions.get(name) or _silent(name, UNKNOWN) for name in request.instruments),
         )
+
+    def peek(self, request: RequestOpinion) -> Prediction:
+        """Answer as `answer` would now, and change nothing that a later answer depends on."""
+        return self.answer(request)
+
+    def chances(self, trader: str, tensors: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Give a trader's model's probabilities for given rows of its inputs; changes nothing.
+
+        InternalError for an unknown trader, a missing tensor or another shape.
+        """
+        artifact = self._artifacts.get(trader)
+        if artifact is None:
+            raise InternalError(f"expected a trader of {sorted(self._artifacts)}; found {trader!r}")
+        return self._predictors[artifact.model_hash].predict(tensors)
 
 
 def _opinions(instruments: Sequence[str], found: Inputs, chances: npt.NDArray[np.float32]) -> list[Opinion]:
