@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import InternalError
+from core.errors import InternalError, ModelError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar
 from core.signal import Opinion
@@ -70,6 +70,24 @@ class OpinionSource:
             opinions=tuple(opinions.get(name) or _silent(name, UNKNOWN) for name in request.instruments),
         )
 
+    def swap(self, artifacts: Mapping[str, Artifact]) -> None:
+        """Answer for these traders with other models from now on, all or none.
+
+        ModelError for a trader that is unknown or a spec that no frame is kept for. Requests that were
+        answered already keep the old hash.
+        """
+        for trader, artifact in artifacts.items():
+            frame = self._frames.get(artifact.spec.name)
+            if trader not in self._artifacts or frame is None or frame.spec != artifact.spec:
+                known = ", ".join(sorted(self._frames))
+                raise ModelError(
+                    f"{trader}: expected a model on features that are kept ({known}); "
+                    f"found {artifact.spec.name}, which needs a restart"
+                )
+        predictors = {a.model_hash: Predictor(a) for a in artifacts.values()}
+        self._artifacts |= artifacts
+        used = {artifact.model_hash for artifact in self._artifacts.values()}
+        self._predictors = {h: p for h, p in (self._predictors | predictors).items() if h in used}
 
     def peek(self, request: RequestOpinion) -> Prediction:
         """Answer as `answer` would now, and change nothing that a later answer depends on."""

@@ -28,7 +28,7 @@ from inference.pipeline import OpinionSource
 from inference.predictor import PredictorThread
 from risk.state import Mode
 from trader.config import Config
-from trader.control import Control
+from trader.control import Control, Models
 from trader.dashboard.server import build_app, login_url, serve
 from trader.desk import Desk
 from trader.history import HistoryGate, Told, Wanted
@@ -149,9 +149,14 @@ class Parts:
             taps=() if self.recorder is None else (self.recorder,),
         )
 
-    def history(self, told: Told, deliver: Callable[[Prediction], None]) -> HistoryGate:
-        """Give what stands between the feed and the models, which run on a thread of their own."""
-        thread = PredictorThread(self.source, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+    def thread(self, deliver: Callable[[Prediction], None]) -> PredictorThread:
+        """Give the thread on which the models run; it runs already."""
+        return PredictorThread(self.source, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+
+    def history(
+        self, told: Told, thread: PredictorThread, deliver: Callable[[Prediction], None]
+    ) -> HistoryGate:
+        """Give what stands between the feed and the models."""
         return HistoryGate(
             Wanted(self.ranked, self.timeframes),
             self.rest,
@@ -169,9 +174,9 @@ class Parts:
         self.instruments.update({i.symbol: i for i in changed})
         return InstrumentsChanged(0, changed) if changed else None
 
-    def dashboard(self, control: Control) -> AbstractAsyncContextManager[str]:
+    def dashboard(self, control: Control, models: Models) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
-        return _served(self, control)
+        return _served(self, control, models)
 
     def _show_recovered(self) -> None:
         """Let the page begin where the last process ended: positions, guards, brakes."""
@@ -227,7 +232,7 @@ def refuse_orphans(desk: Desk, setup: DeskSetup) -> None:
 
 
 @asynccontextmanager
-async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
+async def _served(parts: Parts, control: Control, models: Models) -> AsyncIterator[str]:
     table = parts.config.dashboard
     app = build_app(
         parts.read_model,
@@ -235,6 +240,7 @@ async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
         token=api_token(parts.paths),
         clock=parts.clock,
         metrics=parts.telemetry.exposition,
+        models=models,
     )
     async with serve(app, table.host, table.port) as base:
         parts.paths.address.write_text(base)
