@@ -67,7 +67,7 @@ class ModelDesk:
         if self._thread.broken:
             raise TemporaryError(self._thread.broken)
         if question.rows:
-            return await self._chances(trader, tensors(question.rows))
+            return await self._chances(trader, question.rows)
         return await self._opinions(trader, question.instruments or trader.instruments)
 
     async def swap(self, models: Mapping[str, Path]) -> dict[str, ModelTerms]:
@@ -104,9 +104,11 @@ class ModelDesk:
         prediction: Prediction = await self.worker.run(lambda: self._source.peek(request), idle=True)
         return answered(prediction, ts=now, latency_ns=self._clock.monotonic() - began)
 
-    async def _chances(self, trader: TraderSetup, rows: Rows) -> dict[str, Any]:
+    async def _chances(self, trader: TraderSetup, rows: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            chances = await self.worker.run(lambda: self._source.chances(trader.name, rows), idle=True)
+            chances = await self.worker.run(
+                lambda: self._source.chances(trader.name, tensors(rows)), idle=True
+            )
         except InternalError as refused:  # live rows fit by construction; these are a person's
             raise UsageError(f"trader {trader.name}: {refused}") from refused
         return {

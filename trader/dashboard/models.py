@@ -26,7 +26,8 @@ from core.errors import UsageError
 from trader.control import Models, Question
 from trader.dashboard.body import ACTOR, plain, read_body
 
-MAX_QUESTION = 1 << 20
+MAX_QUESTION = 1 << 18
+"""Bytes of a question: reading them takes the trading loop two milliseconds."""
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
