@@ -20,8 +20,7 @@ from core.errors import InternalError
 from core.events import Prediction, RequestOpinion, unanswered
 from core.market import Bar
 from core.text import iso
-from inference.artifact import INPUT, OUTPUT, Artifact, open_session
-from inference.card import CLASSES
+from inference.artifact import Artifact, Tensors, open_session
 
 CAPACITY = 1024
 """Bar sets and requests that may wait: an hour's worth of closes on a thread that hangs."""
@@ -33,17 +32,24 @@ class Predictor:
     """One model in memory. Calls from several threads are allowed; each uses its caller's core."""
 
     def __init__(self, artifact: Artifact) -> None:
-        self._columns = artifact.card.features.columns
+        self._artifact = artifact
+        self._inputs = artifact.card.inputs
+        self._classes = len(artifact.card.classes)
         self._session: Any = open_session(artifact.model)
 
-    def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give probabilities [n, 3] in the order of CLASSES for rows x [n, columns]."""
-        if x.ndim != 2 or x.shape[1] != self._columns:
-            raise InternalError(f"expected rows of {self._columns} columns; found shape {x.shape}")
-        if not len(x):
-            return np.empty((0, len(CLASSES)), np.float32)
-        answer: npt.NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: x})[0]
-        return answer
+    def predict(self, tensors: Tensors) -> npt.NDArray[np.float32]:
+        """Give calibrated probabilities [n, classes] in the card's order for n rows of each input.
+
+        Tensors that the model does not read are ignored. InternalError for a missing one or a shape
+        that is not [n, *shape on the card].
+        """
+        rows = {len(tensors[name]) for name in self._inputs if name in tensors}
+        found = {name: tensors[name].shape[1:] for name in self._inputs if name in tensors}
+        if len(rows) != 1 or found != self._inputs:
+            raise InternalError(f"expected rows of {self._inputs}; found {found} in {sorted(rows)} rows")
+        if rows == {0}:
+            return np.empty((0, self._classes), np.float32)
+        return self._artifact.run(self._session, tensors)
 
 
 class Source(Protocol):

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from core.errors import SeamarkError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
+from training.guard.cli import app as guard
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(guard, name="guard")
 
 
 @app.callback()

@@ -21,7 +21,8 @@ from core.text import iso
 from core.version import VERSION
 from feeds.ingest_report import blocking
 from feeds.lake import BarArrays, Lake, Series
-from inference.card import CLASSES, SCHEMA, Card, DataUsed, FeatureRef, LabelTerms, Metrics
+from inference.artifact import INPUT
+from inference.card import CLASSES, SCHEMA, Card, DataUsed, FeatureRef, Kind, LabelTerms, Metrics
 from inference.card import Split as SplitCard
 from inference.features.spec import FeatureSpec
 from training import export, trees
@@ -97,6 +98,7 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     export.check_parity(model, unseen.x, p)
     card = Card(
         schema=SCHEMA,
+        kind=Kind.ENTRY,
         name=recipe.name,
         version=recipe.version,
         model_hash="",
@@ -104,8 +106,12 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
         command=recipe.command,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES} | {"seamark": VERSION},
         features=FeatureRef(recipe.spec.name, recipe.spec.hash, len(recipe.spec.names)),
+        inputs={INPUT: (len(recipe.spec.names),)},
+        scalers={},
         label=_label(recipe.terms),
         classes=CLASSES,
+        calibration=None,
+        conformal=None,
         data=_data(recipe, series),
         split=_split(rows, spans, recipe, thinned),
         seed=recipe.seed,
@@ -113,10 +119,9 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
         parameters={**trees.PARAMETERS, "rounds": settled.rounds},
         edge_threshold=settled.edge_threshold,
         metrics=metrics,
-        deciles=_deciles(fitted.x),
-        golden=export.golden(unseen.x, p),
+        deciles={INPUT: _deciles(fitted.x)},
     )
-    return export.write(out, card, model)
+    return export.write(out, card, model, export.golden({INPUT: unseen.x}, p))
 
 
 def _read(recipe: Recipe, root: Path) -> list[BarArrays]:

@@ -9,7 +9,7 @@ from core.clock import ManualClock
 from core.errors import InternalError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
-from inference import predictor
+from inference import golden, predictor
 from inference.artifact import load
 from inference.predictor import SPARE, Predictor, PredictorThread
 
@@ -24,21 +24,23 @@ def shipped():
 
 
 def test_probabilities_of_golden_rows(shipped):
-    x = np.array(shipped.card.golden.x, np.float32)
-    found = Predictor(shipped).predict(x)
+    vectors = golden.decode((MODELS / "entry-15m" / "golden.npz").read_bytes())
+    found = Predictor(shipped).predict(vectors)
     assert found.shape == (32, 3)
     assert found.dtype == np.float32
-    assert np.abs(found - np.array(shipped.card.golden.p)).max() < 1e-6
+    assert np.abs(found - vectors[golden.ANSWERS]).max() < 1e-6
 
 
 def test_no_rows_give_no_probabilities(shipped):
     columns = shipped.card.features.columns
-    assert Predictor(shipped).predict(np.empty((0, columns), np.float32)).shape == (0, 3)
+    assert Predictor(shipped).predict({"x": np.empty((0, columns), np.float32)}).shape == (0, 3)
 
 
 def test_rows_of_another_width_are_our_own_mistake(shipped):
     with pytest.raises(InternalError, match="expected rows of"):
-        Predictor(shipped).predict(np.empty((4, 3), np.float32))
+        Predictor(shipped).predict({})
+    with pytest.raises(InternalError, match="expected rows of"):
+        Predictor(shipped).predict({"x": np.empty((4, 3), np.float32)})
 
 
 class Recording:

@@ -3,7 +3,7 @@ import pytest
 
 from core.errors import DataError, UsageError
 from core.market import Timeframe
-from inference.artifact import load
+from inference.artifact import load, verify
 from inference.card import Card, Interval
 from inference.features.spec import SPECS
 from training.labels import BarrierTerms
@@ -76,8 +76,8 @@ def test_artifact_loads_and_carries_how_it_came_to_be(edge):
     assert artifact.card == card
     assert card.command == "training train --lake DIR"
     assert card.data.instruments == ("M0/USD", "M1/USD", "M2/USD")
-    assert len(card.golden.x) == 32
-    assert len(card.deciles) == card.features.columns
+    assert verify(out)["golden_rows"] == 32
+    assert len(card.deciles["x"]) == card.features.columns
     assert len(artifact.model) < 600_000
 
 
