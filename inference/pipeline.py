@@ -32,6 +32,19 @@ class OpinionSource:
         self._specs = {artifact.spec.name: artifact.spec for artifact in artifacts.values()}
         self._frame = FeatureFrame(tuple(self._specs.values()), instruments)
 
+    @property
+    def frame(self) -> FeatureFrame:
+        """The features, for whoever watches over them on the thread that steps them."""
+        return self._frame
+
+    def save(self) -> bytes:
+        """Give everything that a restart needs to go on."""
+        return self._frame.save()
+
+    def restore(self, raw: bytes) -> tuple[str, ...]:
+        """Go on from what `save` gave; gives the instruments that it knew. DataError if it does not fit."""
+        return self._frame.restore(raw).instruments
+
     def warm(self, bars: Sequence[Bar]) -> None:
         """Start the instruments and timeframes found in `bars` over from this history."""
         self._frame.warm(bars)

@@ -9,8 +9,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from decimal import Decimal
 from typing import NamedTuple
 
+import structlog
+
 from core.clock import SECOND, Clock
-from core.errors import ConfigError
+from core.errors import ConfigError, DataError
 from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
 from core.instrument import Instrument
 from core.orders import OrderState
@@ -27,14 +29,17 @@ from inference.artifact import Artifact
 from inference.pipeline import OpinionSource
 from inference.predictor import PredictorThread
 from risk.state import Mode
+from trader import feature_state
 from trader.config import Config
 from trader.control import Control, Models
 from trader.dashboard.server import build_app, login_url, serve
 from trader.desk import Desk
 from trader.history import HistoryGate, Told, Wanted
 from trader.journal import Resume
+from trader.kernels import prepare
 from trader.models import load_models, terms_of
 from trader.notify_systemd import Notifier
+from trader.parity_watch import WatchedSource, spread
 from trader.recovery import recover
 from trader.setup import DeskSetup
 from trader.state import ReadModel
@@ -47,6 +52,9 @@ from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
 from venue.limits import ConnectionBudget
+
+
+log = structlog.get_logger()
 
 
 class Parts:
@@ -76,6 +84,9 @@ class Parts:
         self.terms = {name: terms_of(model) for name, model in models.items()}
         self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
         self.source = OpinionSource(models, self.symbols)
+        table = config.inference
+        self.watched = WatchedSource(self.source, spread(self.ranked, table.parity_sample))
+        self._restore_features()
         self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
         self.builder = BarBuilder()
         self.pace = Pace(clock)
@@ -95,6 +106,7 @@ class Parts:
     ) -> "Parts":
         """Take the state directory, check the models, and ask the venue for its instruments."""
         paths = stack.enter_context(held(config.journal.directory))
+        await prepare(clock)
         models = load_models(config)
         recovered = _recovered(paths)
         rest = await stack.enter_async_context(PublicRest(config.venue.rest))
@@ -151,7 +163,7 @@ class Parts:
 
     def thread(self, deliver: Callable[[Prediction], None]) -> PredictorThread:
         """Give the thread on which the models run; it runs already."""
-        return PredictorThread(self.source, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+        return PredictorThread(self.watched, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
 
     def history(
         self, told: Told, thread: PredictorThread, deliver: Callable[[Prediction], None]
@@ -177,6 +189,16 @@ class Parts:
     def dashboard(self, control: Control, models: Models) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
         return _served(self, control, models)
+
+    def _restore_features(self) -> None:
+        """Go on with the features of the last process, as far as they fit; history follows anyway."""
+        try:
+            raw = feature_state.read(self.paths.features, self.clock.now())
+            if raw is not None:
+                known = self.source.restore(raw)
+                log.info("features_restored", instruments=len(known), bytes=len(raw))
+        except DataError as error:
+            log.warning("features_not_restored", reason=str(error))
 
     def _show_recovered(self) -> None:
         """Let the page begin where the last process ended: positions, guards, brakes."""

@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from core.clock import SECOND, Clock
-from core.errors import EXIT_RISK_HALT, SeamarkError
+from core.errors import EXIT_RISK_HALT, SeamarkError, TemporaryError
 from core.events import (
     MUTATING,
     BarsClosed,
@@ -59,6 +59,7 @@ from trader.outbox import Outbox
 from trader.reload import Changes
 from trader.stages import StageClock
 from trader.summary import RunSummary
+from trader.upkeep import Upkeep
 
 log = structlog.get_logger()
 
@@ -97,6 +98,16 @@ class Daemon:
         thread = parts.thread(self._predicted)
         self.history = parts.history(self, thread, self._predicted)
         self.models = ModelDesk(parts.source, thread, lambda: self.read_model.setup, self.clock)
+        self.upkeep = Upkeep(
+            parts.watched,
+            parts.source.save,
+            self.models.worker,
+            parts.paths.features,
+            table=parts.config.inference,
+            clock=self.clock,
+            board=self.read_model,
+            put=self.door.put,
+        )
         self.changes = Changes(
             parts.config,
             parts.terms,
@@ -129,6 +140,7 @@ class Daemon:
                 group.create_task(self.feed.run())
                 group.create_task(self.history.run())
                 group.create_task(self.changes.run())
+                group.create_task(self.upkeep.run())
                 if self.parts.recorder is not None:
                     group.create_task(self.parts.recorder.run())
                 for outbox in self.outboxes.values():
@@ -163,6 +175,8 @@ class Daemon:
         deadline = self.clock.monotonic() + int(self.config.shutdown.timeout_s * SECOND)
         while self.clock.monotonic() < deadline and not self._quiet():  # noqa: ASYNC110 - the state of a desk has no event
             await asyncio.sleep(DRAIN_POLL_S)
+        with suppress(TemporaryError):  # the models hang: a restart begins with history
+            await self.upkeep.keep()
         await self.journal.commit()
 
     def _quiet(self) -> bool:
@@ -269,6 +283,7 @@ class Daemon:
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
         self.stages.on_bars(ts_close)
         self.models.on_bars(ts_close)
+        self.upkeep.on_bars()
         self.door.put(BarsClosed(0, ts_close, bars))
 
     def on_link(self, stream: Stream, up: bool, system: str, reason: str) -> None:

@@ -183,6 +183,8 @@ class Telemetry:
         )
         self._feed_age = Gauge("trader_feed_age_seconds", "Time since market data came", registry=own)
         self._ready = Gauge("trader_instruments_ready", "Instruments with their history", registry=own)
+        self._checked = Gauge("trader_parity_values", "Live feature values compared offline", registry=own)
+        self._differing = Gauge("trader_parity_differing", "Values that differed last time", registry=own)
         self._cold_start = Gauge(
             "trader_cold_start_seconds", "From the start until all instruments were ready", registry=own
         )
@@ -303,6 +305,8 @@ class Telemetry:
             self._feed_age.set(max(0.0, model.seconds(model.now - model.market.heard_at)))
         self._ready.set(model.readiness.ready)
         self._cold_start.set(model.readiness.cold_start_s or 0.0)
+        self._checked.set(model.parity.values)
+        self._differing.set(model.parity.differing)
         self._faults.clear()
         for verdicts in model.quality.values():
             for verdict in verdicts:
