@@ -14,7 +14,8 @@ import numpy as np
 from core.clock import MINUTE, SECOND
 from core.errors import DataError
 from core.market import Bar, Timeframe
-from inference.features.admit import NEVER, NEWEST
+from inference.features.admit import NEVER, NEWEST, SINCE
+from inference.features.catalogue import Layout
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.live import Live, tables
 from inference.features.series import BarTable
@@ -43,6 +44,18 @@ class Inputs(NamedTuple):
     volatility: Floats
     close: Floats
     age_s: Floats
+
+
+class Snapshot(NamedTuple):
+    """One instrument at one timeframe, `values` [width] in the order of `layout.rows`.
+
+    Open times of its newest bar and of the first since the last start; admit.NEVER for none yet.
+    """
+
+    newest: int
+    since: int
+    layout: Layout
+    values: Floats
 
 
 class Restored(NamedTuple):
@@ -102,6 +115,17 @@ class FeatureFrame:
     def timeframes(self) -> tuple[Timeframe, ...]:
         """What it wants bars of, shortest first."""
         return tuple(self._live)
+
+    @property
+    def layouts(self) -> dict[Timeframe, Layout]:
+        """What each timeframe computes."""
+        return {timeframe: live.layout for timeframe, live in self._live.items()}
+
+    def snapshot(self, instrument: str, timeframe: Timeframe) -> Snapshot:
+        """Give the newest columns of one instrument, all that the timeframe computes."""
+        live, row = self._live[timeframe], self._row[instrument]
+        newest, since = (int(live.marks[mark, row]) for mark in (NEWEST, SINCE))
+        return Snapshot(newest, since, live.layout, live.work.out[:, row].copy())
 
     def on_bars(self, bars: Sequence[Bar]) -> None:
         """Take in closed bars, oldest first within a timeframe.

@@ -6,15 +6,16 @@ import pytest
 from core.clock import DAY
 from core.errors import DataError
 from core.market import Bar, Timeframe
-from inference.features.catalogue import COLUMNS
+from inference.features.catalogue import COLUMNS, family_of
 from inference.features.frame import FeatureFrame
 from inference.features.spec import Block, FeatureSpec
 from inference.features.state import SCHEMA
 
 M5, M15 = Timeframe.M5, Timeframe.M15
 START = 19_800 * DAY
+PRICED = tuple(column for column in COLUMNS if not family_of(column).needs)
 SPEC = FeatureSpec(
-    "test", M5, (Block(M5, COLUMNS), Block(M5, ("rsi", "missing"), window=8), Block(M15, ("rsi",)))
+    "test", M5, (Block(M5, PRICED), Block(M5, ("rsi", "missing"), window=8), Block(M15, ("rsi",)))
 )
 PAIRS = ("BTC/USD", "ETH/USD")
 
