@@ -53,7 +53,6 @@ from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
 from venue.limits import ConnectionBudget
 
-
 log = structlog.get_logger()
 
 

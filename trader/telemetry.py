@@ -7,6 +7,7 @@ is served by the dashboard. Secrets are taken out of every log line, whoever wro
 import logging
 import re
 import sys
+from collections import Counter as Counts
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from logging.handlers import WatchedFileHandler
@@ -238,9 +239,9 @@ class Telemetry:
             if isinstance(command, SubmitOrder):
                 self._on_submit(event.ts, command)
             elif isinstance(command, Decisions):
-                for row in command.rows:
-                    if row.rule:
-                        self._refusals.labels(row.rule).inc()
+                # Counted first: a thousand refusals of one closing instant have a handful of rules.
+                for rule, count in Counts(row.rule for row in command.rows if row.rule).items():
+                    self._refusals.labels(rule).inc(count)
 
     def on_latency(self, ns: int) -> None:
         """Take one measured decision: last bar in to last intent out, monotonic ns."""

@@ -115,9 +115,10 @@ class Upkeep:
 
 
 def _sentence(found: Sequence[Mismatch]) -> str:
-    named = "; ".join(
-        f"{one.instrument} {one.timeframe.value}.{one.column} is {one.live:.9g} live and {one.offline:.9g} offline"
-        for one in found[:NAMED]
-    )
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"{named}{more}"
+    return "; ".join(map(_words, found[:NAMED])) + more
+
+
+def _words(one: Mismatch) -> str:
+    column = f"{one.instrument} {one.timeframe.value}.{one.column}"
+    return f"{column} is {one.live:.9g} live and {one.offline:.9g} offline"
