@@ -9,10 +9,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from decimal import Decimal
 from typing import NamedTuple
 
-import structlog
-
 from core.clock import SECOND, Clock
-from core.errors import ConfigError, DataError
+from core.errors import ConfigError
 from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
 from core.instrument import Instrument
 from core.orders import OrderState
@@ -53,8 +51,6 @@ from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
 from venue.limits import ConnectionBudget
 
-log = structlog.get_logger()
-
 
 class Parts:
     """Everything a daemon is made of. Made by `gather`, which also owns what must be closed."""
@@ -85,7 +81,7 @@ class Parts:
         self.source = OpinionSource(models, self.symbols)
         table = config.inference
         self.watched = WatchedSource(self.source, spread(self.ranked, table.parity_sample))
-        self._restore_features()
+        feature_state.restore(paths.features, self.source.restore, clock.now())
         self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
         self.builder = BarBuilder()
         self.pace = Pace(clock)
@@ -188,16 +184,6 @@ class Parts:
     def dashboard(self, control: Control, models: Models) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
         return _served(self, control, models)
-
-    def _restore_features(self) -> None:
-        """Go on with the features of the last process, as far as they fit; history follows anyway."""
-        try:
-            raw = feature_state.read(self.paths.features, self.clock.now())
-            if raw is not None:
-                known = self.source.restore(raw)
-                log.info("features_restored", instruments=len(known), bytes=len(raw))
-        except DataError as error:
-            log.warning("features_not_restored", reason=str(error))
 
     def _show_recovered(self) -> None:
         """Let the page begin where the last process ended: positions, guards, brakes."""

@@ -6,13 +6,31 @@ history is fetched anyway.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from core.errors import DataError
 from core.text import iso
 
 MAX_BYTES = 1 << 30
 _STAMP = 8
+
+log = structlog.get_logger()
+
+
+def restore(path: Path, take: Callable[[bytes], tuple[str, ...]], now: int) -> tuple[str, ...]:
+    """Let `take` go on from what was kept; gives the instruments that it knew, none where it refused."""
+    try:
+        raw = read(path, now)
+        known = () if raw is None else take(raw)
+    except DataError as error:
+        log.warning("features_not_restored", reason=str(error))
+        return ()
+    if known:
+        log.info("features_restored", instruments=len(known))
+    return known
 
 
 def read(path: Path, now: int) -> bytes | None:

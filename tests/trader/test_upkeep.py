@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from core.clock import DAY, MINUTE, SECOND, ManualClock
 from core.errors import DataError
@@ -207,6 +208,21 @@ def test_another_models_or_altered_state_is_refused_in_one_line(tmp_path):
     other = OpinionSource({"swing": load_model(SHIPPED / "entry-15m")}, PAIRS)
     with pytest.raises(DataError, match="expected specs"):
         other.restore(raw)
+
+
+def test_a_damaged_file_is_worth_one_line_and_history_is_used(tmp_path):
+    path, source = tmp_path / "features.state", OpinionSource({"scalp": MODEL}, PAIRS)
+    with capture_logs() as said:
+        assert feature_state.restore(path, source.restore, END) == ()
+    assert said == []
+    feature_state.write(path, source.save(), END)
+    with capture_logs() as said:
+        assert feature_state.restore(path, source.restore, END) == PAIRS
+    assert [line["event"] for line in said] == ["features_restored"]
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with capture_logs() as said:
+        assert feature_state.restore(path, source.restore, END) == ()
+    assert [(line["event"], line["reason"].count("\n")) for line in said] == [("features_not_restored", 0)]
 
 
 def test_a_disk_that_refuses_is_named(tmp_path):
