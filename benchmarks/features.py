@@ -5,7 +5,8 @@ import numpy as np
 from benchmarks.rows import Found, durations, median
 from benchmarks.synthetic import START, bars_at, history, symbols
 from core.market import Timeframe
-from inference.features.frame import FeatureFrame, fold
+from inference.features.fold import fold
+from inference.features.frame import FeatureFrame
 from inference.features.spec import SPECS
 
 INSTRUMENTS = 1_000
@@ -15,7 +16,7 @@ NAME = "entry_15m"
 
 def measure() -> Found:
     spec = SPECS[NAME]
-    step_us = _step(FeatureFrame(spec, symbols(INSTRUMENTS)), spec.decision) * 1e6
+    step_us = _step(FeatureFrame([spec], symbols(INSTRUMENTS)), spec.decision) * 1e6
     histories = {block.timeframe: history(block.timeframe, FOLD_BARS) for block in spec.blocks}
     total = sum(len(one.ts_open) for one in histories.values())
     seconds = median(durations(lambda: fold(spec, histories), rounds=5))

@@ -14,7 +14,7 @@ from core.market import Bar, Timeframe
 from core.signal import Opinion
 from feeds.lake import BarArrays
 from inference.artifact import INPUT, Artifact
-from inference.features.frame import fold
+from inference.features.fold import fold
 from inference.predictor import Predictor
 
 NOT_READY = "features are not warm, not finite, or miss a bar"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from core.errors import DataError
 from feeds.lake import BarArrays, aggregate
-from inference.features.frame import fold
+from inference.features.fold import fold
 from inference.features.spec import FeatureSpec
 from training.labels import UNKNOWN, BarrierTerms, label
 from training.trades import Outcomes

@@ -9,7 +9,7 @@ from core.events import RequestOpinion
 from core.market import Timeframe
 from feeds.lake import Lake, aggregate
 from inference.artifact import load
-from inference.features.frame import fold
+from inference.features.fold import fold
 from inference.pipeline import NOT_FINITE, UNKNOWN, OpinionSource
 from inference.predictor import Predictor
 

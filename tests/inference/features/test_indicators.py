@@ -7,10 +7,14 @@ import polars as pl
 import pytest
 import talib
 
-from core.clock import MINUTE
 from core.market import Timeframe
-from inference.features.indicators import COLUMNS, NEVER, STATE, WINDOW, fold_series, step_rows
-from inference.features.spec import SLOW_WARM_UP, WARM_UP
+from inference.features.catalogue import layout, warm_up_of
+from inference.features.legacy import FAMILY
+from inference.features.scale import FAMILY as BASE
+from inference.features.series import BarTable, new_marks, numbered, walk
+
+COLUMNS = (*BASE.columns, *FAMILY.columns)
+WINDOW = 20
 
 MARKET = Path(__file__).parents[3] / "configs" / "market" / "ohlcv" / "binance"
 STEP = Timeframe.M5.ns
@@ -23,26 +27,35 @@ class Series:
     def __init__(self, pair: str) -> None:
         table = pl.read_parquet(MARKET / pair / "5m.parquet").head(BARS)
         self.ts_open = table["ts"].to_numpy() * 1_000_000
-        names = ("high", "low", "close", "volume")
-        self.high, self.low, self.close, self.volume = (
+        names = ("open", "high", "low", "close", "volume")
+        self.open, self.high, self.low, self.close, self.volume = (
             table[name].cast(pl.Float64).to_numpy() for name in names
         )
-        self.columns, self.counts = folded(self.ts_open, self.high, self.low, self.close, self.volume)
+        self.columns, self.counts = folded(
+            self.ts_open, self.open, self.high, self.low, self.close, self.volume
+        )
 
     def __getitem__(self, column: str) -> np.ndarray:
         return self.columns[:, COLUMNS.index(column)]
 
 
-def folded(ts_open, high, low, close, volume):
-    columns = np.full((len(ts_open), len(COLUMNS)), np.nan)
-    counts = np.zeros(len(ts_open), np.int64)
-    fold_series(ts_open, high, low, close, volume, STEP, columns, counts)
-    return columns, counts
+def folded(ts_open, *values):
+    """Give all columns [T, C] and the count of bars at each."""
+    bars = BarTable(ts_open, np.vstack([*values, np.full(len(ts_open), np.nan)]))
+    plan = layout(COLUMNS)
+    at = numbered(bars, Timeframe.M5, new_marks(1))
+    columns = np.full((at.total, len(COLUMNS)), np.nan)
+
+    def sink(origin, count, out):
+        columns[origin : origin + count] = out[1:, :count].T
+
+    walk(plan, plan.states(1), bars, at, timeframe=Timeframe.M5, sink=sink)
+    return columns[at.slots], at.counts
 
 
 def flat(bars: int, price: float = 100.0, volume: float = 5.0):
     ts_open = np.arange(bars) * STEP
-    return ts_open, *(np.full(bars, value) for value in (price, price, price, volume))
+    return ts_open, *(np.full(bars, value) for value in (price, price, price, price, volume))
 
 
 @pytest.fixture(scope="module", params=["BTC-USDT", "DOGE-USDT"])
@@ -79,7 +92,7 @@ LOOSE = {"bollinger_position": 1e-4, "bollinger_width": 1e-6}
 
 @pytest.mark.parametrize("column", ORACLE)
 def test_column_equals_ta_lib_once_its_start_is_forgotten(series, column):
-    warm = SLOW_WARM_UP.get(column, WARM_UP) + WARM_UP
+    warm = warm_up_of(column) + 340
     expected = ORACLE[column](series)[warm:]
     assert series[column][warm:] == pytest.approx(expected, abs=LOOSE.get(column, 1e-8), rel=1e-6)
 
@@ -99,7 +112,7 @@ def test_window_columns_equal_plain_numpy_to_the_last_bar(series):
     typical = (series.high + series.low + series.close) / 3
     vwap = windows(typical * series.volume).sum(1) / volume.sum(1)
     distance = in_atr(series, series.close - np.append(np.full(WINDOW - 1, np.nan), vwap))
-    warm = 2 * WARM_UP
+    warm = 2 * 340
     assert series["vwap_distance"][warm:] == pytest.approx(distance[warm:], abs=1e-8)
 
 
@@ -107,23 +120,23 @@ def test_window_columns_equal_plain_numpy_to_the_last_bar(series):
 def test_any_start_gives_the_same_columns_after_the_warm_up(series, first):
     late = restarted(series, first)
     for number, column in enumerate(COLUMNS):
-        warm = SLOW_WARM_UP.get(column, WARM_UP) - 1
+        warm = warm_up_of(column) - 1
         np.testing.assert_allclose(
             late[warm:, number], series.columns[first + warm :, number], rtol=1e-9, atol=1e-9
         )
 
 
 def restarted(series: Series, first: int) -> np.ndarray:
-    names = ("ts_open", "high", "low", "close", "volume")
+    names = ("ts_open", "open", "high", "low", "close", "volume")
     return folded(*(getattr(series, name)[first:] for name in names))[0]
 
 
 def test_silence_after_a_storm_is_exactly_silent():
-    ts_open, high, low, close, volume = flat(100 + WINDOW)
+    ts_open, opened, high, low, close, volume = flat(100 + WINDOW)
     volume[50:] = 0.0
     volume[50] = 1e15
     close[50], high[50], low[50] = 1e6, 1e6, 1e-3
-    columns, _ = folded(ts_open, high, low, close, volume)
+    columns, _ = folded(ts_open, opened, high, low, close, volume)
     last = dict(zip(COLUMNS, columns[-1], strict=True))
     for column in ("volume_z", "vwap_distance", "bollinger_position", "bollinger_width", "volatility"):
         assert last[column] == 0.0
@@ -136,9 +149,9 @@ def test_market_that_never_moves_gives_zeros_and_no_nan():
 
 
 def test_columns_are_bounded_whatever_a_quiet_market_does_after_a_jump():
-    ts_open, high, low, close, volume = flat(900)
-    close[300:] = high[300:] = low[300:] = 1e5
-    columns, _ = folded(ts_open, high, low, close, volume)
+    ts_open, opened, high, low, close, volume = flat(900)
+    opened[300:] = close[300:] = high[300:] = low[300:] = 1e5
+    columns, _ = folded(ts_open, opened, high, low, close, volume)
     assert np.isfinite(columns).all()
     assert np.abs(columns).max() <= 20.0
 
@@ -146,7 +159,9 @@ def test_columns_are_bounded_whatever_a_quiet_market_does_after_a_jump():
 def test_columns_do_not_depend_on_the_scale_of_price_and_volume():
     series = Series("BTC-USDT")
     scaled, _ = folded(
-        series.ts_open, series.high / 1024, series.low / 1024, series.close / 1024, series.volume * 4096
+        series.ts_open,
+        *(getattr(series, name) / 1024 for name in ("open", "high", "low", "close")),
+        series.volume * 4096,
     )
     assert np.array_equal(scaled, series.columns)
 
@@ -154,31 +169,7 @@ def test_columns_do_not_depend_on_the_scale_of_price_and_volume():
 def test_hole_starts_the_count_over_and_forgets_everything_before():
     series = Series("BTC-USDT")
     ts_open = series.ts_open.copy()
-    ts_open[2_000:] += STEP
-    columns, counts = folded(ts_open, series.high, series.low, series.close, series.volume)
+    ts_open[2_000:] += 3 * STEP
+    columns, counts = folded(ts_open, series.open, series.high, series.low, series.close, series.volume)
     assert counts[1_999:2_002].tolist() == [2_000, 1, 2]
     assert np.array_equal(columns[2_000:], restarted(series, 2_000))
-
-
-def test_stepping_all_instruments_at_once_equals_folding_each_to_the_bit():
-    pairs = [Series(pair) for pair in ("BTC-USDT", "ETH-USDT", "SOL-USDT")]
-    state, columns = np.zeros((3, STATE)), np.zeros((3, len(COLUMNS)))
-    counts, last_open = np.zeros(3, np.int64), np.full(3, NEVER, np.int64)
-    order = np.array([2, 0, 1])
-    for t in range(1_500):
-        ts_open = np.array([pairs[k].ts_open[t] for k in order])
-        values = np.array(
-            [[getattr(pairs[k], name)[t] for k in order] for name in ("high", "low", "close", "volume")]
-        )
-        step_rows(state, counts, last_open, columns, order, ts_open, values, STEP)
-        assert all(np.array_equal(columns[k], pairs[k].columns[t]) for k in range(3))
-
-
-def test_bar_seen_twice_counts_once():
-    state, columns = np.zeros((1, STATE)), np.zeros((1, len(COLUMNS)))
-    counts, last_open = np.zeros(1, np.int64), np.full(1, NEVER, np.int64)
-    rows, values = np.zeros(3, np.int64), np.ones((4, 3))
-    ts_open = np.array([0, 5 * MINUTE, 0])
-    step_rows(state, counts, last_open, columns, rows, ts_open, values, STEP)
-    assert counts[0] == 2
-    assert last_open[0] == 5 * MINUTE

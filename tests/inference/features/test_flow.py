@@ -1,0 +1,83 @@
+"""Columns of takers' sides against plain numpy; what is unknown stays unknown."""
+
+import numpy as np
+import pytest
+
+from inference.features.family import DELTA
+from inference.features.flow import FAMILY
+from tests.inference.features.walk import (
+    assert_finite,
+    assert_forgets_its_start,
+    assert_live_is_fold,
+    assert_scale_free,
+    column,
+    fold_family,
+    recorded,
+    scales_of,
+    silent_after,
+)
+
+
+def known(count: int = 1_500):
+    """Give a history in which the taker's side of every trade is known."""
+    history = recorded("ETH-USDT", count)
+    history.bars[DELTA] = history.volume * np.random.default_rng(5).uniform(-1, 1, count)
+    return history
+
+
+def windows(values: np.ndarray) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(values, 20)
+
+
+def test_delta_is_a_share_of_the_volume_of_one_bar_and_of_twenty():
+    history = known()
+    out = fold_family(FAMILY, history)[0]
+    np.testing.assert_array_equal(column(FAMILY, out, "volume_delta"), history.bars[DELTA] / history.volume)
+    share = windows(history.bars[DELTA]).sum(1) / windows(history.volume).sum(1)
+    assert column(FAMILY, out, "volume_delta_20")[19:] == pytest.approx(share, abs=1e-12)
+
+
+def test_divergence_shows_only_where_price_went_the_other_way():
+    history = known()
+    out = fold_family(FAMILY, history)[0]
+    move = (history.close[20:] - history.close[:-20]) / scales_of(history)[0][20:]
+    share = column(FAMILY, out, "volume_delta_20")[20:]
+    expected = np.where(move * share < 0, share * np.minimum(np.abs(move), 1), 0)
+    found = column(FAMILY, out, "delta_divergence")[20:]
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert 0.2 < (found != 0).mean() < 0.8
+
+
+def test_one_unknown_bar_leaves_the_window_with_itself():
+    history = known(300)
+    clean = fold_family(FAMILY, history)[0]
+    history.bars[DELTA, 100] = np.nan
+    out = fold_family(FAMILY, history)[0]
+    unknown = np.isnan(out)
+    assert np.flatnonzero(unknown[0]).tolist() == [100]
+    assert np.flatnonzero(unknown[1]).tolist() == list(range(100, 120))
+    assert np.flatnonzero(unknown[2]).tolist() == list(range(100, 120))
+    np.testing.assert_array_equal(out[:, 120:], clean[:, 120:])
+
+
+def test_a_source_without_sides_gives_no_number_at_all():
+    history = silent_after(known(300), 150)
+    history.bars[DELTA] = np.nan
+    assert np.isnan(fold_family(FAMILY, history)[0]).all()
+
+
+def test_quiet_bars_are_known_to_be_balanced():
+    out = fold_family(FAMILY, silent_after(known(300), 150))[0]
+    assert (out[:, 170:] == 0.0).all()
+
+
+def test_family_keeps_what_every_family_promises():
+    history = known(1_200)
+    torn = np.ones(1_200, bool)
+    torn[[400, 401, 700, 701, 702]] = False
+    assert_live_is_fold(FAMILY, history.part(torn))
+    assert_live_is_fold(FAMILY, recorded("ETH-USDT", 500))
+    assert_scale_free(FAMILY, history)
+    assert_finite(FAMILY, silent_after(history, 600))
+    for first in (1, 17, 333):
+        assert_forgets_its_start(FAMILY, history, first)

@@ -1,0 +1,241 @@
+"""Walks a history through a family of columns, all at once and bar by bar; says what must agree.
+
+`fold_family` is the way of training, `live_family` the way of trading: a plan of single bars, here with a
+neighbour on each side, so that a kernel that touches another instrument's row is caught.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from core.market import Timeframe
+from inference.features.family import (
+    ATR,
+    BEFORE,
+    CLOSE,
+    COUNT,
+    DELTA,
+    FIRST,
+    HIGH,
+    INPUTS,
+    LOW,
+    OPEN,
+    RANGE,
+    RETURN,
+    ROW,
+    SCALES,
+    STOP,
+    TARGET,
+    VOLUME,
+    Family,
+)
+from inference.features.kernel import kernel
+
+MARKET = Path(__file__).parents[3] / "configs" / "market" / "ohlcv" / "binance"
+GAP_LIMIT = 2
+
+
+class History(NamedTuple):
+    """One instrument's bars as kernels take them: ts_open [N] int64, bars [INPUTS, N] float64."""
+
+    ts_open: np.ndarray
+    bars: np.ndarray
+    length: int
+
+    @property
+    def open(self) -> np.ndarray:
+        return self.bars[OPEN]
+
+    @property
+    def high(self) -> np.ndarray:
+        return self.bars[HIGH]
+
+    @property
+    def low(self) -> np.ndarray:
+        return self.bars[LOW]
+
+    @property
+    def close(self) -> np.ndarray:
+        return self.bars[CLOSE]
+
+    @property
+    def volume(self) -> np.ndarray:
+        return self.bars[VOLUME]
+
+    def part(self, which: slice | np.ndarray) -> "History":
+        """Give some of the bars: a slice, or a mask that tears holes."""
+        return History(self.ts_open[which].copy(), self.bars[:, which].copy(), self.length)
+
+    def times(self, price: float = 1.0, volume: float = 1.0) -> "History":
+        """Give the same bars in other units."""
+        bars = self.bars.copy()
+        bars[: CLOSE + 1] *= price
+        bars[VOLUME : DELTA + 1] *= volume
+        return self._replace(bars=bars)
+
+
+# ---- histories ----
+
+
+def recorded(pair: str = "BTC-USDT", count: int = 3_000) -> History:
+    """Give recorded five-minute bars; what of the volume was bought is made up, with every 7th unknown."""
+    table = pl.read_parquet(MARKET / pair / "5m.parquet").head(count)
+    names = ("open", "high", "low", "close", "volume")
+    bars = np.vstack([*(table[name].cast(pl.Float64).to_numpy() for name in names), np.zeros(len(table))])
+    bars[DELTA] = bars[VOLUME] * np.random.default_rng(7).uniform(-1, 1, len(table))
+    bars[DELTA, ::7] = np.nan
+    return History(table["ts"].to_numpy() * 1_000_000, bars, Timeframe.M5.ns)
+
+
+def flat(count: int, price: float = 100.0, volume: float = 5.0) -> History:
+    """Give a market that never moves."""
+    bars = np.full((INPUTS, count), price)
+    bars[VOLUME] = volume
+    bars[DELTA] = 0.0
+    return History(np.arange(count) * Timeframe.M5.ns, bars, Timeframe.M5.ns)
+
+
+def silent_after(history: History, at: int) -> History:
+    """Give a history in which nobody trades from bar `at` on: four equal prices, no volume."""
+    bars = history.bars.copy()
+    bars[: CLOSE + 1, at:] = bars[CLOSE, at - 1]
+    bars[VOLUME:, at:] = 0.0
+    return history._replace(bars=bars)
+
+
+def jumping(history: History, at: int, factor: float = 1_000.0) -> History:
+    """Give a history whose prices are `factor` times as high from bar `at` on."""
+    bars = history.bars.copy()
+    bars[: CLOSE + 1, at:] *= factor
+    return history._replace(bars=bars)
+
+
+# ---- walks ----
+
+
+def stretches(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
+    """Give the first bar of each stretch without a hole of more than `gap_limit` bars."""
+    torn = np.diff(history.ts_open) > (gap_limit + 1) * history.length
+    return np.concatenate(([0], np.flatnonzero(torn) + 1))
+
+
+@kernel
+def _scale(bars, first, stop, scales):
+    """Wilder's average true range and what every family is told of the bar before."""
+    before = bars[CLOSE, first]
+    average = bars[HIGH, first] - bars[LOW, first]
+    for t in range(first, stop):
+        true_range = max(bars[HIGH, t], before) - min(bars[LOW, t], before)
+        average += (true_range - average) * (1 / 14)
+        scales[ATR, t] = average
+        scales[RETURN, t] = np.log(bars[CLOSE, t] / before)
+        scales[RANGE, t] = true_range
+        scales[BEFORE, t] = before
+        before = bars[CLOSE, t]
+
+
+def scales_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
+    """Give the scales [SCALES, N] of a history."""
+    scales = np.full((SCALES, len(history.ts_open)), np.nan)
+    starts = stretches(history, gap_limit)
+    for first, stop in zip(starts, [*starts[1:], len(history.ts_open)], strict=True):
+        _scale(history.bars, first, stop, scales)
+    return scales
+
+
+def counts_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
+    """Give for each bar how many of its stretch were seen, itself among them: 1, 2, 3, …"""
+    starts = stretches(history, gap_limit)
+    begun = np.zeros(len(history.ts_open), np.int64)
+    begun[starts] = starts
+    return np.arange(1, len(history.ts_open) + 1) - np.maximum.accumulate(begun)
+
+
+def fold_family(
+    family: Family, history: History, gap_limit: int = GAP_LIMIT
+) -> tuple[np.ndarray, np.ndarray]:
+    """Walk all bars in one call, one line of the plan per stretch; give out [C, N] and counts [N]."""
+    starts = stretches(history, gap_limit)
+    state = np.zeros((len(starts), family.slots))
+    plan = np.zeros((len(starts), 5), np.int64)
+    plan[:, ROW] = np.arange(len(starts))
+    plan[:, FIRST] = plan[:, TARGET] = starts
+    plan[:, STOP] = [*starts[1:], len(history.ts_open)]
+    out = np.full((len(family.columns), len(history.ts_open)), np.nan)
+    scales = scales_of(history, gap_limit)
+    family.advance(state, plan, history.ts_open, history.bars, history.length, scales, out)
+    return out, counts_of(history, gap_limit)
+
+
+def live_family(
+    family: Family, history: History, gap_limit: int = GAP_LIMIT
+) -> tuple[np.ndarray, np.ndarray]:
+    """Walk bar by bar, as trading does; give out [C, N] and counts [N]."""
+    counts, scales = counts_of(history, gap_limit), scales_of(history, gap_limit)
+    state = np.zeros((3, family.slots))
+    plan = np.zeros((3, 5), np.int64)
+    plan[:, ROW] = 2, 1, 0
+    plan[:, FIRST] = plan[:, TARGET] = 0, 1, 2
+    plan[:, STOP] = 1, 2, 3
+    out = np.full((len(family.columns), len(history.ts_open)), np.nan)
+    for t in range(len(history.ts_open)):
+        plan[:, COUNT] = counts[t] - 1
+        if counts[t] == 1:
+            state[:] = 0.0
+        seen = np.array([(t * 7) % len(history.ts_open), t, (t * 3) % len(history.ts_open)])
+        row = np.full((len(family.columns), 3), np.nan)
+        bars, scale = np.ascontiguousarray(history.bars[:, seen]), np.ascontiguousarray(scales[:, seen])
+        family.advance(state, plan, history.ts_open[[t, t, t]], bars, history.length, scale, row)
+        out[:, t] = row[:, 1]
+    return out, counts
+
+
+# ---- what every family promises ----
+
+
+def column(family: Family, out: np.ndarray, name: str) -> np.ndarray:
+    """Give one column of `out` by name."""
+    return out[family.columns.index(name)]
+
+
+def assert_live_is_fold(family: Family, history: History) -> None:
+    """Both walks agree to the bit in every column, holes and all."""
+    folded, live = fold_family(family, history)[0], live_family(family, history)[0]
+    for name, ours, theirs in zip(family.columns, folded, live, strict=True):
+        unlike = (ours.view(np.int64) != theirs.view(np.int64)) & ~(np.isnan(ours) & np.isnan(theirs))
+        bad = np.flatnonzero(unlike)
+        assert bad.size == 0, (
+            f"{family.name}.{name}: bar {bad[0]} folded {ours[bad[0]]} live {theirs[bad[0]]}"
+        )
+
+
+def assert_forgets_its_start(family: Family, history: History, first: int) -> None:
+    """From any first bar, each column is the same to 1e-9 after its declared warm-up."""
+    whole, late = fold_family(family, history)[0], fold_family(family, history.part(slice(first, None)))[0]
+    for name, before, after in zip(family.columns, whole, late, strict=True):
+        warm = family.warm_up[name] - 1
+        assert warm < after.size, f"{family.name}.{name}: expected over {warm} bars; found {after.size}"
+        np.testing.assert_allclose(
+            after[warm:], before[first + warm :], rtol=1e-9, atol=1e-9, err_msg=f"{family.name}.{name}"
+        )
+
+
+def assert_scale_free(family: Family, history: History) -> None:
+    """No column but a hidden price level depends on the units of price and volume (powers of two)."""
+    plain, other = fold_family(family, history)[0], fold_family(family, history.times(1 / 1024, 4096))[0]
+    for name, ours, theirs in zip(family.columns, plain, other, strict=True):
+        if not name.startswith("level_"):
+            np.testing.assert_array_equal(ours, theirs, err_msg=f"{family.name}.{name}")
+
+
+def assert_finite(family: Family, history: History, limit: float = 1e6) -> None:
+    """Every column is a finite number of modest size from the first bar on (NaN where delta is unknown)."""
+    out = fold_family(family, history)[0]
+    known = np.isfinite(history.bars[DELTA])
+    for name, values in zip(family.columns, out, strict=True):
+        if not name.startswith("level_"):
+            seen = values[known] if family.needs else values
+            bad = np.flatnonzero(~(np.abs(seen) <= limit))
+            assert bad.size == 0, f"{family.name}.{name}: {seen[bad[0]]} at bar {bad[0]}"
