@@ -60,6 +60,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Same seed and data give the same trees.")] = 1,
     trials: Annotated[int, typer.Option(help="Configurations tried on this test span so far.")] = 1,
     max_rows: Annotated[int, typer.Option(help="Use every n-th training row to stay below this.")] = 200_000,
+    scaled: Annotated[bool, typer.Option(help="Scale columns by their training rows first.")] = False,
     model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
     waive: Annotated[
         str,
@@ -77,10 +78,11 @@ def train(
     from inference.features.spec import SPECS
     from training import recipe, screen
     from training.labels import BarrierTerms
+    from training.provenance import Recipe
 
     if spec not in SPECS:
         raise UsageError(f"--spec: expected one of {', '.join(SPECS)}; found {spec!r}")
-    words = {
+    words: dict[str, str | bool] = {
         "spec": spec,
         "lake": "DIR",
         "venue": venue,
@@ -94,9 +96,10 @@ def train(
         "max-rows": str(max_rows),
         "model-version": model_version,
         "waive": waive,
+        "scaled": scaled,
         "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
     }
-    plan = recipe.Recipe(
+    plan = Recipe(
         name=out.resolve().name,
         version=model_version,
         spec=SPECS[spec],
@@ -110,6 +113,7 @@ def train(
         trials=trials,
         max_rows=max_rows,
         command=_command(words),
+        scaled=scaled,
     )
     with screen.phases() as say:
         card = recipe.train(plan, lake, out, say)
@@ -159,10 +163,11 @@ def _refuse(text: str, code: int) -> int:
     return code
 
 
-def _command(words: dict[str, str]) -> str:
+def _command(words: dict[str, str | bool]) -> str:
     """Give the command line as the card shows it: every decision, no folder of this machine."""
-    flags = " ".join(f"--{name} {shlex.quote(value)}" for name, value in words.items() if value)
-    return f"training train {flags}"
+    told = ((f"--{name}", value) for name, value in words.items() if value)
+    flags = (flag if value is True else f"{flag} {shlex.quote(str(value))}" for flag, value in told)
+    return " ".join(("training train", *flags))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def require_variety(
     """
     for number, instrument in enumerate(instruments):
         rows = x[owner == number]
-        still = np.flatnonzero(np.ptp(rows, axis=0) == 0) if len(rows) > 1 else []
+        still = np.flatnonzero(len(rows) > 1 and np.ptp(rows, axis=0) == 0)
         if len(still):
             raise DataError(
                 f"{instrument}: expected column {names[still[0]]} to vary over {len(rows):,} training rows; "
@@ -84,8 +84,8 @@ def spare(x: Matrix, names: Sequence[str]) -> Spare:
     sample = x[:: max(1, len(x) // _SAMPLE)].astype(np.float64)
     low, high = np.quantile(sample, (NEARLY, 1.0 - NEARLY), axis=0)
     constant = low == high
-    varied = np.flatnonzero(~constant)
-    related = np.corrcoef(sample[:, varied], rowvar=False)
+    varied = np.flatnonzero(~constant).tolist()
+    related = np.atleast_2d(np.corrcoef(sample[:, varied], rowvar=False))
     twins, gone = [], set[int]()
     for later in range(len(varied)):
         for earlier in range(later):
@@ -94,4 +94,4 @@ def spare(x: Matrix, names: Sequence[str]) -> Spare:
                 twins.append((*pair, float(related[earlier, later])))
                 gone.add(later)
                 break
-    return Spare(tuple(names[k] for k in np.flatnonzero(constant)), tuple(twins))
+    return Spare(tuple(names[k] for k in np.flatnonzero(constant).tolist()), tuple(twins))

@@ -9,7 +9,7 @@ from training.evaluate import log_loss
 HOLD = 1
 
 
-def drawn(seed: int, rows: int = 60_000) -> tuple[np.ndarray, np.ndarray]:
+def drawn(seed: int, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     """True chances and classes that follow them."""
     rng = np.random.default_rng(seed)
     p = rng.dirichlet([4.0, 4.0, 4.0], rows)

@@ -7,7 +7,8 @@ from inference.artifact import load, verify
 from inference.card import Card, Interval
 from inference.features.spec import SPECS
 from training.labels import BarrierTerms
-from training.recipe import Recipe, train
+from training.provenance import Recipe
+from training.recipe import train
 from training.report import tables, verdict
 
 SPEC = SPECS["entry_5m"]

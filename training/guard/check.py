@@ -16,22 +16,24 @@ from core.market import Timeframe
 from feeds.lake import BarArrays, aggregate
 from inference.artifact import INPUT, load, open_session
 from inference.card import Interval, Metrics
-from inference.features.spec import FeatureSpec
+from inference.features.spec import SPECS, FeatureSpec
 from training.dataset import build
 from training.guard.edge import Edge
 from training.guard.lake import VENUE, write_lake
 from training.guard.market import null_market, planted_market
 from training.guard.score import holds, share
 from training.labels import DOWN, HOLD, UP, BarrierTerms
-from training.recipe import Recipe, train
+from training.provenance import Recipe
+from training.recipe import train
 
 Floats = npt.NDArray[np.float64]
 
 STRENGTH = 0.15
 """A bar's drift in its deviations: the next bar's sign is then known 56 times in 100."""
-DECISIONS = 4_000
+DECISIONS = 8_000
 """Decision bars behind the warm-up, per instrument."""
-LEAST_DAYS = 40
+LEAST_DAYS = 80
+"""Intervals are made of days, and too few of them make it too narrow."""
 UNSEEN_SEED = 1_000
 """Added to a market's seed for the one that the artifact is scored on."""
 
@@ -96,6 +98,21 @@ def found(side: Interval, oracle: Interval) -> bool:
 def made(edge: Edge | None, pairs: int, days: int, seed: int) -> list[BarArrays]:
     """Give the minutes of the null market, or of the one with `edge`."""
     return null_market(pairs, days, seed) if edge is None else planted_market(pairs, days, seed, edge=edge)
+
+
+def shipped() -> tuple[str, ...]:
+    """Name the specifications that trees of an entry model can be trained on."""
+    return tuple(name for name, spec in SPECS.items() if name.startswith("entry_") and not spec.windows)
+
+
+def as_row(finding: Finding) -> str:
+    """Give a line of the Markdown table."""
+    figures = (finding.auc, finding.side, finding.oracle)
+    shown = " | ".join(
+        "-" if one is None else f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in figures
+    )
+    said = "yes" if finding.passed else "NO"
+    return f"| {finding.spec} | {finding.market} | {finding.seed} | {finding.rows:,} | {shown} | {said} |"
 
 
 def length(spec: FeatureSpec) -> int:
