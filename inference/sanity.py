@@ -97,7 +97,7 @@ def inspect(kind: Kind, batch: Inspection, limits: SanityLimits) -> Findings:
             )
         np.logical_and(usable, ~wrong, out=usable)
 
-    finite = np.isfinite(p).all(axis=1)
+    finite = np.asarray(np.isfinite(p).all(axis=1))
     refuse(~finite, NOT_FINITE)
     with np.errstate(invalid="ignore"):
         proper = (p >= 0).all(axis=1) & (p <= 1).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= _SUM)
