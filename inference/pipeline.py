@@ -69,6 +69,20 @@ class OpinionSource:
             opinions=tuple(opinions.get(name) or _silent(name, UNKNOWN) for name in request.instruments),
         )
 
+    def peek(self, request: RequestOpinion) -> Prediction:
+        """Answer as `answer` would now, and change nothing that a later answer depends on."""
+        return self.answer(request)
+
+    def chances(self, trader: str, tensors: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Give a trader's model's probabilities for given rows of its inputs; changes nothing.
+
+        InternalError for an unknown trader, a missing tensor or another shape.
+        """
+        artifact = self._artifacts.get(trader)
+        if artifact is None:
+            raise InternalError(f"expected a trader of {sorted(self._artifacts)}; found {trader!r}")
+        return self._predictors[artifact.model_hash].predict(tensors)
+
 
 def _opinions(instruments: Sequence[str], found: Inputs, chances: npt.NDArray[np.float32]) -> list[Opinion]:
     usable: npt.NDArray[np.bool_] = found.ready & np.isfinite(chances).all(axis=1)

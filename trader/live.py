@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -55,6 +56,7 @@ from trader.journal import Journal
 from trader.notify_systemd import READY, STOPPING, WATCHDOG
 from trader.outbox import Outbox
 from trader.reload import changed_keys
+from trader.stages import StageClock
 from trader.summary import RunSummary
 
 log = structlog.get_logger()
@@ -87,12 +89,13 @@ class Daemon:
         self.summary = RunSummary(self.clock, started=started)
         self.door = Door(self.clock, last_ts=parts.last_ts)
         gateways = parts.gateways(self.door.put)
-        self.outboxes = {name: Outbox(gateway) for name, gateway in gateways.items()}
+        self.stages = StageClock(self.clock, self.read_model, self.telemetry)
+        watch = partial(self.stages.watch, "order")
+        self.outboxes = {name: Outbox(gateway, watch=watch) for name, gateway in gateways.items()}
         self._simulated = [g for g in gateways.values() if isinstance(g, PaperGateway)]
         self.feed = parts.feed(self)
         self.history = parts.history(self, self._predicted)
         self.reload: Callable[[], Config] | None = None
-        self._closed_at: dict[int, int] = {}
         self._beat = self.clock.monotonic()
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -185,7 +188,10 @@ class Daemon:
     async def _decide(self) -> None:
         while True:
             event, journaled = await self.door.next()
+            began = self.clock.monotonic()
             commands = self.desk.on_event(event)
+            if isinstance(event, Prediction):
+                self.stages.on_prediction(event, self.clock.monotonic() - began)
             step = self.journal.append(
                 event, commands, self.desk.labels, self._release(event.ts, commands, journaled)
             )
@@ -206,7 +212,10 @@ class Daemon:
         if not leaving and journaled is None:
             return None
 
+        committed = self.stages.watch("journal")
+
         def release() -> None:
+            committed()
             for command in leaving:
                 self.outboxes[command.account].put(command)
             if journaled is not None:
@@ -224,14 +233,14 @@ class Daemon:
             self.feed.play(frozenset[str]().union(*(engine.in_play() for engine in self.desk.engines)))
         for command in commands:
             if isinstance(command, RequestOpinion):
+                self.stages.on_request(command.ts_close)
                 self.history.request(command)
             elif isinstance(command, Decisions) and isinstance(event, Prediction) and event.opinions:
                 self._measure(event, len(command.rows))
 
     def _measure(self, event: Prediction, rows: int) -> None:
-        began = self._closed_at.get(event.ts_close)
-        if began is not None:
-            taken = self.clock.monotonic() - began
+        taken = self.stages.since_close(event.ts_close)
+        if taken is not None:
             self.read_model.on_latency(taken, rows)
             self.telemetry.on_latency(taken)
             self.summary.on_latency(taken)
@@ -257,9 +266,7 @@ class Daemon:
             gateway.on_quote(quote)
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
-        self._closed_at[ts_close] = self.clock.monotonic()
-        if len(self._closed_at) > 256:
-            del self._closed_at[next(iter(self._closed_at))]
+        self.stages.on_bars(ts_close)
         self.door.put(BarsClosed(0, ts_close, bars))
 
     def on_link(self, stream: Stream, up: bool, system: str, reason: str) -> None:

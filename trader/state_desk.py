@@ -159,6 +159,16 @@ class DeskBoard:
         self.opinions.on_latency(ns, instruments)
         self.revision += 1
 
+    def on_stage(self, stage: str, ns: int) -> None:
+        """Take how long one stage of a decision took, monotonic ns."""
+        self.opinions.on_stage(stage, ns)
+        self.revision += 1
+
+    def on_notice(self, notice: Notice) -> None:
+        """Show what the shell has to say: it is no step of the engine, so the journal lacks it."""
+        self._on_notice(notice)
+        self.revision += 1
+
     # ---- out ----
 
     def marks(self, account: AccountBoard) -> dict[str, Decimal]:

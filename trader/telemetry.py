@@ -204,11 +204,13 @@ class Telemetry:
         )
         self._decisions = Histogram(
             "trader_decision_seconds",
-            "Time by stage",
+            "Time by stage; `inference` and `decision` are sums of several",
             ["stage"],
             buckets=DECISION_BUCKETS,
             registry=own,
         )
+        self._late = Counter("trader_late_predictions", "Answers over budget, not traded on", registry=own)
+        self._failed = Counter("trader_failed_predictions", "Answers without an opinion", registry=own)
         self._reconnects = Counter("trader_ws_reconnects", "Links that came back", ["stream"], registry=own)
         self._refusals = Counter(
             "trader_risk_rejections", "Opinions refused, by rule", ["rule"], registry=own
@@ -219,7 +221,9 @@ class Telemetry:
         self._steps.labels(str(event.__struct_config__.tag)).inc()
         match event:
             case Prediction():
-                self._decisions.labels("inference").observe(event.latency_ns / SECOND)
+                self.on_stage("inference", event.latency_ns)
+                self._late.inc(event.late)
+                self._failed.inc(bool(event.error))
             case OrderUpdate():
                 self._on_order(event)
             case Fill():
@@ -238,7 +242,11 @@ class Telemetry:
 
     def on_latency(self, ns: int) -> None:
         """Take one measured decision: last bar in to last intent out, monotonic ns."""
-        self._decisions.labels("decision").observe(ns / SECOND)
+        self.on_stage("decision", ns)
+
+    def on_stage(self, stage: str, ns: int) -> None:
+        """Take how long one stage of a decision took, in ns."""
+        self._decisions.labels(stage).observe(ns / SECOND)
 
     def on_loop_lag(self, seconds: float) -> None:
         """Take how late the event loop woke."""

@@ -8,6 +8,7 @@ Must not know the engine, the journal or the venue. Built and served by the live
     POST /api/v1/link           a fresh one-time login link (Bearer only)
     GET  /api/v1/state          the whole view
     GET  /api/v1/chart          ?instrument=BTC/USDT&timeframe=5m
+    GET  /api/v1/explain        ?instrument=BTC/USDT[&trader=swing]: why the newest opinions are so
     GET  /api/v1/stream         server-sent events: the view, then what changed
     POST /api/v1/{verb}         pause, resume, flatten, kill: {"reason", "actor", "force"}
     GET  /livez /readyz /healthz /metrics        open to the loopback
@@ -208,6 +209,11 @@ class Dashboard:
         chart = self._model.chart(request.query.get("instrument", ""), timeframe)
         return web.json_response(body=msgspec.json.encode(chart))
 
+    async def explain(self, request: web.Request) -> web.StreamResponse:
+        """Send why the newest opinions about an instrument are what they are."""
+        why = self._model.explain(request.query.get("instrument", ""), request.query.get("trader", ""))
+        return web.json_response(body=msgspec.json.encode(why))
+
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Push changes four times a second at most, and a pulse each second."""
         if self._streams >= MAX_STREAMS:
@@ -310,6 +316,7 @@ def build_app(
             web.post("/api/v1/link", board.link),
             web.get("/api/v1/state", board.state),
             web.get("/api/v1/chart", board.chart),
+            web.get("/api/v1/explain", board.explain),
             web.get("/api/v1/stream", board.stream, allow_head=False),
             web.post(f"/api/v1/{{verb:{verbs}}}", board.wish),
             web.get("/livez", board.livez),
