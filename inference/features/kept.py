@@ -19,7 +19,7 @@ class Kept(NamedTuple):
 KEPT: tuple[Kept, ...] = (
     Kept(
         frozenset({"ema_21", "rsi"}),
-        "both weigh the last three weeks of bars alike; the RSI is bounded and tells how one-sided moves were, "
+        "both weigh the last twenty bars alike; the RSI is bounded and tells how one-sided moves were, "
         "the distance to the average tells how far they went, and the ribbon needs it",
     ),
 )
