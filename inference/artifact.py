@@ -1,10 +1,12 @@
-"""Model artifacts: a folder with card.json and one self-contained ONNX file, checked before use.
+"""Model artifacts: a folder with a card, one self-contained ONNX file and golden vectors, checked before use.
 
 Must not know instruments, traders or the training stack. Called by the shell that loads models,
 by `trader model verify` and by training.export, which checks its own work the same way.
 """
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,32 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from core.errors import ModelError
 from core.market import Timeframe
-from inference.card import CLASSES, SCHEMA, Card, decode, identity
+from inference import calibrate, golden
+from inference.card import (
+    CLASSES_OF,
+    POSITION_COLUMNS,
+    SCHEMA,
+    VOTE_COLUMNS,
+    Calibration,
+    Card,
+    Conformal,
+    Kind,
+    RobustScaler,
+    decode,
+    identity,
+)
 from inference.features.spec import SPECS, FeatureSpec
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
+GOLDEN_FILE = "golden.npz"
+FILES = {CARD_FILE, GOLDEN_FILE, MODEL_FILE}
 INPUT, OUTPUT = "x", "probabilities"
+POSITION, VOTES = "position", "votes"
 TOLERANCE = 1e-5
 """Largest difference allowed between the golden probabilities and this machine's."""
+
+Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 _ERROR_LEVEL = 3
 # onnxruntime's exceptions have no class of their own in common.
@@ -54,6 +74,11 @@ class Artifact:
         """Timeframe at whose closes the model has an opinion."""
         return Timeframe(self.card.label.decision)
 
+    def run(self, session: Any, tensors: Tensors) -> npt.NDArray[np.float32]:
+        """Give probabilities [n, classes] for rows as the features come: scaled, run, calibrated."""
+        fed = {name: scaled(self.card.scalers.get(name), tensors[name]) for name in self.card.inputs}
+        return calibrate.apply(self.card.calibration, session.run([OUTPUT], fed)[0])
+
 
 def load(path: Path | str) -> Artifact:
     """Read a folder and prove it; ModelError in one line says what was expected and found."""
@@ -64,7 +89,7 @@ def verify(path: Path | str) -> dict[str, object]:
     """Prove a folder and give the findings as plain values; a bad one has ok=False and `error`."""
     folder = Path(path)
     try:
-        artifact, error = _checked(folder)
+        artifact, error, rows = _checked(folder)
     except ModelError as refused:
         return {"path": str(folder), "ok": False, "error": str(refused)}
     return {
@@ -74,10 +99,11 @@ def verify(path: Path | str) -> dict[str, object]:
         "name": artifact.name,
         "version": artifact.card.version,
         "model_hash": artifact.model_hash,
+        "kind": artifact.card.kind.value,
         "feature_spec": artifact.card.features.name,
         "decision": artifact.decision.value,
         "bytes": len(artifact.model),
-        "golden_rows": len(artifact.card.golden.x),
+        "golden_rows": rows,
         "golden_max_error": error,
     }
 
@@ -95,14 +121,30 @@ def open_session(model: bytes) -> Any:
         raise ModelError(f"expected an ONNX model that onnxruntime runs; found: {reason}") from refused
 
 
-def _checked(folder: Path) -> tuple[Artifact, float]:
+def scaled(scaler: RobustScaler | None, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale a tensor by its last axis, in float32 as the graph was trained on; without a scaler as it is."""
+    if scaler is None:
+        return x
+    center = np.array(scaler.center, np.float32)
+    scale = np.array(scaler.scale, np.float32)
+    clip = np.float32(scaler.clip)
+    return np.clip((x - center) / scale, -clip, clip)
+
+
+def shapes_of(spec: FeatureSpec) -> dict[str, tuple[int, ...]]:
+    """Give the tensors that a spec makes, without the batch."""
+    return {INPUT: (len(spec.names),)}
+
+
+def _checked(folder: Path) -> tuple[Artifact, float, int]:
     card = _card(folder)
     _expect(folder, "schema", SCHEMA, card.schema)
     _expect(folder, "model_hash of this card's content", identity(card), card.model_hash)
-    _expect(folder, "classes", CLASSES, card.classes)
-    model = _files(folder, card)
-    spec = _spec(folder, card)
-    return Artifact(card, spec, model), _golden(folder, card, model)
+    _expect(folder, f"classes of kind {card.kind.value}", CLASSES_OF[card.kind], card.classes)
+    model, vectors = _files(folder, card)
+    artifact = Artifact(card, _spec(folder, card), model)
+    _terms(folder, artifact)
+    return artifact, *_golden(folder, artifact, vectors)
 
 
 def _card(folder: Path) -> Card:
@@ -115,17 +157,18 @@ def _card(folder: Path) -> Card:
         raise ModelError(f"{folder}/{CARD_FILE}: expected a card of schema {SCHEMA}; {broken}") from broken
 
 
-def _files(folder: Path, card: Card) -> bytes:
-    """Check every file and give the model; what was hashed is what runs, there is no second read."""
-    _expect(folder, "files on the card", [MODEL_FILE], sorted(card.files))
-    _expect(folder, "files", [CARD_FILE, MODEL_FILE], sorted(entry.name for entry in folder.iterdir()))
-    model = (folder / MODEL_FILE).read_bytes()
-    _expect(folder, f"sha256 of {MODEL_FILE}", card.files[MODEL_FILE], hashlib.sha256(model).hexdigest())
+def _files(folder: Path, card: Card) -> tuple[bytes, bytes]:
+    """Check every file and give model and vectors; what was hashed is what runs, there is no second read."""
+    _expect(folder, "files on the card", sorted(FILES - {CARD_FILE}), sorted(card.files))
+    _expect(folder, "files", sorted(FILES), sorted(entry.name for entry in folder.iterdir()))
+    model, vectors = ((folder / name).read_bytes() for name in (MODEL_FILE, GOLDEN_FILE))
+    for name, content in ((MODEL_FILE, model), (GOLDEN_FILE, vectors)):
+        _expect(folder, f"sha256 of {name}", card.files[name], hashlib.sha256(content).hexdigest())
     # A tensor kept outside the file names its place under the key "location" (onnx.proto,
     # TensorProto.external_data); loaded from bytes it would be looked for in the working directory.
     if b"location" in model:
         raise ModelError(f"{folder}/{MODEL_FILE}: expected a self-contained model; found external data")
-    return model
+    return model, vectors
 
 
 def _spec(folder: Path, card: Card) -> FeatureSpec:
@@ -136,41 +179,102 @@ def _spec(folder: Path, card: Card) -> FeatureSpec:
     _expect(folder, f"hash of feature spec {ref.name}", spec.hash, ref.hash)
     _expect(folder, f"columns of feature spec {ref.name}", len(spec.names), ref.columns)
     _expect(folder, "decision timeframe", spec.decision.value, card.label.decision)
-    if not (card.label.barrier_atr > 0 and card.label.horizon_bars > 0):
-        raise ModelError(f"{folder}: expected a positive barrier and horizon; found {card.label}")
     return spec
 
 
-def _golden(folder: Path, card: Card, model: bytes) -> float:
-    """Run the golden rows, whole and one by one; give the largest difference."""
-    x = _matrix(folder, card.golden.x, card.features.columns)
-    expected = _matrix(folder, card.golden.p, len(CLASSES))
-    _expect(folder, "golden answers", len(x), len(expected))
+def _terms(folder: Path, artifact: Artifact) -> None:
+    """Check what the card says of inputs, scaling, labels and calibration against kind and spec."""
+    card = artifact.card
+    offered = shapes_of(artifact.spec)
+    if card.kind is Kind.MANAGER:
+        offered[POSITION] = (len(POSITION_COLUMNS),)
+    if card.kind is Kind.META:
+        offered[VOTES] = (len(VOTE_COLUMNS),)
+    if not card.inputs or not card.inputs.items() <= offered.items():
+        raise ModelError(f"{folder}: expected input tensors of {offered}; found {card.inputs}")
+    for name, scaler in card.scalers.items():
+        _scaler(folder, name, scaler, card.inputs)
+    label = card.label
+    barrier = label.barrier_atr > 0 if card.kind is Kind.ENTRY else label.barrier_atr >= 0 and label.rule
+    if not (barrier and label.horizon_bars > 0):
+        raise ModelError(f"{folder}: expected a positive barrier (or a rule) and horizon; found {label}")
+    check_calibration(folder, card.calibration, len(card.classes))
+    check_conformal(folder, card.conformal)
+    for name, columns in card.deciles.items():
+        _expect(folder, f"columns of deciles of {name}", card.inputs.get(name, (0,))[-1], len(columns))
+        if {len(column) for column in columns} != {9} or not np.isfinite(columns).all():
+            raise ModelError(f"{folder}: expected nine finite deciles for each column of {name}")
+
+
+def check_calibration(folder: Path, calibration: Calibration | None, classes: int) -> None:
+    """Raise ModelError for a calibration that would not give probabilities of these classes."""
+    if calibration is None:
+        return
+    figures = (calibration.temperature, *calibration.bias)
+    if len(figures) != classes + 1 or calibration.temperature <= 0 or not all(map(math.isfinite, figures)):
+        raise ModelError(
+            f"{folder}: expected a temperature above 0 and {classes} finite biases; found {calibration}"
+        )
+
+
+def check_conformal(folder: Path, conformal: Conformal | None) -> None:
+    """Raise ModelError for a level or quantile that cannot be."""
+    if conformal is not None and not (0 < conformal.alpha < 1 and 0 <= conformal.quantile <= 1):
+        raise ModelError(f"{folder}: expected conformal alpha and quantile within 0 and 1; found {conformal}")
+
+
+def _scaler(folder: Path, name: str, scaler: RobustScaler, inputs: Mapping[str, tuple[int, ...]]) -> None:
+    columns = inputs.get(name, (0,))[-1]
+    _expect(
+        folder,
+        f"columns of the scaler of {name}",
+        (columns, columns),
+        (len(scaler.center), len(scaler.scale)),
+    )
+    scales = np.array([*scaler.scale, scaler.clip])
+    if not (np.isfinite([*scaler.center, *scales]).all() and (scales > 0).all()):
+        raise ModelError(f"{folder}: expected finite centers and positive scales and clip for {name}")
+
+
+def _golden(folder: Path, artifact: Artifact, content: bytes) -> tuple[float, int]:
+    """Run the golden rows, whole and one by one; give the largest difference and how many there are."""
+    card = artifact.card
+    vectors = _vectors(folder, card, content)
+    expected = vectors.pop(golden.ANSWERS)
     try:
-        session = open_session(model)
+        session = open_session(artifact.model)
     except ModelError as refused:
         raise ModelError(f"{folder}: {refused}") from refused
-    _expect(folder, "model inputs", [INPUT], [node.name for node in session.get_inputs()])
+    _expect(folder, "model inputs", sorted(card.inputs), sorted(node.name for node in session.get_inputs()))
     _expect(folder, "model outputs", [OUTPUT], [node.name for node in session.get_outputs()])
+    rows = range(len(expected))
     try:
-        together = session.run([OUTPUT], {INPUT: x})[0]
-        alone = np.concatenate([session.run([OUTPUT], {INPUT: row[None]})[0] for row in x])
+        together = artifact.run(session, vectors)
+        alone = [artifact.run(session, {name: x[k : k + 1] for name, x in vectors.items()}) for k in rows]
     except _RUNTIME_ERRORS as refused:
         reason = " ".join(str(refused).split())
         raise ModelError(f"{folder}: expected golden rows to run; found: {reason}") from refused
     _expect(folder, "shape of the golden answers", expected.shape, together.shape)
-    difference = np.maximum(np.abs(together - expected), np.abs(alone - expected))
+    difference = np.maximum(np.abs(together - expected), np.abs(np.concatenate(alone) - expected))
     error = float(np.max(difference))
     if not error <= TOLERANCE:  # also catches NaN
         raise ModelError(f"{folder}: expected golden rows within {TOLERANCE:g}; found {error:g}")
-    return error
+    return error, len(expected)
 
 
-def _matrix(folder: Path, rows: tuple[tuple[float, ...], ...], columns: int) -> npt.NDArray[np.float32]:
-    widths = {len(row) for row in rows}
-    if widths != {columns}:
-        raise ModelError(f"{folder}: expected golden rows of {columns} values; found {sorted(widths)}")
-    return np.array(rows, dtype=np.float32)
+def _vectors(folder: Path, card: Card, content: bytes) -> golden.Arrays:
+    try:
+        vectors = golden.decode(content)
+    except ValueError as broken:
+        raise ModelError(f"{folder}/{GOLDEN_FILE}: {broken}") from broken
+    shapes = dict(card.inputs) | {golden.ANSWERS: (len(card.classes),)}
+    _expect(folder, f"arrays of {GOLDEN_FILE}", sorted(shapes), sorted(vectors))
+    rows = len(vectors[golden.ANSWERS]) if vectors[golden.ANSWERS].ndim else 0
+    if not rows:
+        raise ModelError(f"{folder}/{GOLDEN_FILE}: expected golden rows; found none")
+    for name, shape in shapes.items():
+        _expect(folder, f"shape of golden {name}", (rows, *shape), vectors[name].shape)
+    return vectors
 
 
 def _expect(folder: Path, what: str, expected: object, found: object) -> None:

@@ -4,14 +4,41 @@ Must not know files, ONNX or how a model was trained. Written by training.export
 inference.artifact and by everything that shows a model to people.
 """
 
+import enum
 import hashlib
 import re
 
 import msgspec
 
-SCHEMA = 1
-CLASSES = ("down", "hold", "up")
-"""Order of the probability columns, in the file and everywhere else."""
+from core.text import parse_iso
+
+SCHEMA = 2
+
+
+class Kind(enum.StrEnum):
+    """What a model answers."""
+
+    ENTRY = "entry"  # which barrier is met first; a fusion of several windows is one too
+    REGIME = "regime"  # what the market is like, e.g. whether the coming bars are volatile
+    META = "meta"  # whether a blended opinion should be taken, seeing the votes
+    MANAGER = "manager"  # whether an open position will go on in its direction
+
+
+CLASSES_OF = {
+    Kind.ENTRY: ("down", "hold", "up"),
+    Kind.REGIME: ("normal", "high"),
+    Kind.META: ("skip", "take"),
+    Kind.MANAGER: ("reverse", "continue"),
+}
+"""Order of the probability columns of each kind, in the file and everywhere else."""
+CLASSES = CLASSES_OF[Kind.ENTRY]
+
+POSITION_COLUMNS = ("r_multiple", "age_bars", "mae_r", "mfe_r")
+"""Columns of a manager's tensor `position`: unrealised result, worst and best so far in units of the
+risk taken (R = the distance to the first stop), age in bars of the decision timeframe."""
+VOTE_COLUMNS = ("p_down", "p_hold", "p_up", "spread", "agreement")
+"""Columns of a meta-model's tensor `votes`: the blend, how far its members disagree on p_up - p_down,
+and the share of the weights that leans to the blend's side."""
 _FLAT_LIST = re.compile(rb"\[[^\[\]{}]*\]")
 
 
@@ -28,11 +55,15 @@ class FeatureRef(_Strict, frozen=True):
 
 
 class LabelTerms(_Strict, frozen=True):
-    """What the classes mean (docs/labels.md): barriers in ATRs, time limit in decision bars."""
+    """What the classes mean (docs/labels.md): barriers in ATRs, time limit in decision bars.
+
+    `rule` is one sentence that kinds other than `entry` need; their barrier may be 0 (none).
+    """
 
     decision: str
     barrier_atr: float
     horizon_bars: int
+    rule: str = ""
 
 
 class DataUsed(_Strict, frozen=True):
@@ -94,8 +125,8 @@ class Month(_Strict, frozen=True):
     kraken_bps: float | None
 
 
-class Metrics(_Strict, frozen=True):
-    """Out of sample figures; `*_base` are those of always answering with the training shares.
+class Metrics(_Strict, frozen=True, tag_field="of", tag="entry"):
+    """Out of sample figures of an entry model; `*_base`: of always answering with the training shares.
 
     `auc` ranks rising against falling rows, `auc_hold` ranks rows that reach no barrier.
     `log_loss_gain` is base minus model, so positive is better than knowing nothing.
@@ -120,23 +151,80 @@ class Metrics(_Strict, frozen=True):
     bootstrap: str
 
 
-class Golden(_Strict, frozen=True):
-    """Real rows and the probabilities that the trees gave for them before export."""
+class BinaryMetrics(_Strict, frozen=True, tag_field="of", tag="binary"):
+    """Out of sample figures of a model of two classes; `share` is the second class's in the test rows.
 
-    x: tuple[tuple[float, ...], ...]
-    p: tuple[tuple[float, ...], ...]
+    `*_base` are those of always answering with the training share, `*_rival` those of the simple
+    forecast that `rival` names (for volatility: an average of what it was, by hour of day).
+    """
+
+    share: float
+    accuracy: Interval
+    accuracy_base: float
+    log_loss: float
+    log_loss_base: float
+    log_loss_gain: Interval
+    auc: Interval
+    rival: str
+    log_loss_rival: float
+    auc_rival: Interval
+    bootstrap: str
+
+    @property
+    def class_shares(self) -> tuple[float, float]:
+        """Shares of both classes in the test rows."""
+        return 1.0 - self.share, self.share
+
+
+class RobustScaler(_Strict, frozen=True):
+    """What is done to one tensor before the graph sees it: clip((x - center) / scale, -clip, clip).
+
+    One center and scale per column (the last axis), fitted on training rows alone.
+    """
+
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    clip: float
+
+
+class Calibration(_Strict, frozen=True):
+    """softmax(log p / temperature + bias): temperature scaling with one bias per class.
+
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2 (temperature and,
+    with the bias, vector scaling whose matrix is a multiple of one). Fitted on validation rows.
+    """
+
+    temperature: float
+    bias: tuple[float, ...]
+
+
+class Conformal(_Strict, frozen=True):
+    """Split-conformal sets: a class belongs to the set when 1 - p(class) <= `quantile`.
+
+    The quantile is the validation rows' at level 1 - `alpha` with the finite-sample correction
+    (Vovk, Gammerman, Shafer 2005; Angelopoulos & Bates 2021, section 1). `coverage` is how often the
+    set held the truth on the test span, `abstained` the share of its rows whose set names no side.
+    """
+
+    alpha: float
+    quantile: float
+    coverage: float
+    abstained: float
 
 
 class Card(_Strict, frozen=True):
     """Everything about one model.
 
     `model_hash` is the SHA-256 of this card without that one field; since `files` holds the
-    SHA-256 of every other file, one hash stands for the whole folder. `edge_threshold` is the
+    SHA-256 of every other file, one hash stands for the whole folder. `inputs` gives each input
+    tensor's shape without the batch, `scalers` those that are scaled first. `edge_threshold` is the
     smallest |p_up - p_down| on which the metrics traded. `trials` counts the configurations that
-    were tried against the test span. `deciles` are each column's over the training rows (drift).
+    were tried against the test span. `deciles` are each tensor's, column by column, over the
+    training rows (drift); a tensor may be left out.
     """
 
     schema: int
+    kind: Kind
     name: str
     version: str
     model_hash: str
@@ -144,17 +232,25 @@ class Card(_Strict, frozen=True):
     command: str
     libraries: dict[str, str]
     features: FeatureRef
+    inputs: dict[str, tuple[int, ...]]
+    scalers: dict[str, RobustScaler]
     label: LabelTerms
     classes: tuple[str, ...]
+    calibration: Calibration | None
+    conformal: Conformal | None
     data: DataUsed
     split: Split
     seed: int
     trials: int
     parameters: dict[str, float]
     edge_threshold: float
-    metrics: Metrics
-    deciles: tuple[tuple[float, ...], ...]
-    golden: Golden
+    metrics: Metrics | BinaryMetrics
+    deciles: dict[str, tuple[tuple[float, ...], ...]]
+
+    @property
+    def trained_until(self) -> int:
+        """End of the last label that the model was fitted on, ns UTC: the start of the test span."""
+        return parse_iso(self.split.test_start)
 
 
 def identity(card: Card) -> str:

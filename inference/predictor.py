@@ -20,28 +20,36 @@ from core.errors import InternalError
 from core.events import Prediction, RequestOpinion, unanswered
 from core.market import Bar
 from core.text import iso
-from inference.artifact import INPUT, OUTPUT, Artifact, open_session
-from inference.card import CLASSES
+from inference.artifact import Artifact, Tensors, open_session
 
 CAPACITY = 1024
 """Bar sets and requests that may wait: an hour's worth of closes on a thread that hangs."""
+SPARE = 4
+"""Pieces of idle work that may wait."""
 
 
 class Predictor:
     """One model in memory. Calls from several threads are allowed; each uses its caller's core."""
 
     def __init__(self, artifact: Artifact) -> None:
-        self._columns = artifact.card.features.columns
+        self._artifact = artifact
+        self._inputs = artifact.card.inputs
+        self._classes = len(artifact.card.classes)
         self._session: Any = open_session(artifact.model)
 
-    def predict(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give probabilities [n, 3] in the order of CLASSES for rows x [n, columns]."""
-        if x.ndim != 2 or x.shape[1] != self._columns:
-            raise InternalError(f"expected rows of {self._columns} columns; found shape {x.shape}")
-        if not len(x):
-            return np.empty((0, len(CLASSES)), np.float32)
-        answer: npt.NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: x})[0]
-        return answer
+    def predict(self, tensors: Tensors) -> npt.NDArray[np.float32]:
+        """Give calibrated probabilities [n, classes] in the card's order for n rows of each input.
+
+        Tensors that the model does not read are ignored. InternalError for a missing one or a shape
+        that is not [n, *shape on the card].
+        """
+        rows = {len(tensors[name]) for name in self._inputs if name in tensors}
+        found = {name: tensors[name].shape[1:] for name in self._inputs if name in tensors}
+        if len(rows) != 1 or found != self._inputs:
+            raise InternalError(f"expected rows of {self._inputs}; found {found} in {sorted(rows)} rows")
+        if rows == {0}:
+            return np.empty((0, self._classes), np.float32)
+        return self._artifact.run(self._session, tensors)
 
 
 class Source(Protocol):
@@ -70,12 +78,18 @@ class PredictorThread:
         self._clock = clock
         self._deliver = deliver
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(CAPACITY)
+        self._idle: queue.Queue[Callable[[], None]] = queue.Queue(SPARE)
         self._stopping = threading.Event()
         self._broken = ""
         self.lost = 0
         """Bar sets that found the queue full; their instruments then report themselves not ready."""
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
         self._thread.start()
+
+    @property
+    def broken(self) -> str:
+        """Say what went wrong with the features for good; empty = nothing."""
+        return self._broken
 
     def warm(self, bars: tuple[Bar, ...]) -> None:
         """Queue a history that replaces what is known of its instruments; never blocks."""
@@ -95,6 +109,29 @@ class PredictorThread:
                 unanswered(request, f"expected room for a request; found {CAPACITY} things waiting"), since
             )
 
+    def do(self, work: Callable[[], None]) -> bool:
+        """Queue the caller's own work between bars and requests, in order; it must not raise.
+
+        Never blocks; False when there is no room, and then it is never done.
+        """
+        try:
+            self._queue.put_nowait(work)
+        except queue.Full:
+            return False
+        return True
+
+    def when_idle(self, work: Callable[[], None]) -> bool:
+        """Queue the caller's own work behind everything that waits, and what comes meanwhile.
+
+        As `do`, but at most SPARE of these wait.
+        """
+        try:
+            self._idle.put_nowait(work)
+        except queue.Full:
+            return False
+        self.do(_nothing)  # wakes the worker; a full queue keeps it awake anyway
+        return True
+
     def stop(self, timeout_s: float = 2.0) -> bool:
         """End the worker after what it is doing now; what waits is dropped. False if it hangs."""
         self._stopping.set()
@@ -112,6 +149,10 @@ class PredictorThread:
     def _run(self) -> None:
         while (work := self._queue.get()) is not None and not self._stopping.is_set():
             work()
+            if self._queue.empty():
+                with suppress(queue.Empty):
+                    self._idle.get_nowait()()
+                    self.do(_nothing)  # there may be more of it
 
     def _fold(self, verb: Callable[[Sequence[Bar]], None], what: str, bars: tuple[Bar, ...]) -> None:
         try:
@@ -133,6 +174,10 @@ class PredictorThread:
     def _tell(self, prediction: Prediction, since: int) -> None:
         latency = self._clock.monotonic() - since
         self._deliver(msgspec.structs.replace(prediction, latency_ns=latency, late=latency > self._budget_ns))
+
+
+def _nothing() -> None:
+    """Wake the worker."""
 
 
 def _words(error: Exception) -> str:

@@ -9,7 +9,9 @@ import sys
 import numpy as np
 
 from core.market import Bar, Timeframe
-from inference.features.frame import FeatureFrame, fold
+from inference.features.catalogue import COLUMNS
+from inference.features.fold import fold
+from inference.features.frame import FeatureFrame
 from inference.features.spec import Block, FeatureSpec
 
 
@@ -17,16 +19,17 @@ class _Columns:
     """A history of two bars."""
 
     ts_open = np.array([0, Timeframe.M5.ns])
-    high = low = close = volume = np.ones(2)
+    open = high = low = close = volume = np.ones(2)
 
 
 def warm() -> None:
     """Run each kernel once over the types that trading and training use."""
-    spec = FeatureSpec("warm", (Block(Timeframe.M5, ("rsi",)),))
-    fold(spec, {Timeframe.M5: _Columns()})
-    frame = FeatureFrame(spec, ["warm"])
-    frame.on_bars([Bar("warm", Timeframe.M5, 0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0)])
-    frame.vectors(["warm"], Timeframe.M5.ns)
+    flat = Block(Timeframe.M5, COLUMNS)
+    spec = FeatureSpec("warm", Timeframe.M5, (flat, Block(Timeframe.M5, ("rsi",), window=2)))
+    fold(spec, {Timeframe.M5: _Columns()}).tensors(np.arange(2))
+    frame = FeatureFrame([spec], ["warm/warm"])
+    frame.on_bars([Bar("warm/warm", Timeframe.M5, 0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0)])
+    frame.inputs(spec, ["warm/warm"], Timeframe.M5.ns)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from core.events import (
 from core.instrument import Instrument
 from core.market import Bar, Quote, Timeframe
 from core.orders import OrderState, OrderType, Purpose, Side, SubmitOrder, TimeInForce
-from core.signal import Direction, Opinion
+from core.signal import Direction, Opinion, Vote
 from risk.policy import ModelTerms, RiskPolicy
 from trader.control import Health
 from trader.setup import AccountSetup, DeskSetup, TraderSetup
@@ -49,6 +49,8 @@ PRICES = {
     "DOGE/USDT": (0.16642, 5, 1),
     "AVAX/USDT": (37.41, 2, 3),
 }
+
+MEMBERS = ("trend-4h", "entry-15m", "scalp-1m")
 
 Step = tuple[Event, Sequence[Command]]
 
@@ -282,6 +284,9 @@ def judged(ts: int, timeframe: Timeframe = Timeframe.M15, *, seed: int = 3) -> l
                 0.01,
                 PRICES[symbol][0],
                 "" if ready else "not warm",
+                votes=votes(down, up) if ready else (),
+                spread=0.18,
+                age_s=0.4,
             )
         )
         lean = Direction.LONG if up > down else Direction.SHORT
@@ -289,7 +294,16 @@ def judged(ts: int, timeframe: Timeframe = Timeframe.M15, *, seed: int = 3) -> l
     name = f"HB{ts // SECOND}-{timeframe.value}"
     close = timeframe.floor(ts)
     asked = Prediction(
-        ts, name, TRADER, close, timeframe, "5f3a9c0e71d2b84466", tuple(opinions), 3_400_000 + seed * 90_000
+        ts,
+        name,
+        TRADER,
+        close,
+        timeframe,
+        "5f3a9c0e71d2b84466",
+        tuple(opinions),
+        3_400_000 + seed * 90_000,
+        members=MEMBERS,
+        stages=(400_000, 1_100_000, 1_700_000, 200_000),
     )
     return [
         (
@@ -297,6 +311,15 @@ def judged(ts: int, timeframe: Timeframe = Timeframe.M15, *, seed: int = 3) -> l
             [Decisions(TRADER, name, close, timeframe, tuple(rows))] if timeframe is Timeframe.M15 else [],
         )
     ]
+
+
+def votes(down: float, up: float) -> tuple[Vote, ...]:
+    """Give one vote for each of MEMBERS, around a blend; the last one is too old to count."""
+    return (
+        Vote(down + 0.05, 0.95 - down - up, up, 0.35, 6_300.0),
+        Vote(down - 0.03, 1.0 - down - up, up + 0.03, 0.65, 0.0),
+        Vote(0.31, 0.38, 0.31, 0.0, 900.0),
+    )
 
 
 def hour() -> list[Step]:

@@ -13,8 +13,8 @@ from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
 from core.signal import Opinion
 from feeds.lake import BarArrays
-from inference.artifact import Artifact
-from inference.features.frame import fold
+from inference.artifact import INPUT, Artifact
+from inference.features.fold import fold
 from inference.predictor import Predictor
 
 NOT_READY = "features are not warm, not finite, or miss a bar"
@@ -78,5 +78,5 @@ def _chances(
     rows = np.flatnonzero(ready)
     for first in range(0, len(rows), _BATCH):
         batch = rows[first : first + _BATCH]
-        chances[batch] = predictor.predict(x[batch])
+        chances[batch] = predictor.predict({INPUT: x[batch]})
     return chances

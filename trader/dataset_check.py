@@ -13,9 +13,12 @@ import numpy as np
 
 from core.text import iso
 from feeds.lake import BarArrays, Lake, Series, aggregate
-from inference.features.frame import fold
-from inference.features.indicators import COLUMNS
+from inference.features.catalogue import COLUMNS, family_of
+from inference.features.fold import fold
 from inference.features.spec import SPECS, Block, FeatureSpec
+
+_PLAIN = tuple(column for column in COLUMNS if not family_of(column).needs)
+"""Every column that a series without a tape has."""
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -56,7 +59,7 @@ def count(lake: Lake, series: Series, bars: BarArrays) -> Counted:
 
 def features(series: Series, bars: BarArrays) -> list[Features]:
     """Compute every indicator of the series, and every specification that decides on it."""
-    plain = FeatureSpec("indicators", (Block(series.timeframe, COLUMNS),))
+    plain = FeatureSpec("indicators", series.timeframe, (Block(series.timeframe, _PLAIN),))
     specs = [plain, *(spec for spec in SPECS.values() if spec.decision is series.timeframe)]
     found = []
     for spec in specs:
@@ -64,15 +67,15 @@ def features(series: Series, bars: BarArrays) -> list[Features]:
         if not all(map(len, history.values())):
             continue
         folded = fold(spec, history)
-        usable = folded.x[folded.ready]
+        x = folded.x
         found.append(
             Features(
                 series=_name(series),
                 spec=spec.name,
-                columns=folded.x.shape[1],
-                rows=folded.x.shape[0],
-                ready=len(usable),
-                non_finite_share=float(np.mean(~np.isfinite(folded.x))),
+                columns=x.shape[1],
+                rows=x.shape[0],
+                ready=int(folded.ready.sum()),
+                non_finite_share=float(np.mean(~np.isfinite(x))),
             )
         )
     return found

@@ -83,6 +83,21 @@ class JournalReader:
         row = self._db.execute("SELECT chain FROM links WHERE seq = ?", (seq,)).fetchone()
         return bytes(row[0]) if row else None
 
+    def newest(self, kind: str, *, trader: str = "", until: int) -> Iterator[Record]:
+        """Give the rows of one kind, newest first, up to a market time; no trader = any."""
+        wanted = f"SELECT {', '.join(COLUMNS)} FROM records WHERE kind = ? AND ts <= ? AND ? IN ('', trader)"
+        with self._sound():
+            for row in self._db.execute(f"{wanted} ORDER BY seq DESC", (kind, until, trader)):
+                yield Record(*row)
+
+    def rows(self, seq: int) -> tuple[Record, ...]:
+        """Give the rows of one step, unproved."""
+        with self._sound():
+            found = self._db.execute(
+                f"SELECT {', '.join(COLUMNS)} FROM records WHERE seq = ? ORDER BY idx", (seq,)
+            )
+            return tuple(Record(*row) for row in found)
+
     def steps(self) -> Iterator[StoredStep]:
         """Give every complete step; afterwards `remains` says what lies beyond the last one."""
         with self._sound():

@@ -6,6 +6,7 @@ wait behind questions: reconciliation is asked by a task of its own.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from core.errors import InternalError
 from core.events import RequestReconcile
@@ -18,9 +19,14 @@ CAPACITY = 5_000
 class Outbox:
     """A bounded, ordered queue in front of a gateway."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        """Take the gateway over: `run` runs it."""
+    def __init__(self, gateway: Gateway, *, watch: Callable[[], Callable[[], None]] | None = None) -> None:
+        """Take the gateway over: `run` runs it.
+
+        `watch` is called as a batch begins to wait, and what it gave once the gateway has taken it.
+        """
         self._gateway = gateway
+        self._watch = watch
+        self._taken: Callable[[], None] | None = None
         self._commands: deque[VenueCommand] = deque()
         self._question: RequestReconcile | None = None
         self._wake = asyncio.Event()
@@ -35,6 +41,8 @@ class Outbox:
         if len(self._commands) >= CAPACITY:
             msg = f"expected the gateway to keep up, found {CAPACITY} commands waiting"
             raise InternalError(msg)
+        if self._watch is not None and not self._commands:
+            self._taken = self._watch()
         self._commands.append(command)
         self._wake.set()
 
@@ -54,7 +62,10 @@ class Outbox:
             self._wake.clear()
             batch = tuple(self._commands)
             self._commands.clear()
+            taken, self._taken = self._taken, None
             await self._gateway.send(batch)
+            if taken is not None:
+                taken()
 
     async def _ask(self) -> None:
         while True:

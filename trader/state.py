@@ -7,7 +7,7 @@ dashboard, telemetry, the status command and the demo's report.
 from typing import Any
 
 from core.market import Timeframe
-from trader import state_view
+from trader import state_explain, state_view
 from trader.state_desk import DeskBoard
 
 
@@ -21,3 +21,8 @@ class ReadModel(DeskBoard):
     def chart(self, instrument: str, timeframe: Timeframe) -> dict[str, Any]:
         """Give one chart: bars as columns, fills, and the lines of an open position."""
         return state_view.chart(self, instrument, timeframe)
+
+    def explain(self, instrument: str, trader: str = "") -> dict[str, Any]:
+        """Give why the newest opinions about an instrument are what they are; no trader = all."""
+        rows = [state_explain.explained(*found) for found in self.opinions.of(instrument, trader)]
+        return {"instrument": instrument, "rows": rows}

@@ -78,6 +78,14 @@ class Readiness(msgspec.Struct, frozen=True):
     cold_start_s: float | None = None
 
 
+class Parity(msgspec.Struct, frozen=True):
+    """How often live features were computed again offline, and what came of it."""
+
+    checks: int = 0
+    values: int = 0
+    differing: int = 0
+
+
 class LinkLine(msgspec.Struct, frozen=True):
     """The newest word on one stream."""
 
@@ -106,6 +114,7 @@ class DeskBoard:
         self._curve_step = round(CURVE_STEP_S * SECOND * speed)
         self.quality: dict[str, tuple[str, ...]] = {}
         self.readiness = Readiness()
+        self.parity = Parity()
         self.links: dict[tuple[Stream, str], LinkLine] = {}
         self.session: SessionStarted | None = None
         self.phase = Phase.STARTING
@@ -157,6 +166,21 @@ class DeskBoard:
     def on_latency(self, ns: int, instruments: int) -> None:
         """Take one measured decision: last bar in to last intent out, monotonic ns."""
         self.opinions.on_latency(ns, instruments)
+        self.revision += 1
+
+    def on_stage(self, stage: str, ns: int) -> None:
+        """Take how long one stage of a decision took, monotonic ns."""
+        self.opinions.on_stage(stage, ns)
+        self.revision += 1
+
+    def on_parity(self, values: int, differing: int) -> None:
+        """Take how many live feature values were compared so far, and how many differed just now."""
+        self.parity = Parity(self.parity.checks + 1, values, differing)
+        self.revision += 1
+
+    def on_notice(self, notice: Notice) -> None:
+        """Show what the shell has to say: it is no step of the engine, so the journal lacks it."""
+        self._on_notice(notice)
         self.revision += 1
 
     # ---- out ----

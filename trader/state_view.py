@@ -8,6 +8,8 @@ import math
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from core.events import Stream
 from core.market import Timeframe
 from core.orders import Purpose
@@ -44,11 +46,13 @@ def view(desk: DeskBoard) -> Json:
         "latency": {
             "decision_ms": desk.opinions.decision.view(),
             "inference_ms": desk.opinions.inference.view(),
+            "stages_ms": {name: kept.view() for name, kept in desk.opinions.stages.items()},
             "instruments": desk.opinions.decided_instruments,
             "late": desk.opinions.late,
             "errors": desk.opinions.errors,
             "last_error": desk.opinions.last_error,
         },
+        "parity": msgspec.to_builtins(desk.parity),
         "instruments": _instruments(desk),
         "positions": [_position(desk, account, position) for account, position in desk.held()],
         "orders": [_order(desk, a, line) for a in accounts for line in a.orders.values()][:MAX_ROWS],
@@ -89,6 +93,7 @@ def headline(view: Json) -> list[tuple[str, str]]:
         ("feed age", f"{view['feed']['age_s']} s"),
         ("instruments", _coverage(view["feed"])),
         ("decision p50/p99", f"{timed['p50']} / {timed['p99']} ms"),
+        ("late, failed", f"{latency['late']}, {latency['errors']} opinions"),
     ]
 
 
@@ -357,15 +362,15 @@ def _fill(desk: DeskBoard, line: FillLine, account: AccountBoard) -> Json:
 def _opinion(line: OpinionLine) -> Json:
     opinion = line.opinion
     return {
-        "trader": line.trader,
-        "timeframe": line.timeframe.value,
+        "trader": line.asked.trader,
+        "timeframe": line.asked.timeframe.value,
         "instrument": opinion.instrument,
         "ready": opinion.ready,
         "reason": opinion.reason,
         "down": number(opinion.p_down),
         "hold": number(opinion.p_hold),
         "up": number(opinion.p_up),
-        "at": iso(line.ts_close),
+        "at": iso(line.asked.ts_close),
     }
 
 

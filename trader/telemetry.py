@@ -7,6 +7,7 @@ is served by the dashboard. Secrets are taken out of every log line, whoever wro
 import logging
 import re
 import sys
+from collections import Counter as Counts
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from logging.handlers import WatchedFileHandler
@@ -183,6 +184,8 @@ class Telemetry:
         )
         self._feed_age = Gauge("trader_feed_age_seconds", "Time since market data came", registry=own)
         self._ready = Gauge("trader_instruments_ready", "Instruments with their history", registry=own)
+        self._checked = Gauge("trader_parity_values", "Live feature values compared offline", registry=own)
+        self._differing = Gauge("trader_parity_differing", "Values that differed last time", registry=own)
         self._cold_start = Gauge(
             "trader_cold_start_seconds", "From the start until all instruments were ready", registry=own
         )
@@ -204,11 +207,13 @@ class Telemetry:
         )
         self._decisions = Histogram(
             "trader_decision_seconds",
-            "Time by stage",
+            "Time by stage; `inference` and `decision` are sums of several",
             ["stage"],
             buckets=DECISION_BUCKETS,
             registry=own,
         )
+        self._late = Counter("trader_late_predictions", "Answers over budget, not traded on", registry=own)
+        self._failed = Counter("trader_failed_predictions", "Answers without an opinion", registry=own)
         self._reconnects = Counter("trader_ws_reconnects", "Links that came back", ["stream"], registry=own)
         self._refusals = Counter(
             "trader_risk_rejections", "Opinions refused, by rule", ["rule"], registry=own
@@ -219,7 +224,9 @@ class Telemetry:
         self._steps.labels(str(event.__struct_config__.tag)).inc()
         match event:
             case Prediction():
-                self._decisions.labels("inference").observe(event.latency_ns / SECOND)
+                self.on_stage("inference", event.latency_ns)
+                self._late.inc(event.late)
+                self._failed.inc(bool(event.error))
             case OrderUpdate():
                 self._on_order(event)
             case Fill():
@@ -232,13 +239,17 @@ class Telemetry:
             if isinstance(command, SubmitOrder):
                 self._on_submit(event.ts, command)
             elif isinstance(command, Decisions):
-                for row in command.rows:
-                    if row.rule:
-                        self._refusals.labels(row.rule).inc()
+                # Counted first: a thousand refusals of one closing instant have a handful of rules.
+                for rule, count in Counts(row.rule for row in command.rows if row.rule).items():
+                    self._refusals.labels(rule).inc(count)
 
     def on_latency(self, ns: int) -> None:
         """Take one measured decision: last bar in to last intent out, monotonic ns."""
-        self._decisions.labels("decision").observe(ns / SECOND)
+        self.on_stage("decision", ns)
+
+    def on_stage(self, stage: str, ns: int) -> None:
+        """Take how long one stage of a decision took, in ns."""
+        self._decisions.labels(stage).observe(ns / SECOND)
 
     def on_loop_lag(self, seconds: float) -> None:
         """Take how late the event loop woke."""
@@ -295,6 +306,8 @@ class Telemetry:
             self._feed_age.set(max(0.0, model.seconds(model.now - model.market.heard_at)))
         self._ready.set(model.readiness.ready)
         self._cold_start.set(model.readiness.cold_start_s or 0.0)
+        self._checked.set(model.parity.values)
+        self._differing.set(model.parity.differing)
         self._faults.clear()
         for verdicts in model.quality.values():
             for verdict in verdicts:

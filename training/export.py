@@ -6,6 +6,7 @@ Must not know how rows were made. Called by training.recipe. Converters are impo
 import hashlib
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import ModelError, UsageError
-from inference.artifact import CARD_FILE, INPUT, MODEL_FILE, OUTPUT, TOLERANCE, load, open_session
-from inference.card import Card, Golden, encode, sealed
+from inference import golden as vectors
+from inference.artifact import (
+    CARD_FILE,
+    FILES,
+    GOLDEN_FILE,
+    INPUT,
+    MODEL_FILE,
+    OUTPUT,
+    TOLERANCE,
+    load,
+    open_session,
+)
+from inference.card import Card, encode, sealed
 
 OPSET = 15
 GOLDEN_ROWS = 32
@@ -46,13 +58,10 @@ def check_parity(model: bytes, x: npt.NDArray[np.float32], expected: npt.NDArray
     return error
 
 
-def golden(x: npt.NDArray[np.float32], p: npt.NDArray[np.float64]) -> Golden:
-    """Pick rows spread evenly over x [n, columns] with their probabilities p [n, 3]."""
-    picked = np.linspace(0, len(x) - 1, GOLDEN_ROWS).astype(np.int64)
-    return Golden(
-        x=tuple(tuple(map(shortest, row)) for row in x[picked]),
-        p=tuple(tuple(map(shortest, row.astype(np.float32))) for row in p[picked]),
-    )
+def golden(tensors: Mapping[str, npt.NDArray[np.float32]], p: npt.NDArray[np.floating]) -> vectors.Arrays:
+    """Pick rows spread evenly over the tensors [n, ...] with their probabilities p [n, classes]."""
+    picked = np.linspace(0, len(p) - 1, GOLDEN_ROWS).astype(np.int64)
+    return {name: x[picked] for name, x in tensors.items()} | {vectors.ANSWERS: p[picked].astype(np.float32)}
 
 
 def shortest(value: np.float32) -> float:
@@ -63,19 +72,22 @@ def shortest(value: np.float32) -> float:
 def check_target(folder: Path) -> None:
     """Raise UsageError unless `folder` is free or holds an artifact, and nothing else, to replace."""
     found = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if folder.is_file() or not found <= {CARD_FILE, MODEL_FILE}:
+    if folder.is_file() or not found <= FILES:
         raise UsageError(f"{folder}: expected a new folder or an old artifact to write to; found other files")
 
 
-def write(folder: Path, card: Card, model: bytes) -> Card:
+def write(folder: Path, card: Card, model: bytes, rows: vectors.Arrays) -> Card:
     """Write the folder, check it as the daemon will, then put it in the place of the old one."""
     check_target(folder)
-    card = sealed(msgspec.structs.replace(card, files={MODEL_FILE: hashlib.sha256(model).hexdigest()}))
+    files = {MODEL_FILE: model, GOLDEN_FILE: vectors.encode(rows)}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    card = sealed(msgspec.structs.replace(card, files=hashes))
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
-    (fresh / MODEL_FILE).write_bytes(model)
+    for name, content in files.items():
+        (fresh / name).write_bytes(content)
     (fresh / CARD_FILE).write_bytes(encode(card))
     load(fresh)
     if folder.exists():

@@ -1,80 +1,68 @@
-"""Feature vectors: live state of many instruments, and the same numbers folded over history.
+"""Feature vectors live: one rolling state of many instruments for every model at once.
 
-Must not know models, files or where bars come from. Called by inference.pipeline (live) and
-training (offline); both step the kernels of inference.features.indicators, so they cannot differ.
+Must not know models, files or where bars come from. Called by inference.pipeline. The same kernels
+walk histories in fold, so both cannot differ.
 """
 
 import itertools
 import operator
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from core.clock import MINUTE
+from core.clock import MINUTE, SECOND
 from core.errors import DataError
 from core.market import Bar, Timeframe
-from core.text import iso
-from inference.features.indicators import (
-    ATR_COLUMN,
-    COLUMNS,
-    NEVER,
-    STATE,
-    VOLATILITY_COLUMN,
-    Flags,
-    Floats,
-    Ints,
-    Matrix,
-    align,
-    fold_series,
-    gather,
-    step_rows,
-)
-from inference.features.spec import CLOCK_COLUMNS, Block, FeatureSpec
+from inference.features.admit import NEVER, NEWEST, SINCE
+from inference.features.catalogue import Layout
+from inference.features.kernel import Flags, Floats, Ints, Matrix
+from inference.features.live import Live, tables
+from inference.features.series import BarTable
+from inference.features.spec import CLOCK_COLUMNS, FLAT, FeatureSpec
+from inference.features.state import Header, pack, unpack
+
+SCALES_OF_DECISION = ("atr", "volatility")
+"""Columns of every decision timeframe: what a position is sized and stopped by."""
 
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
 
 
-class BarColumns(Protocol):
-    """A history as arrays [T]: what feeds.lake.BarArrays offers. Rows sorted, times in ns."""
-
-    @property
-    def ts_open(self) -> Ints: ...
-    @property
-    def high(self) -> Floats: ...
-    @property
-    def low(self) -> Floats: ...
-    @property
-    def close(self) -> Floats: ...
-    @property
-    def volume(self) -> Floats: ...
-
-
-class Vectors(NamedTuple):
+class Inputs(NamedTuple):
     """One row per instrument asked for. Rows that are not ready must not be used.
 
-    `atr` is in price units and `volatility` the deviation of log returns, both of the decision
-    timeframe; `close` is its last close.
+    `tensors` are float32 [n, ...] by name, as FeatureSpec.shapes says. `atr` is in price units and
+    `volatility` the deviation of log returns, both of the decision timeframe; `close` is its last close,
+    `age_s` how long before the time asked for that closed (inf: no bar).
     """
 
-    x: Matrix
+    tensors: dict[str, Matrix]
     ready: Flags
     reason: list[str]
     atr: Floats
     volatility: Floats
     close: Floats
+    age_s: Floats
 
 
-class Folded(NamedTuple):
-    """One row per bar of the decision timeframe: what Vectors would have said at its close."""
+class Snapshot(NamedTuple):
+    """One instrument at one timeframe, `values` [width] in the order of `layout.rows`.
 
-    x: Matrix
-    ready: Flags
-    atr: Floats
-    volatility: Floats
-    close: Floats
-    ts_close: Ints
+    Open times of its newest bar and of the first since the last start; admit.NEVER for none yet.
+    """
+
+    newest: int
+    since: int
+    layout: Layout
+    values: Floats
+
+
+class Restored(NamedTuple):
+    """What a saved state gave: these instruments, at all of these timeframes."""
+
+    instruments: tuple[str, ...]
+    timeframes: tuple[Timeframe, ...]
 
 
 def _clock_table() -> Floats:
@@ -89,177 +77,142 @@ def _clock_table() -> Floats:
 _CLOCK = _clock_table()
 
 
-class _BlockState:
-    """The live state of one timeframe, [instrument, ...]."""
+def clock(spec: FeatureSpec, ts_close: Ints) -> Matrix:
+    """Give a specification's clock columns [T, k] at decision times."""
+    picked = [CLOCK_COLUMNS.index(name) for name in spec.clock]
+    return _CLOCK[ts_close // MINUTE % _WEEK][:, picked].astype(np.float32)
 
-    def __init__(self, block: Block, instruments: int) -> None:
-        self.block = block
-        self.picked = _positions(block)
-        self.state = np.zeros((instruments, STATE))
-        self.counts = np.zeros(instruments, np.int64)
-        self.last_open = np.full(instruments, NEVER, np.int64)
-        self.columns = np.zeros((instruments, len(COLUMNS)))
-        self.close = np.zeros(instruments)
 
-    def step(self, rows: list[int], bars: list[Bar]) -> None:
-        index = np.array(rows, np.int64)
-        ts_open = np.array([bar.ts_open for bar in bars], np.int64)
-        values = np.array(
-            [
-                [bar.high for bar in bars],
-                [bar.low for bar in bars],
-                [bar.close for bar in bars],
-                [bar.volume for bar in bars],
-            ]
-        )
-        step_rows(
-            self.state,
-            self.counts,
-            self.last_open,
-            self.columns,
-            index,
-            ts_open,
-            values,
-            self.block.timeframe.ns,
-        )
-        newest = self.last_open[index] == ts_open
-        self.close[index[newest]] = values[2, newest]
-
-    def fit(self, rows: Ints, ts_close: int) -> Flags:
-        """Tell which rows are warm and hold the last bar that can have closed by `ts_close`."""
-        length = self.block.timeframe.ns
-        current = self.last_open[rows] + length == self.block.timeframe.floor(ts_close)
-        return current & (self.counts[rows] >= self.block.warm_up)
-
-    def why_not(self, row: int, ts_close: int) -> str:
-        """Say what keeps a row from fitting."""
-        timeframe = self.block.timeframe
-        expected = timeframe.floor(ts_close)
-        if self.last_open[row] == NEVER:
-            return f"{timeframe.value}: no bar that can be used"
-        newest = int(self.last_open[row]) + timeframe.ns
-        if newest != expected:
-            return (
-                f"{timeframe.value}: expected a bar closed at {iso(expected)}, newest closed at {iso(newest)}"
-            )
-        return f"{timeframe.value}: {self.counts[row]} of {self.block.warm_up} bars since the last hole"
+def columns_of(specs: Iterable[FeatureSpec]) -> dict[Timeframe, list[str]]:
+    """Give the columns that each timeframe must compute for a set of specifications."""
+    wanted: dict[Timeframe, list[str]] = {}
+    for spec in specs:
+        wanted.setdefault(spec.decision, []).extend(SCALES_OF_DECISION)
+        for block in spec.blocks:
+            wanted.setdefault(block.timeframe, []).extend(block.columns)
+    return wanted
 
 
 class FeatureFrame:
-    """Rolling features of a fixed set of instruments under one specification."""
+    """Rolling features of a fixed set of instruments, such as BTC/USD, under some specifications."""
 
-    def __init__(self, spec: FeatureSpec, instruments: Sequence[str]) -> None:
-        self.spec = spec
+    def __init__(self, specs: Sequence[FeatureSpec], instruments: Sequence[str]) -> None:
+        self.specs = tuple(specs)
         self.instruments = tuple(instruments)
         self._row = {instrument: row for row, instrument in enumerate(self.instruments)}
-        self._blocks = {block.timeframe: _BlockState(block, len(self._row)) for block in spec.blocks}
+        wanted = columns_of(self.specs)
+        self._live = {
+            timeframe: Live(timeframe, wanted[timeframe], len(self._row))
+            for timeframe in sorted(wanted, key=lambda timeframe: timeframe.ns)
+        }
+        for spec in self.specs:
+            for block in spec.windows:
+                self._live[block.timeframe].keep(block)
+        bases = {base for spec in self.specs for base in spec.bases}
+        self._references = {base: self._reference(base) for base in bases}
+
+    @property
+    def timeframes(self) -> tuple[Timeframe, ...]:
+        """What it wants bars of, shortest first."""
+        return tuple(self._live)
+
+    @property
+    def layouts(self) -> dict[Timeframe, Layout]:
+        """What each timeframe computes."""
+        return {timeframe: live.layout for timeframe, live in self._live.items()}
+
+    def snapshot(self, instrument: str, timeframe: Timeframe) -> Snapshot:
+        """Give the newest columns of one instrument, all that the timeframe computes."""
+        live, row = self._live[timeframe], self._row[instrument]
+        newest, since = (int(live.marks[mark, row]) for mark in (NEWEST, SINCE))
+        return Snapshot(newest, since, live.layout, live.work.out[:, row].copy())
 
     def on_bars(self, bars: Sequence[Bar]) -> None:
         """Take in closed bars, oldest first within a timeframe.
 
-        Timeframes and instruments outside the frame and bars seen before are ignored. A bar that
-        does not follow its predecessor makes its instrument and timeframe start over.
+        Timeframes and instruments outside the frame and bars seen before are ignored. After more absent
+        bars than catalogue.hole_limit an instrument and timeframe start over.
         """
         for timeframe, group in itertools.groupby(bars, operator.attrgetter("timeframe")):
-            block = self._blocks.get(timeframe)
-            if block is None:
-                continue
-            known = [bar for bar in group if bar.instrument in self._row]
-            if known:
-                block.step([self._row[bar.instrument] for bar in known], known)
+            if (live := self._live.get(timeframe)) is not None:
+                live.step(*tables(tuple(group), self._row, timeframe))
 
     def warm(self, bars: Sequence[Bar]) -> None:
-        """Replace the state of each instrument and timeframe found in `bars` by their history."""
-        for bar in bars:
-            block = self._blocks.get(bar.timeframe)
-            if block is not None and bar.instrument in self._row:
-                block.last_open[self._row[bar.instrument]] = NEVER
-        self.on_bars(sorted(bars, key=lambda bar: (bar.timeframe.ns, bar.ts_open)))
+        """Take the history of each instrument and timeframe found in `bars`.
 
-    def vectors(self, instruments: Sequence[str], ts_close: int) -> Vectors:
-        """Give the vectors for the decision bar that closed at `ts_close`.
+        It replaces the state, unless that reaches further back and the history overlaps or follows it:
+        then the state goes on with the bars that it has not seen.
+        """
+        for timeframe, live in self._live.items():
+            rows, found = tables(bars, self._row, timeframe)
+            for row in np.unique(rows):
+                own = np.flatnonzero(rows == row)
+                own = own[np.argsort(found.ts_open[own], kind="stable")]
+                live.warm(int(row), BarTable(found.ts_open[own], found.values[:, own].copy()))
+
+    def inputs(self, spec: FeatureSpec, instruments: Sequence[str], ts_close: int) -> Inputs:
+        """Give what a model is fed for the decision bar that closed at `ts_close`.
 
         A block counts only if its newest bar is the last one that can have closed by then.
         """
         rows = np.array([self._row[instrument] for instrument in instruments], np.int64)
-        x = _with_clock(self.spec, np.full(len(rows), ts_close))
+        x: Matrix = np.zeros((len(rows), len(spec.names)), np.float32)
+        tensors = {FLAT: x} if spec.names else {}
         ready, finite = np.ones((2, len(rows)), np.bool_)
         reason = [""] * len(rows)
         start = 0
-        for block in self._blocks.values():
-            gather(block.columns, rows, block.picked, x, start, finite)
-            start += len(block.picked)
-            fit = block.fit(rows, ts_close)
+        for block in spec.blocks:
+            live = self._live[block.timeframe]
+            own = self._references[block.of][rows] if block.of else rows
+            if block.window > 1:
+                tensors[block.name] = live.window(block, own, finite)
+            else:
+                live.pick(block, own, x, start)
+                start += len(block.columns)
+            fit = live.fit(block, own, ts_close)
             for k in np.flatnonzero(ready & ~fit):
-                reason[k] = block.why_not(int(rows[k]), ts_close)
+                reason[k] = live.why_not(block, int(own[k]), ts_close)
             ready &= fit
+        x[:, start:] = clock(spec, np.full(len(rows), ts_close))
+        finite &= np.isfinite(x).all(axis=1)
         for k in np.flatnonzero(ready & ~finite):
             reason[k] = "not finite"
-        decision = self._blocks[self.spec.decision]
+        return self._scaled(spec, rows, ts_close, Inputs(tensors, ready & finite, reason, *np.zeros((4, 0))))
+
+    def save(self) -> bytes:
+        """Give the whole state; a frame that restores it goes on to the last bit."""
+        return pack(self._header(), [cell for live in self._live.values() for cell in live.cells()])
+
+    def restore(self, raw: bytes) -> Restored:
+        """Take over a saved state; DataError in one line if it is damaged or of other specifications.
+
+        Instruments that either side does not have are left alone; the rest may lie in any order.
+        """
+        header, arrays = unpack(raw, self._header())
+        own = [cell for live in self._live.values() for cell in live.cells()]
+        shapes = [(saved.dtype, saved.shape[1:]) for saved in arrays]
+        if shapes != [(cell.dtype, cell.shape[1:]) for cell in own]:
+            raise DataError("features state: expected arrays of these kernels; found other shapes")
+        there = {instrument: row for row, instrument in enumerate(header.instruments)}
+        common = tuple(instrument for instrument in self.instruments if instrument in there)
+        source = [there[instrument] for instrument in common]
+        target = [self._row[instrument] for instrument in common]
+        for cell, saved in zip(own, arrays, strict=True):
+            cell[target] = saved[source]
+        return Restored(common, self.timeframes)
+
+    def _header(self) -> Header:
+        return Header({spec.name: spec.hash for spec in self.specs}, self.instruments)
+
+    def _scaled(self, spec: FeatureSpec, rows: Ints, ts_close: int, found: Inputs) -> Inputs:
+        decision = self._live[spec.decision]
         close = decision.close[rows]
-        return Vectors(
-            x=x,
-            ready=ready & finite,
-            reason=reason,
-            atr=decision.columns[rows, ATR_COLUMN] * close,
-            volatility=decision.columns[rows, VOLATILITY_COLUMN],
-            close=close,
-        )
+        atr, volatility = decision.work.out[decision.layout.positions(SCALES_OF_DECISION)][:, rows]
+        newest = decision.marks[NEWEST, rows]
+        age_s = np.where(newest == NEVER, np.inf, (ts_close - newest - spec.decision.ns) / SECOND)
+        return found._replace(atr=atr * close, volatility=volatility, close=close, age_s=age_s)
 
-
-def fold(spec: FeatureSpec, history: Mapping[Timeframe, BarColumns]) -> Folded:
-    """Give the vectors of one instrument's whole history.
-
-    Row t uses bars that closed by ts_close[t] and no others; it equals bit for bit what a
-    FeatureFrame says that was fed the same bars from the same first one. Raises DataError if a
-    timeframe of the specification is absent.
-    """
-    folded = {block.timeframe: _fold_block(block, history) for block in spec.blocks}
-    decision = history[spec.decision]
-    ts_close = decision.ts_open + spec.decision.ns
-    x = _with_clock(spec, ts_close)
-    ready, finite = np.ones((2, len(ts_close)), np.bool_)
-    at = np.empty(len(ts_close), np.int64)
-    start = 0
-    for block in spec.blocks:
-        columns, counts = folded[block.timeframe]
-        picked = _positions(block)
-        ts_open = history[block.timeframe].ts_open
-        align(ts_close, ts_open, counts, block.timeframe.ns, block.warm_up, at, ready)
-        gather(columns, at, picked, x, start, finite)
-        start += len(picked)
-    columns, _ = folded[spec.decision]
-    with np.errstate(invalid="ignore"):  # a close that cannot be true is in a row that is not ready
-        atr = columns[:, ATR_COLUMN] * decision.close
-    return Folded(
-        x=x,
-        ready=ready & finite,
-        atr=atr,
-        volatility=columns[:, VOLATILITY_COLUMN].copy(),
-        close=decision.close,
-        ts_close=ts_close,
-    )
-
-
-def _fold_block(block: Block, history: Mapping[Timeframe, BarColumns]) -> tuple[Floats, Ints]:
-    bars = history.get(block.timeframe)
-    if bars is None or len(bars.ts_open) == 0:
-        msg = f"features: expected {block.timeframe.value} bars, found none"
-        raise DataError(msg)
-    columns = np.zeros((len(bars.ts_open), len(COLUMNS)))
-    counts = np.empty(len(bars.ts_open), np.int64)
-    fold_series(
-        bars.ts_open, bars.high, bars.low, bars.close, bars.volume, block.timeframe.ns, columns, counts
-    )
-    return columns, counts
-
-
-def _positions(block: Block) -> Ints:
-    return np.array([COLUMNS.index(column) for column in block.columns], np.int64)
-
-
-def _with_clock(spec: FeatureSpec, ts_close: Ints) -> Matrix:
-    """Make room for vectors [T, C] whose last columns, the clock's, are filled in."""
-    x = np.empty((len(ts_close), len(spec.names)), np.float32)
-    x[:, -len(CLOCK_COLUMNS) :] = _CLOCK[ts_close // MINUTE % _WEEK]
-    return x
+    def _reference(self, base: str) -> Ints:
+        """Give the row of the reference instrument for each instrument, -1 where there is none."""
+        quotes = [instrument.partition("/")[2] for instrument in self.instruments]
+        return np.array([self._row.get(f"{base}/{quote}", -1) for quote in quotes], np.int64)

@@ -51,10 +51,19 @@ CACHE = _cache_folder()
 
 def kernel(function: F) -> F:
     """Compile with numba: no fastmath (bits are promised), a division by zero gives inf or NaN."""
+    return _compiled(function)
+
+
+def inlined(function: F) -> F:
+    """Compile as `kernel` does, and into each caller: a window's length is a constant there."""
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: F, **options: bool) -> F:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(CACHE)
     try:
-        compiled: F = numba.njit(cache=True, error_model="numpy")(function)
+        compiled: F = numba.njit(cache=True, error_model="numpy", **options)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled

@@ -7,6 +7,7 @@ import shutil
 from contextlib import asynccontextmanager
 
 import pytest
+from msgspec import structs
 
 from core.events import Notice, Operator, Severity, Timer, Verb
 from core.market import Timeframe
@@ -188,6 +189,33 @@ async def test_instrument_and_timeframe_are_chosen_by_keyboard():
         assert Timeframe((await (await answer.value).json())["timeframe"]) is Timeframe.M15
         pressed = seen.page.locator("#opinions [aria-pressed=true]")
         assert await pressed.inner_text() == "ETH/USDT"
+
+
+async def test_a_chosen_instrument_is_explained_and_follows_new_opinions():
+    async with shown() as seen:
+        await seen.waits("document.querySelectorAll('#explain article').length === 3")
+        assert await seen.text("#explain .count") == "BTC/USDT"
+        await seen.page.click("#decisions button[data-key='SOL/USDT']")
+        await seen.waits("document.querySelector('#explain .count').textContent === 'SOL/USDT'")
+        assert "The likelier direction is not likely enough. (0.412 of 0.450)" in await seen.text("#explain")
+        first = seen.page.locator("#explain article").first
+        names = [await cell.inner_text() for cell in await first.locator("td.name").all()]
+        assert names == [*story.MEMBERS, "Blend"]
+        at = story.START + 60 * 60 * 10**9
+        ((event, commands),) = story.judged(at)
+        seen.model.on_step(950, structs.replace(event, late=True), commands)
+        await seen.waits("document.querySelector('#explain').innerText.includes('late: not traded on')")
+        assert seen.errors == []
+
+
+async def test_each_stage_has_its_time_and_late_answers_are_counted():
+    async with shown() as seen:
+        for ms in range(1, 101):
+            seen.model.on_stage("journal", ms * 1_000_000)
+        row = seen.page.locator("#stages tbody tr", has_text="journal")
+        await seen.waits("document.querySelector('#stages').innerText.includes('100')")
+        assert [await cell.inner_text() for cell in await row.locator("td.number").all()] == ["51", "100"]
+        assert await seen.text("#stages .count") == "0 late, 0 failed"
 
 
 async def test_old_market_data_greys_the_page():

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError
-from inference import artifact
+from inference import artifact, golden
 from inference.artifact import load, open_session, verify
-from inference.card import Golden, decode, encode, sealed
+from inference.card import Calibration, Conformal, Kind, RobustScaler, decode, encode, sealed
+from inference.features.spec import SPECS
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
+COLUMNS = len(SPECS["entry_1h"].names)
 SHIPPED = ("entry-5m", "entry-15m", "entry-1h")
 
 
@@ -20,13 +22,22 @@ def folder(tmp_path) -> Path:
     return shutil.copytree(MODELS / "entry-1h", tmp_path / "model")
 
 
-def rewrite(folder: Path, *, model: bytes | None = None, **changes) -> None:
-    """Change a card (and its model) and seal it again, as a careful forger would."""
+def rewrite(
+    folder: Path, *, model: bytes | None = None, vectors: dict | bytes | None = None, **changes
+) -> None:
+    """Change a card (its model, its vectors) and seal it again, as a careful forger would."""
     card = decode((folder / "card.json").read_bytes())
-    if model is not None:
-        (folder / "model.onnx").write_bytes(model)
-        changes["files"] = {"model.onnx": hashlib.sha256(model).hexdigest()}
+    body = golden.encode(vectors) if isinstance(vectors, dict) else vectors
+    for name, content in (("model.onnx", model), ("golden.npz", body)):
+        if content is not None:
+            (folder / name).write_bytes(content)
+            files = changes.setdefault("files", dict(card.files))
+            files[name] = hashlib.sha256(content).hexdigest()
     (folder / "card.json").write_bytes(encode(sealed(msgspec.structs.replace(card, **changes))))
+
+
+def vectors_of(folder: Path) -> golden.Arrays:
+    return golden.decode((folder / "golden.npz").read_bytes())
 
 
 def assert_refused(folder: Path, words: str) -> None:
@@ -77,7 +88,7 @@ def test_missing_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("text", [b"", b"{}", b"not json", b"\xff\xfe", b'{"schema": "x"}'])
 def test_unreadable_card_is_refused(folder, text):
     (folder / "card.json").write_bytes(text)
-    assert_refused(folder, "expected a card of schema 1")
+    assert_refused(folder, "expected a card of schema 2")
 
 
 def test_any_change_of_the_card_is_refused(folder):
@@ -112,11 +123,23 @@ def test_model_with_outside_data_is_refused(folder):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"schema": 2}, "expected schema 1; found 2"),
+        ({"schema": 1}, "expected schema 2; found 1"),
         ({"classes": ("up", "hold", "down")}, "expected classes"),
         ({"files": {}}, "expected files on the card"),
-        ({"golden": Golden(x=(), p=())}, "expected golden rows of"),
-        ({"golden": Golden(x=((1.0, 2.0),), p=((1.0, 0.0, 0.0),))}, "expected golden rows of"),
+        ({"kind": Kind.MANAGER}, "expected classes of kind manager"),
+        ({"inputs": {}}, "expected input tensors of"),
+        ({"inputs": {"x": (7,)}}, "expected input tensors of"),
+        ({"inputs": {"x": (COLUMNS,), "position": (4,)}}, "expected input tensors of"),
+        ({"scalers": {"x": RobustScaler((0.0,), (1.0,), 5.0)}}, "expected columns of the scaler of x"),
+        (
+            {"scalers": {"x": RobustScaler((0.0,) * COLUMNS, (0.0,) * COLUMNS, 5.0)}},
+            "positive scales and clip",
+        ),
+        ({"calibration": Calibration(0.0, (0.0, 0.0, 0.0))}, "expected a temperature above 0"),
+        ({"calibration": Calibration(1.0, (0.0, 0.0))}, "3 finite biases"),
+        ({"conformal": Conformal(0.1, 1.5, 0.9, 0.5)}, "expected conformal alpha and quantile"),
+        ({"deciles": {"x": ((0.0,) * 9,)}}, "expected columns of deciles of x"),
+        ({"deciles": {"x": ((0.0,) * 8,) * COLUMNS}}, "expected nine finite deciles"),
     ],
 )
 def test_cards_that_do_not_fit_are_refused(folder, changes, words):
@@ -131,8 +154,8 @@ def test_cards_that_do_not_fit_are_refused(folder, changes, words):
         ("features", {"hash": "0" * 64}, "expected hash of feature spec entry_1h"),
         ("features", {"columns": 3}, "expected columns of feature spec entry_1h"),
         ("label", {"decision": "5m"}, "expected decision timeframe 1h; found 5m"),
-        ("label", {"horizon_bars": 0}, "expected a positive barrier and horizon"),
-        ("label", {"barrier_atr": -1.0}, "expected a positive barrier and horizon"),
+        ("label", {"horizon_bars": 0}, "expected a positive barrier .* and horizon"),
+        ("label", {"barrier_atr": -1.0}, "expected a positive barrier .* and horizon"),
     ],
 )
 def test_terms_that_the_code_does_not_share_are_refused(folder, field, changes, words):
@@ -142,12 +165,40 @@ def test_terms_that_the_code_does_not_share_are_refused(folder, field, changes, 
 
 
 def test_golden_rows_that_come_out_differently_are_refused(folder):
-    golden = decode((folder / "card.json").read_bytes()).golden
-    off = tuple((p[0] + 1e-4, *p[1:]) for p in golden.p)
-    rewrite(folder, golden=Golden(golden.x, off))
+    vectors = vectors_of(folder)
+    off = vectors[golden.ANSWERS] + np.array([1e-4, 0, 0], np.float32)
+    rewrite(folder, vectors=vectors | {golden.ANSWERS: off})
     assert_refused(folder, "expected golden rows within 1e-05; found 0.0001")
-    rewrite(folder, golden=Golden(golden.x, golden.p[:-1]))
-    assert_refused(folder, "expected golden answers 32; found 31")
+    rewrite(folder, vectors=vectors | {golden.ANSWERS: np.full_like(off, np.nan)})
+    assert_refused(folder, "expected golden rows within 1e-05; found nan")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda v: v | {golden.ANSWERS: v[golden.ANSWERS][:-1]}, "expected shape of golden x"),
+        (lambda v: {name: x[:0] for name, x in v.items()}, "expected golden rows; found none"),
+        (lambda v: v | {golden.ANSWERS: np.zeros((), np.float32)}, "expected golden rows; found none"),
+        (lambda v: v | {"more": v["x"]}, "expected arrays of golden.npz"),
+        (lambda v: {golden.ANSWERS: v[golden.ANSWERS]}, "expected arrays of golden.npz"),
+        (lambda v: b"PK", "golden.npz: expected a zip of arrays"),
+    ],
+)
+def test_vectors_that_do_not_fit_are_refused(folder, change, words):
+    rewrite(folder, vectors=change(vectors_of(folder)))
+    assert_refused(folder, words)
+
+
+def test_scaler_and_calibration_are_part_of_what_the_vectors_prove(folder):
+    card = decode((folder / "card.json").read_bytes())
+    columns = card.features.columns
+    unscaled = RobustScaler((0.0,) * columns, (1.0,) * columns, 1e9)
+    rewrite(folder, scalers={"x": unscaled}, calibration=Calibration(1.0, (0.0,) * 3))
+    assert verify(folder)["golden_max_error"] < 1e-6
+    rewrite(folder, calibration=Calibration(2.0, (0.0,) * 3))
+    assert_refused(folder, "expected golden rows within")
+    rewrite(folder, calibration=None, scalers={"x": RobustScaler((0.0,) * columns, (9.0,) * columns, 5.0)})
+    assert_refused(folder, "expected golden rows within")
 
 
 def test_bytes_that_are_no_model_are_refused(folder):
@@ -170,7 +221,7 @@ def test_graph_with_other_names_or_width_is_refused(folder):
 
 def test_sessions_give_the_same_answer_alone_and_in_company():
     found = load(MODELS / "entry-5m")
-    x = np.array(found.card.golden.x, np.float32)
+    x = vectors_of(MODELS / "entry-5m")["x"]
     session = open_session(found.model)
     together = session.run([artifact.OUTPUT], {artifact.INPUT: x})[0]
     alone = [session.run([artifact.OUTPUT], {artifact.INPUT: row[None]})[0][0] for row in x]

@@ -3,6 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from core.text import iso
 from inference.card import Card, decode, encode, identity, sealed
 
 MODELS = sorted((Path(__file__).parents[2] / "configs" / "models").glob("*/card.json"))
@@ -40,4 +41,14 @@ def test_unknown_field_is_refused(card):
 def test_lists_of_values_take_one_line_each(card):
     lines = encode(card).decode().splitlines()
     assert len(lines) < 400
-    assert sum(line.strip().startswith("[") for line in lines) >= 2 * len(card.golden.x)
+    assert sum(line.strip().startswith("[") for line in lines) >= card.features.columns
+
+
+def test_training_ends_where_the_test_span_begins(card):
+    assert iso(card.trained_until) == card.split.test_start
+
+
+def test_card_without_a_kind_is_refused(card):
+    text = encode(card).replace(b'"kind": "entry"', b'"kind": "oracle"')
+    with pytest.raises(msgspec.ValidationError, match="oracle"):
+        decode(text)

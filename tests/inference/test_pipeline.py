@@ -9,7 +9,7 @@ from core.events import RequestOpinion
 from core.market import Timeframe
 from feeds.lake import Lake, aggregate
 from inference.artifact import load
-from inference.features.frame import fold
+from inference.features.fold import fold
 from inference.pipeline import NOT_FINITE, UNKNOWN, OpinionSource
 from inference.predictor import Predictor
 
@@ -62,7 +62,7 @@ def test_live_opinions_equal_the_model_over_folded_history(fed, history, artifac
     _, answers = fed
     for column, name in enumerate(NAMES):
         folded = fold(artifacts["entry-5m"].spec, history[name])
-        expected = Predictor(artifacts["entry-5m"]).predict(folded.x[-LAST:])
+        expected = Predictor(artifacts["entry-5m"]).predict({"x": folded.x[-LAST:]})
         opinions = [answer.opinions[column] for answer in answers.values()]
         assert folded.ready[-LAST:].all()
         assert all(opinion.ready and opinion.instrument == name for opinion in opinions)
@@ -121,7 +121,8 @@ def test_probabilities_that_are_not_finite_are_no_opinion(fed):
     source, answers = fed
 
     class Broken:
-        def predict(self, x):
+        def predict(self, tensors):
+            x = tensors["x"]
             return np.where(np.arange(len(x))[:, None] == 0, np.nan, np.full((len(x), 3), 1 / 3)).astype("f4")
 
     other = OpinionSource.__new__(OpinionSource)

@@ -9,9 +9,9 @@ from core.clock import ManualClock
 from core.errors import InternalError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
-from inference import predictor
+from inference import golden, predictor
 from inference.artifact import load
-from inference.predictor import Predictor, PredictorThread
+from inference.predictor import SPARE, Predictor, PredictorThread
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
 BAR = Bar("M/USD", Timeframe.M5, 0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0)
@@ -24,21 +24,23 @@ def shipped():
 
 
 def test_probabilities_of_golden_rows(shipped):
-    x = np.array(shipped.card.golden.x, np.float32)
-    found = Predictor(shipped).predict(x)
+    vectors = golden.decode((MODELS / "entry-15m" / "golden.npz").read_bytes())
+    found = Predictor(shipped).predict(vectors)
     assert found.shape == (32, 3)
     assert found.dtype == np.float32
-    assert np.abs(found - np.array(shipped.card.golden.p)).max() < 1e-6
+    assert np.abs(found - vectors[golden.ANSWERS]).max() < 1e-6
 
 
 def test_no_rows_give_no_probabilities(shipped):
     columns = shipped.card.features.columns
-    assert Predictor(shipped).predict(np.empty((0, columns), np.float32)).shape == (0, 3)
+    assert Predictor(shipped).predict({"x": np.empty((0, columns), np.float32)}).shape == (0, 3)
 
 
 def test_rows_of_another_width_are_our_own_mistake(shipped):
     with pytest.raises(InternalError, match="expected rows of"):
-        Predictor(shipped).predict(np.empty((4, 3), np.float32))
+        Predictor(shipped).predict({})
+    with pytest.raises(InternalError, match="expected rows of"):
+        Predictor(shipped).predict({"x": np.empty((4, 3), np.float32)})
 
 
 class Recording:
@@ -182,3 +184,36 @@ def test_stop_drops_what_waits_even_with_a_full_queue():
     assert desk.worker.stop(PATIENCE_S)
     assert desk.answer().prediction_id == "held"
     assert desk.delivered.empty()
+
+
+def test_work_of_the_caller_has_its_turn_between_bars_and_requests(desk):
+    desk.source.gate.clear()
+    desk.worker.on_bars(300, (BAR,))
+    assert desk.worker.do(lambda: desk.source.seen.append(("mine", "")))
+    desk.ask()
+    desk.source.gate.set()
+    desk.answer()
+    assert [verb for verb, _ in desk.source.seen] == ["bars", "mine", "answer"]
+
+
+def test_idle_work_waits_for_all_trading_work_and_is_bounded(desk):
+    done: queue.Queue[int] = queue.Queue()
+    desk.source.gate.clear()
+    desk.worker.on_bars(300, (BAR,))
+    taken = [desk.worker.when_idle(lambda n=n: done.put(n)) for n in range(SPARE + 1)]
+    desk.ask("p1")
+    desk.ask("p2")
+    desk.source.gate.set()
+    assert [done.get(timeout=PATIENCE_S) for _ in range(SPARE)] == list(range(SPARE))
+    assert taken == [*[True] * SPARE, False]
+    assert desk.delivered.qsize() == 2, "idle work went before a request"
+    assert desk.worker.when_idle(lambda: done.put(99))
+    assert done.get(timeout=PATIENCE_S) == 99
+
+
+def test_a_full_queue_takes_no_work_of_the_caller(desk):
+    desk.source.gate.clear()
+    desk.worker.on_bars(300, (BAR,))
+    while desk.worker.do(lambda: None):
+        pass
+    assert desk.worker.when_idle(lambda: None), "idle work has room of its own"

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import subprocess
 import sys
@@ -6,16 +7,20 @@ from pathlib import Path
 from threading import Thread
 from time import perf_counter
 from typing import ClassVar
+from urllib.parse import parse_qsl
 
 import pytest
 import typer
 
+from core.clock import ManualClock
 from core.errors import TemporaryError
 from core.version import VERSION
 from tests import desk_story as story
 from trader import cli
 from trader.client import state_root
 from trader.config import load
+from trader.journal import Journal
+from trader.records import NOBODY
 from trader.state import ReadModel
 from trader.statedir import StatePaths, api_token
 
@@ -204,14 +209,15 @@ def test_the_newest_state_below_a_directory_counts(tmp_path):
 
 
 def told():
-    """Give the view of a desk after the hour of tests.desk_story, without a daemon."""
+    """Give a desk after the hour of tests.desk_story, without a daemon."""
     model = ReadModel(story.setup())
     for seq, (event, commands) in enumerate(story.hour(), start=1):
         model.on_step(seq, event, commands)
-    return model.view()
+    return model
 
 
-VIEW = told()
+DESK = told()
+VIEW = DESK.view()
 
 
 class Daemon(BaseHTTPRequestHandler):
@@ -225,6 +231,9 @@ class Daemon(BaseHTTPRequestHandler):
             self.reply(503, {"ready": False, "reasons": ["features are warming up"]})
         elif self.path == "/livez":
             self.reply(200, {"live": True})
+        elif self.path.startswith("/api/v1/explain?"):
+            query = dict(parse_qsl(self.path.partition("?")[2]))
+            self.reply(200, DESK.explain(query["instrument"], query.get("trader", "")))
         else:
             self.reply(200, VIEW)
 
@@ -301,6 +310,44 @@ def test_a_verb_reaches_the_daemon_with_actor_and_reason(capsys, daemon, verb):
 def test_resume_can_be_forced(capsys, daemon):
     assert run(capsys, "resume", "--force", *daemon)[0] == 0
     assert Daemon.asked[0][1]["force"] is True
+
+
+def test_the_running_daemon_explains_an_opinion(capsys, daemon):
+    code, out, _ = run(capsys, "model", "explain", "BTC/USDT", "--json", *daemon)
+    assert code == 0
+    assert json.loads(out) == json.loads(json.dumps(DESK.explain("BTC/USDT")["rows"]))
+    code, out, _ = run(capsys, "model", "explain", "BTC/USDT", *daemon)
+    assert code == 0
+    assert "A position in this direction is already open. (0.03600)" in out
+    code, _, err = run(capsys, "model", "explain", "BTC/USDT", "--trader", "nobody", *daemon)
+    assert (code, err.count("\n")) == (64, 1)
+    assert "expected an opinion about BTC/USDT of trader nobody; found none" in err
+
+
+def test_without_a_daemon_the_journal_explains(capsys, tmp_path):
+    path = tmp_path / "journal.db"
+
+    async def write():
+        journal = await Journal.open(path, after=None, clock=ManualClock(1))
+        for event, commands in story.judged(story.START):
+            journal.append(event, commands, NOBODY)
+        await journal.close()
+
+    asyncio.run(write())
+    free = ["-c", DEMO, "--set", "dashboard.port=1", "--set", f"journal.directory={tmp_path}"]
+    for words in (
+        free,
+        ["--journal", str(path)],
+        ["--journal", str(tmp_path), "--at", "2024-05-27T09:00:00Z"],
+    ):
+        code, out, _ = run(capsys, "model", "explain", "BTC/USDT", *words)
+        assert code == 0
+        assert out.splitlines()[0].startswith("BTC/USDT harbour-15m 15m bar of 2024-05-27T09:00:00")
+    early = ["--journal", str(path), "--at", "2024-05-27T08:00:00Z"]
+    assert run(capsys, "model", "explain", "BTC/USDT", *early)[0] == 64
+    code, _, err = run(capsys, "model", "explain", "BTC/USDT", "--journal", str(tmp_path / "none"))
+    assert code == 64
+    assert "expected a journal or a state directory; found none" in err
 
 
 def test_a_wrong_token_is_77(capsys, daemon):

@@ -19,7 +19,8 @@ from tests.desk_story import TOKEN, QuietControl
 from trader.control import Health
 from trader.dashboard import pages
 from trader.dashboard.auth import FAILURES_ALLOWED
-from trader.dashboard.server import MAX_BODY, MAX_REASON, build_app, login_url, serve
+from trader.dashboard.body import MAX_BODY, MAX_REASON
+from trader.dashboard.server import build_app, login_url, serve
 from trader.dashboard.stream import Sections, changed, joined
 from trader.state import ReadModel
 from trader.telemetry import Telemetry
@@ -457,3 +458,15 @@ async def test_open_streams_do_not_hold_up_the_end():
                 answer = await http.get(f"{base}/api/v1/stream", headers=BEARER)
                 await next_event(answer)
             assert (await answer.content.read()).startswith((b"event: pulse", b""))
+
+
+async def test_an_opinion_is_explained_by_instrument_and_trader():
+    async with desk() as page:
+        status, body, _ = await page.get("/api/v1/explain?instrument=BTC/USDT", headers=BEARER)
+        assert status == 200
+        assert json.loads(body) == json.loads(json.dumps(page.model.explain("BTC/USDT")))
+        assert [row["timeframe"] for row in json.loads(body)["rows"]] == ["5m", "15m", "1h"]
+        _, body, _ = await page.get("/api/v1/explain?instrument=BTC/USDT&trader=nobody", headers=BEARER)
+        assert json.loads(body)["rows"] == []
+        status, _, _ = await page.get("/api/v1/explain?instrument=BTC/USDT")
+        assert status == 401

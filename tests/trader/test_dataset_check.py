@@ -7,7 +7,7 @@ from core.market import Timeframe
 from core.text import parse_iso
 from feeds.lake import Series
 from feeds.shards import Shards
-from inference.features.indicators import COLUMNS
+from inference.features.catalogue import COLUMNS
 from inference.features.spec import SPECS
 from trader.dataset_check import check
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from core.errors import ModelError, UsageError
+from inference import golden as vectors
 from inference.artifact import open_session
 from training import export, trees
 
@@ -51,11 +52,12 @@ def test_parity_check_refuses_another_answer(trained):
         export.check_parity(model, x, expected + 1e-4)
 
 
-def test_golden_rows_survive_text_exactly(trained):
+def test_golden_rows_survive_the_file_exactly(trained):
     _, x, expected = trained
-    golden = export.golden(x, expected)
-    assert len(golden.x) == len(golden.p) == 32
-    assert (np.array(golden.x, np.float32) == x[np.linspace(0, 2999, 32).astype(int)]).all()
+    found = vectors.decode(vectors.encode(export.golden({"x": x}, expected)))
+    picked = np.linspace(0, 2999, 32).astype(int)
+    assert (found["x"] == x[picked]).all()
+    assert (found[vectors.ANSWERS] == expected[picked].astype(np.float32)).all()
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".git"])

@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from core.errors import ModelError, UsageError
+from trader.commands import model_live
 from trader.commands.options import AsJson, emit, examples
 
-app = typer.Typer(no_args_is_help=True, help="List and verify model artifacts.")
+app = typer.Typer(no_args_is_help=True, help="List and verify models; ask, explain and change running ones.")
+for command, lines in model_live.COMMANDS.items():
+    app.command(command.__name__, epilog=examples(*lines))(command)
 Folder = Annotated[Path, typer.Option("--models", help="Folder that holds one folder for each model.")]
 SHIPPED = Path("configs/models")
 

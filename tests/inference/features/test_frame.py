@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from core.clock import DAY, MINUTE
 from core.errors import DataError
 from core.market import Bar, Timeframe
-from inference.features.frame import FeatureFrame, fold
-from inference.features.indicators import COLUMNS
+from inference.features.catalogue import COLUMNS
+from inference.features.fold import fold
+from inference.features.frame import FeatureFrame
 from inference.features.spec import Block, FeatureSpec
 
 M5, M15, H1 = Timeframe.M5, Timeframe.M15, Timeframe.H1
 START = 19_800 * DAY
-SPEC = FeatureSpec("test", (Block(M5, ("rsi", "atr", "volume_z")), Block(M15, ("ema_9", "volatility"))))
+SPEC = FeatureSpec("test", M5, (Block(M5, ("rsi", "atr", "volume_z")), Block(M15, ("ema_9", "volatility"))))
 PAIRS = ("BTC/USDT", "ETH/USDT", "XRP/USDT")
 
 
@@ -26,12 +27,13 @@ class History:
         self.timeframe, self.instrument = timeframe, instrument
         self.ts_open = START + np.arange(bars) * timeframe.ns
         self.close = 100 * np.exp(np.cumsum(random.normal(0, 0.002, bars)))
+        self.open = self.close.copy()
         self.high = self.close * (1 + random.uniform(0, 0.002, bars))
         self.low = self.close * (1 - random.uniform(0, 0.002, bars))
         self.volume = random.lognormal(0, 1, bars) * (random.uniform(size=bars) > 0.1)
 
     def keep(self, mask: np.ndarray) -> "History":
-        for name in ("ts_open", "close", "high", "low", "volume"):
+        for name in ("ts_open", "open", "close", "high", "low", "volume"):
             setattr(self, name, getattr(self, name)[mask])
         return self
 
@@ -50,14 +52,14 @@ def without(history: History, *gone: int) -> History:
 def lived(spec: FeatureSpec, histories: list[History], instruments: tuple[str, ...]):
     """Feed a frame instant by instant; give its vectors at each close of the decision timeframe."""
     bars = [bar for history in histories for bar in history.bars()]
-    frame = FeatureFrame(spec, instruments)
+    frame = FeatureFrame([spec], instruments)
     closing: dict[int, list[Bar]] = {}
     for bar in sorted(bars, key=lambda bar: (bar.ts_close, bar.timeframe.ns)):
         closing.setdefault(bar.ts_close, []).append(bar)
     answers = {}
     for ts_close, group in closing.items():
         frame.on_bars(group)
-        answers[ts_close] = frame.vectors(instruments, ts_close)
+        answers[ts_close] = frame.inputs(spec, instruments, ts_close)
     return answers
 
 
@@ -85,16 +87,50 @@ def test_live_steps_equal_the_fold_to_the_bit():
             assert live.atr[number] == folded.atr[t]
             assert live.volatility[number] == folded.volatility[t]
             if folded.ready[t]:
-                assert live.x[number].tobytes() == folded.x[t].tobytes()
+                assert live.tensors["x"][number].tobytes() == folded.x[t].tobytes()
 
 
-def test_missing_bar_makes_a_window_invalid_until_it_is_warm_again():
-    histories = market()
-    ready = fold(SPEC, histories["ETH/USDT"]).ready
-    warm = SPEC.blocks[0].warm_up
-    assert ready[1_499]
-    assert not ready[1_500 : 1_500 + warm - 1].any()
-    assert ready[1_500 + warm - 1 :].all()
+def test_short_hole_is_told_by_the_missing_column_and_nothing_is_imputed():
+    spec = FeatureSpec("test", M5, (Block(M5, ("rsi", "missing")),))
+    holed = without(History(M5, 1_000, 1), 600, 601)
+    folded = fold(spec, {M5: holed})
+    missing = folded.x[:, spec.names.index("5m.missing")]
+    assert folded.ready[spec.blocks[0].warm_up - 1 :].all()
+    assert missing[[599, 600, 657, 658, 659]] == pytest.approx([0, 2 / 60, 2 / 60, 1 / 60, 0])
+    # Without a hole between them, the same bars give the same columns.
+    whole = without(History(M5, 1_000, 1), 600, 601)
+    whole.ts_open = START + np.arange(998) * M5.ns
+    assert np.array_equal(fold(spec, {M5: whole}).x[:, 0], folded.x[:, 0])
+
+
+def test_block_that_allows_no_missing_bar_waits_until_it_has_left_the_last_sixty():
+    spec = FeatureSpec("test", M5, (Block(M5, ("rsi",), gap_limit=0),))
+    histories = [without(History(M5, 700, 1), 600)]
+    folded = fold(spec, {M5: histories[0]})
+    assert folded.ready[599]
+    assert not folded.ready[600:659].any()
+    assert folded.ready[659:].all()
+    answers = lived(spec, histories, PAIRS[:1])
+    live = answers[int(folded.ts_close[600])]
+    assert live.reason == ["5m: 1 of the last 60 bars are missing, allowed 0"]
+    assert [bool(one.ready[0]) for one in answers.values()] == folded.ready.tolist()
+
+
+def test_long_hole_starts_everything_over():
+    spec = FeatureSpec("test", M5, (Block(M5, ("rsi",)),))
+    ready = fold(spec, {M5: without(History(M5, 1_500, 1), 600, 601, 602)}).ready
+    warm = 600 + spec.blocks[0].warm_up - 1
+    assert ready[599]
+    assert not ready[600:warm].any()
+    assert ready[warm:].all()
+
+
+def test_missing_day_starts_everything_over():
+    day = Timeframe.D1
+    spec = FeatureSpec("test", day, (Block(day, ("rsi",)),))
+    ready = fold(spec, {day: without(History(day, 1_000, 1), 600)}).ready
+    assert ready[599]
+    assert not ready[600 : 600 + spec.blocks[0].warm_up - 1].any()
 
 
 def test_vector_is_ready_with_the_last_warm_bar_and_not_before():
@@ -107,10 +143,10 @@ def test_vector_is_ready_with_the_last_warm_bar_and_not_before():
 
 
 def test_context_bar_that_has_not_closed_is_never_used():
-    spec = FeatureSpec("test", (Block(M5, ("rsi",)), Block(H1, ("rsi",))))
+    spec = FeatureSpec("test", M5, (Block(M5, ("rsi",)), Block(H1, ("rsi",))))
     five, hour = History(M5, 12 * 400, 3), History(H1, 400, 4)
     folded = fold(spec, {M5: five, H1: hour})
-    alone = fold(FeatureSpec("hour", (Block(H1, ("rsi",)),)), {H1: hour})
+    alone = fold(FeatureSpec("hour", H1, (Block(H1, ("rsi",)),)), {H1: hour})
     for t in np.flatnonzero(folded.ready)[::7]:
         closed = np.flatnonzero(alone.ts_close <= folded.ts_close[t])
         assert folded.x[t, 1] == alone.x[closed[-1], 0]
@@ -122,7 +158,8 @@ def test_context_bar_that_is_overdue_makes_the_vector_invalid_until_the_next():
     folded = fold(SPEC, {M5: five, M15: quarter})
     at = int(np.searchsorted(folded.ts_close, expected_close))
     assert folded.ready[at - 1]
-    assert not folded.ready[at:].any()
+    assert not folded.ready[at : at + 3].any()
+    assert folded.ready[at + 3 :].all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -134,7 +171,7 @@ def test_future_never_changes_the_past(cut, seed):
     future = {M5: History(M5, 2_000, seed), M15: History(M15, 666, seed + 9)}
     for history in future.values():
         ahead = history.ts_open + history.timeframe.ns > until
-        for name in ("high", "low", "close", "volume"):
+        for name in ("open", "high", "low", "close", "volume"):
             getattr(history, name)[ahead] *= 3.0
     short = {M5: History(M5, 2_000, seed), M15: History(M15, 666, seed + 9)}
     for history in short.values():
@@ -148,7 +185,7 @@ def test_quiet_bars_are_valid():
     history = {M5: History(M5, 2_000, 1), M15: History(M15, 666, 2)}
     for one in history.values():
         one.volume[-50:] = 0.0
-        one.high[-50:] = one.low[-50:] = one.close[-50:] = one.close[-51]
+        one.open[-50:] = one.high[-50:] = one.low[-50:] = one.close[-50:] = one.close[-51]
     folded = fold(SPEC, history)
     assert folded.ready[-50:].all()
     assert folded.x[-1, SPEC.names.index("5m.volume_z")] == 0.0
@@ -156,16 +193,18 @@ def test_quiet_bars_are_valid():
 
 def test_reasons_say_what_is_expected_and_what_was_found():
     five = History(M5, 400, 1)
-    frame = FeatureFrame(SPEC, PAIRS)
+    frame = FeatureFrame([SPEC], PAIRS)
     frame.on_bars(five.bars())
     now = int(five.ts_open[-1]) + M5.ns
-    vectors = frame.vectors(PAIRS, now)
+    vectors = frame.inputs(SPEC, PAIRS, now)
     assert not vectors.ready.any()
     assert vectors.reason[0] == "15m: no bar that can be used"
     assert vectors.reason[1] == "5m: no bar that can be used"
     frame.on_bars(History(M15, 133, 2).bars())
-    assert frame.vectors(PAIRS[:1], now).reason == ["15m: 133 of 340 bars since the last hole"]
-    late = frame.vectors(PAIRS[:1], now + M5.ns).reason[0]
+    assert frame.inputs(SPEC, PAIRS[:1], now).reason == [
+        f"15m: 133 of {SPEC.blocks[1].warm_up} bars since the last hole"
+    ]
+    late = frame.inputs(SPEC, PAIRS[:1], now + M5.ns).reason[0]
     assert late.startswith("5m: expected a bar closed at ")
     assert late.endswith("newest closed at 2024-03-19T09:20:00.000000Z")
 
@@ -180,40 +219,43 @@ def test_bar_that_cannot_be_true_is_a_hole_in_both_paths(name, value):
     answers = lived(SPEC, [five, quarter], PAIRS[:1])
     folded = fold(SPEC, {M5: five, M15: quarter})
     assert folded.ready[1_099]
-    assert not folded.ready[1_100:].any()
+    assert not folded.ready[1_100]
+    assert folded.ready[1_101:].all()
     live = [answers[ts_close] for ts_close in folded.ts_close.tolist()]
     assert [bool(vectors.ready[0]) for vectors in live] == folded.ready.tolist()
-    assert live[1_100].reason == ["5m: no bar that can be used"]
-    assert live[1_101].reason == ["5m: 1 of 340 bars since the last hole"]
+    assert live[1_100].reason[0].startswith("5m: expected a bar closed at ")
+    for t in (1_099, 1_101, 1_199):
+        assert live[t].tensors["x"][0].tobytes() == folded.x[t].tobytes()
 
 
 def test_column_that_is_not_finite_is_never_ready():
     five, quarter = History(M5, 1_200, 1), History(M15, 400, 2)
-    frame = FeatureFrame(SPEC, PAIRS[:1])
+    frame = FeatureFrame([SPEC], PAIRS[:1])
     frame.on_bars([*five.bars(), *quarter.bars()])
-    frame._blocks[M15].columns[0, COLUMNS.index("ema_9")] = np.nan
-    vectors = frame.vectors(PAIRS[:1], START + 1_200 * M5.ns)
+    live = frame._live[M15]
+    live.work.out[live.layout.rows["ema_9"], 0] = np.nan
+    vectors = frame.inputs(SPEC, PAIRS[:1], START + 1_200 * M5.ns)
     assert vectors.reason == ["not finite"]
     assert not vectors.ready[0]
 
 
 def test_history_after_a_gap_makes_an_instrument_ready_at_once():
     five, quarter = History(M5, 1_200, 1), History(M15, 400, 2)
-    frame = FeatureFrame(SPEC, PAIRS[:1])
-    frame.on_bars([*without(History(M5, 1_200, 1), 1_100).bars(), *quarter.bars()])
+    frame = FeatureFrame([SPEC], PAIRS[:1])
+    frame.on_bars([*without(History(M5, 1_200, 1), 1_100, 1_101, 1_102).bars(), *quarter.bars()])
     now = START + 1_200 * M5.ns
-    assert not frame.vectors(PAIRS[:1], now).ready[0]
+    assert not frame.inputs(SPEC, PAIRS[:1], now).ready[0]
     frame.warm(list(reversed(five.bars())))
-    vectors = frame.vectors(PAIRS[:1], now)
+    vectors = frame.inputs(SPEC, PAIRS[:1], now)
     assert vectors.ready[0]
-    assert vectors.x[0].tobytes() == fold(SPEC, {M5: five, M15: quarter}).x[-1].tobytes()
+    assert vectors.tensors["x"][0].tobytes() == fold(SPEC, {M5: five, M15: quarter}).x[-1].tobytes()
 
 
 def test_bars_of_strangers_and_of_other_timeframes_are_ignored():
-    frame = FeatureFrame(SPEC, PAIRS[:1])
+    frame = FeatureFrame([SPEC], PAIRS[:1])
     frame.on_bars(History(M5, 5, 1, "DOGE/USDT").bars())
     frame.warm([*History(Timeframe.H4, 5, 1).bars(), *History(M5, 5, 1, "DOGE/USDT").bars()])
-    assert frame.vectors(PAIRS[:1], START + 5 * M5.ns).reason == ["5m: no bar that can be used"]
+    assert frame.inputs(SPEC, PAIRS[:1], START + 5 * M5.ns).reason == ["5m: no bar that can be used"]
 
 
 def test_clock_columns_turn_once_a_day_and_once_a_week():
@@ -233,7 +275,7 @@ def test_timeframe_without_bars_is_named():
 
 
 def test_every_column_can_be_picked():
-    spec = FeatureSpec("all", (Block(M5, COLUMNS),))
+    spec = FeatureSpec("all", M5, (Block(M5, COLUMNS),))
     folded = fold(spec, {M5: History(M5, 700, 1)})
     assert folded.x.shape == (700, len(COLUMNS) + 4)
     assert folded.x.dtype == np.float32

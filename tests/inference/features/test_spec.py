@@ -6,7 +6,7 @@ import pytest
 
 from core.market import Timeframe
 from inference.features import spec as module
-from inference.features.indicators import COLUMNS
+from inference.features.catalogue import COLUMNS
 from inference.features.spec import SPECS, Block, FeatureSpec
 
 
@@ -38,10 +38,10 @@ def test_slow_column_asks_for_more_bars():
 
 
 def test_hash_differs_between_specifications_and_with_order_and_kernels(monkeypatch):
-    one = FeatureSpec("a", (Block(Timeframe.M5, ("rsi", "adx")),))
-    other = FeatureSpec("a", (Block(Timeframe.M5, ("adx", "rsi")),))
+    one = FeatureSpec("a", Timeframe.M5, (Block(Timeframe.M5, ("rsi", "adx")),))
+    other = FeatureSpec("a", Timeframe.M5, (Block(Timeframe.M5, ("adx", "rsi")),))
     assert all(a.hash != b.hash for a, b in combinations([*SPECS.values(), one, other], 2))
-    renamed = FeatureSpec("b", one.blocks)
+    renamed = FeatureSpec("b", Timeframe.M5, one.blocks)
     assert renamed.hash == one.hash
     before = one.hash
     monkeypatch.setattr(module, "KERNEL_VERSION", 999)

@@ -4,8 +4,10 @@ import { get, listen, logInByLink } from "./api.js";
 import { choose, chosenInstrument, offer, refresh, startChart } from "./chart.js";
 import { startDialog } from "./dialog.js";
 import { find } from "./dom.js";
+import { showWhy } from "./explain.js";
 import { age, clock } from "./format.js";
 import { showDecisions, showOpinions } from "./opinions.js";
+import { showStages } from "./stages.js";
 import { showFills, showNotices, showOrders, showPositions, showSession } from "./tables.js";
 import { showEquity, showFeed, showLatency, showMode, showState } from "./topbar.js";
 
@@ -22,13 +24,15 @@ function show(part) {
   if (has("equity", "mode")) showEquity(view.equity, view.mode);
   if (has("feed")) oldFeed = showFeed(view.feed);
   if (has("latency")) showLatency(view.latency);
+  if (has("latency")) showStages(view.latency);
   if (has("positions")) showPositions(view.positions, view.equity.currency);
   if (has("orders")) showOrders(view.orders);
   if (has("fills", "equity")) showFills(view.fills, view.equity);
-  if (has("decisions")) showDecisions(view.decisions);
+  if (has("decisions")) showDecisions(view.decisions, choose);
   if (has("notices")) showNotices(view.notices);
   if (has("instruments")) offer(view.instruments);
   if (has("instruments", "opinions")) showOpinions(view, chosenInstrument(), choose);
+  if (has("opinions", "decisions")) showWhy(chosenInstrument());
   showSession(view);
   refresh(view.chart_revision);
   showAge();
@@ -66,6 +70,7 @@ function signedOut(text) {
 async function start() {
   startChart(() => {
     showOpinions(view, chosenInstrument(), choose);
+    showWhy(chosenInstrument());
     offer(view.instruments);
     refresh(view.chart_revision);
   });

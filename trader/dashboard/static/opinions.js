@@ -11,7 +11,7 @@ const part = (id, count, content) => {
   fill(find(id).querySelector(".body"), content);
 };
 
-function odds(row) {
+export function odds(row) {
   if (!row) return h("span", { class: "muted" }, "\u2013");
   if (!row.ready) return h("span", { class: "muted", title: row.reason }, row.reason || "not ready");
   const { down, hold, up } = row;
@@ -19,7 +19,7 @@ function odds(row) {
   const lead = Math.max(down, hold, up);
   return h(
     "span",
-    { class: "odds", role: "img", "aria-label": label, title: `${label}; bar closed ${clock(row.at)}` },
+    { class: "odds", role: "img", "aria-label": label, title: row.at ? `${label}; bar closed ${clock(row.at)}` : label },
     h("span", { class: "parts" }, h("i", { class: "d", "width%": down * 100 }), h("i", { class: "h", "width%": hold * 100 }), h("i", { class: "u", "width%": up * 100 })),
     h(
       "span",
@@ -56,18 +56,18 @@ function leaning(direction, confidence) {
   return h("span", { class: lean(sign) }, `${arrow(sign)} ${direction} `, h("small", {}, probability(confidence)));
 }
 
-const DECISIONS = [
-  { name: "Instrument", kind: "name", cell: (r) => r.instrument },
+const DECISIONS = (choose) => [
+  { name: "Instrument", kind: "name", cell: (r) => h("button", { type: "button", class: "link", "data-key": r.instrument, title: "Explain below", onclick: () => choose(r.instrument) }, r.instrument) },
   { name: "Leaning", kind: "tight", cell: (r) => leaning(r.direction, r.confidence) },
   { name: "EV after fees", kind: "number", cell: (r) => percent(r.expected_value, 2, true) },
   { name: "Why", kind: "words", cell: (r) => h("span", { title: `${r.trader} ${r.timeframe}, ${r.rule || "traded"}` }, r.sentence, r.detail ? h("small", {}, ` ${r.detail}`) : "") },
 ];
 
-export function showDecisions(rows) {
+export function showDecisions(rows, choose) {
   const refused = rows.filter((r) => r.rule);
   const latest = rows.reduce((newest, r) => (r.at > newest ? r.at : newest), "");
   const body = refused.length
-    ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Why no trade" }, table("Why no trade", DECISIONS, refused))
+    ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Why no trade" }, table("Why no trade", DECISIONS(choose), refused))
     : empty(rows.length ? "Every opinion became an intent." : "No decision yet: the first one comes with the next closed bar.");
   part("decisions", latest ? `last decision ${clock(latest)}` : "", body);
 }

@@ -1,0 +1,143 @@
+"""Kernels that copy columns to where models read them: rows, windows, rings. All float32.
+
+Must not know what a column means. Called by live, series, frame and fold. A slot without a bar is a row
+of zeros whose `missing` is 1.
+"""
+
+import math
+
+from inference.features.family import ROW, TARGET
+from inference.features.kernel import Flags, Floats, Ints, Matrix, kernel
+
+ABSENT = 1.0
+"""What `missing`, row 0 of every `out`, says of a slot without a bar; a bar's own share is less."""
+
+
+@kernel
+def spread(out: Floats, picked: Ints, count: int, matrix: Matrix, first: int) -> None:
+    """Turn the first `count` slots of `out` [width, M] into rows matrix[first:] of the picked columns."""
+    # A turn of a few rows at a time stays in the nearest cache.
+    for tile in range(0, count, 64):
+        stop = min(tile + 64, count)
+        for j in range(picked.size):
+            row = picked[j]
+            for t in range(tile, stop):
+                matrix[first + t, j] = out[row, t]
+        for t in range(tile, stop):
+            if out[0, t] == ABSENT:
+                for j in range(picked.size):
+                    matrix[first + t, j] = ABSENT if picked[j] == 0 else 0.0
+
+
+@kernel
+def mark_present(slots: Ints, gone: Ints, first: int, stop: int, origin: int, out: Floats) -> None:
+    """Fill row 0 of `out` for the bars [first, stop) whose chunk begins at slot `origin`."""
+    for t in range(first, stop):
+        if slots[t] >= origin:
+            out[0, slots[t] - origin] = gone[t] / 60
+
+
+@kernel
+def finite_since(matrix: Matrix, since: Ints) -> None:
+    """Count, for each slot, how many in a row up to it are finite in all columns."""
+    run = 0
+    for t in range(matrix.shape[0]):
+        run += 1
+        for j in range(matrix.shape[1]):
+            if not math.isfinite(matrix[t, j]):
+                run = 0
+        since[t] = run
+
+
+@kernel
+def align(
+    ts_close: Ints, ts_open: Ints, slots: Ints, counts: Ints, gone: Ints, terms: Ints, at: Ints, ready: Flags
+) -> None:
+    """Find, for each decision time, the slot of the bar that closed last: it goes to `at`, or -1.
+
+    `ready` falls where that bar is not the last one that can have closed by then, where it has not
+    `warm_up` bars behind it, or more than `gap_limit` absent; terms = (length, warm_up, gap_limit).
+    """
+    length, warm_up, gap_limit = terms[0], terms[1], terms[2]
+    k = 0
+    for t in range(ts_close.size):
+        expected = ts_close[t] - ts_close[t] % length - length
+        while k < ts_open.size and ts_open[k] < expected:
+            k += 1
+        at[t] = -1
+        if k < ts_open.size and ts_open[k] == expected and slots[k] >= 0:
+            at[t] = slots[k]
+            ready[t] &= counts[k] >= warm_up and gone[k] <= gap_limit
+        else:
+            ready[t] = False
+
+
+@kernel
+def gather(matrix: Matrix, at: Ints, x: Matrix, start: int) -> None:
+    """Copy rows `at` of a matrix into x[:, start:]; zeros where there is none."""
+    for t in range(at.size):
+        slot = at[t]
+        if slot < 0:
+            x[t, start : start + matrix.shape[1]] = 0.0
+            continue
+        for j in range(matrix.shape[1]):
+            x[t, start + j] = matrix[slot, j]
+
+
+@kernel
+def gather_windows(matrix: Matrix, at: Ints, windows: Matrix) -> None:
+    """Copy the rows up to `at`, the newest last, into windows [n, W, C]; zeros where there are none."""
+    size = windows.shape[1]
+    for t in range(at.size):
+        for w in range(size):
+            slot = at[t] - size + 1 + w
+            for j in range(matrix.shape[1]):
+                windows[t, w, j] = matrix[slot, j] if slot >= 0 else 0.0
+
+
+@kernel
+def pick(out: Floats, rows: Ints, picked: Ints, x: Matrix, start: int) -> None:
+    """Copy the picked columns of instruments `rows` into x[:, start:]; zeros for row -1."""
+    for k in range(rows.size):
+        for j in range(picked.size):
+            x[k, start + j] = out[picked[j], rows[k]] if rows[k] >= 0 else 0.0
+
+
+@kernel
+def push(ring: Matrix, slot: Ints, plan: Ints, holes: Ints, out: Floats, picked: Ints) -> None:
+    """Put the newest bar of each plan line into its ring [n, R, C]; slot [n] is where it lies.
+
+    A start over leaves an empty ring; slots of a hole are absent.
+    """
+    size = ring.shape[1]
+    for line in range(plan.shape[0]):
+        row = plan[line, ROW]
+        if holes[line] < 0:
+            ring[row] = 0.0
+        for _ in range(max(holes[line], 0)):
+            slot[row] = (slot[row] + 1) % size
+            for j in range(picked.size):
+                ring[row, slot[row], j] = ABSENT if picked[j] == 0 else 0.0
+        slot[row] = (slot[row] + 1) % size
+        for j in range(picked.size):
+            ring[row, slot[row], j] = out[picked[j], plan[line, TARGET]]
+
+
+@kernel
+def unroll(ring: Matrix, slot: Ints, rows: Ints, windows: Matrix, finite: Flags) -> None:
+    """Copy the last W slots of rings [n, R, C] into windows [k, W, C]; zeros for row -1.
+
+    `finite` falls where a value is not.
+    """
+    size = windows.shape[1]
+    for k in range(rows.size):
+        row = rows[k]
+        if row < 0:
+            windows[k] = 0.0
+            continue
+        for w in range(size):
+            at = (slot[row] - size + 1 + w) % ring.shape[1]
+            for j in range(ring.shape[2]):
+                value = ring[row, at, j]
+                windows[k, w, j] = value
+                finite[k] &= math.isfinite(value)
