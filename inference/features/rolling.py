@@ -320,8 +320,9 @@ def push_rank(state: Floats, o: int, window: int, count: int, value: float) -> f
         below += ring[k] < value
         not_above += ring[k] <= value
     ring[count % window] = value
-    seen = min(count, window)
-    return (below + not_above - seen) / max(seen, 1)
+    if count >= window:
+        return (below + not_above - window) * (1.0 / window)
+    return (below + not_above - count) / max(count, 1)
 
 
 @inlined

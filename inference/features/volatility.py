@@ -53,14 +53,14 @@ COLUMNS = (
     _RV_15, _RV_24, _RV_60, _BIPOWER, _JUMPS, _REGIME,
 ) = range(len(COLUMNS))  # fmt: skip
 
-# Slots of a state row: mean and deviation of widths and of ranges one bar ago, the last absolute return.
-_CLOSES = 5
+# Slots of a state row: the last absolute return; mean and deviation of widths and of ranges one bar ago;
+# the last four true ranges; windows.
+_BEFORE, _WIDTH_MEAN, _RANGE_MEAN, _RECENT, _CLOSES = 0, 1, 3, 5, 9
 _WIDTHS = _CLOSES + moment_slots(20)
 _RANGES = _WIDTHS + moment_slots(20)
 _RETURNS = _RANGES + moment_slots(20)
 _RANKS = _RETURNS + moment_slots(20)
-_RANGE_SUM = _RANKS + rank_slots(60)
-_SQUARES_15 = _RANGE_SUM + sum_slots(5)
+_SQUARES_15 = _RANKS + rank_slots(60)
 _SQUARES_24 = _SQUARES_15 + sum_slots(15)
 _SQUARES_60 = _SQUARES_24 + sum_slots(24)
 _PRODUCTS = _SQUARES_60 + sum_slots(60)
@@ -99,8 +99,29 @@ def _bands(row: Floats, count: int, close: float, out: Floats, at: int) -> float
 @inlined
 def _against_slow(row: Floats, count: int, atr: float) -> float:
     """Give (ATR - mean) / (ATR + mean) of 120 bars, ATR as a fraction of the close: -1..1."""
-    mean = push_sum(row, _SLOW, 120, count, atr) / min(count + 1, 120)
+    mean = push_sum(row, _SLOW, 120, count, atr) * (1 / 120 if count >= 119 else 1 / (count + 1))
     return (atr - mean) * reciprocal(atr + mean, TINY)
+
+
+@inlined
+def _surprise(row: Floats, slot: int, window: int, count: int, value: float, floor: float) -> float:
+    """Give a value's z-score against the 20 before it, and take it in; their moments lie at `slot`."""
+    z = in_units(value - row[slot], row[slot + 1], floor)
+    mean, variance = push_moments(row, window, 20, count, value)
+    row[slot] = mean
+    row[slot + 1] = math.sqrt(variance)
+    return z
+
+
+@inlined
+def _expansion(row: Floats, count: int, true_range: float, unit: float, floor: float) -> float:
+    """Give the mean true range of the last 5 bars in units of ATR."""
+    total = true_range + row[_RECENT] + row[_RECENT + 1] + row[_RECENT + 2] + row[_RECENT + 3]
+    row[_RECENT + 3] = row[_RECENT + 2]
+    row[_RECENT + 2] = row[_RECENT + 1]
+    row[_RECENT + 1] = row[_RECENT]
+    row[_RECENT] = true_range
+    return in_units(total, min(count + 1, 5) * unit, floor)
 
 
 @kernel
@@ -109,30 +130,15 @@ def _advance(
 ) -> None:
     for k in range(len(plan)):
         row, count, at = state[plan[k, ROW]], plan[k, COUNT], plan[k, TARGET]
-        width_mean, width_deviation, range_mean, range_deviation, before = (
-            row[0],
-            row[1],
-            row[2],
-            row[3],
-            row[4],
-        )
+        before = row[_BEFORE]
         for t in range(plan[k, FIRST], plan[k, STOP]):
-            close, atr, true_range, change = (
-                bars[CLOSE, t],
-                scales[ATR, at],
-                scales[RANGE, at],
-                scales[RETURN, at],
-            )
+            close, atr = bars[CLOSE, t], scales[ATR, at]
+            true_range, change = scales[RANGE, at], scales[RETURN, at]
             floor = TINY * close
             width = _bands(row, count, close, out, at)
-            out[_WIDTH_Z, at] = in_units(width - width_mean, width_deviation, TINY)
-            out[_RANGE_Z, at] = in_units(true_range - range_mean, range_deviation, floor)
-            width_mean, variance = push_moments(row, _WIDTHS, 20, count, width)
-            width_deviation = math.sqrt(variance)
-            range_mean, variance = push_moments(row, _RANGES, 20, count, true_range)
-            range_deviation = math.sqrt(variance)
-            total = push_sum(row, _RANGE_SUM, 5, count, true_range)
-            out[_EXPANSION, at] = in_units(total, min(count + 1, 5) * atr, floor)
+            out[_WIDTH_Z, at] = _surprise(row, _WIDTH_MEAN, _WIDTHS, count, width, TINY)
+            out[_RANGE_Z, at] = _surprise(row, _RANGE_MEAN, _RANGES, count, true_range, floor)
+            out[_EXPANSION, at] = _expansion(row, count, true_range, atr, floor)
             out[_PERCENTILE, at] = push_rank(row, _RANKS, 60, count, true_range)
             _, variance = push_moments(row, _RETURNS, 20, count, change)
             out[_VOLATILITY, at] = math.sqrt(variance)
@@ -141,13 +147,7 @@ def _advance(
             before = abs(change)
             count += 1
             at += 1
-        row[0], row[1], row[2], row[3], row[4] = (
-            width_mean,
-            width_deviation,
-            range_mean,
-            range_deviation,
-            before,
-        )
+        row[_BEFORE] = before
 
 
 FAMILY = Family(

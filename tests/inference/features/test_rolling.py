@@ -126,7 +126,7 @@ def test_rank_says_where_the_newest_stands_among_the_last_before_it(window):
     for count, value in enumerate(series := np.round(values(), 1)):
         last = series[max(0, count - window) : count]
         expected = (np.sum(last < value) - np.sum(last > value)) / max(len(last), 1)
-        assert push_rank(state, 0, window, count, value) == expected
+        assert push_rank(state, 0, window, count, value) == pytest.approx(expected, abs=1e-15)
 
 
 def test_shape_is_that_of_the_last_values():
