@@ -17,6 +17,7 @@ from core.instrument import Instrument
 from core.market import Timeframe
 from core.version import VERSION
 from inference.artifact import Artifact, load
+from inference.ensemble import alone
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms, RiskPolicy
 from trader.desk import Desk
@@ -76,7 +77,7 @@ def started(setup: DeskSetup, ts: int) -> Desk:
 def warmed(artifacts: Mapping[str, Artifact], count: int, ts: int) -> OpinionSource:
     """Give an opinion source whose every feature is warm at `ts`."""
     names = tuple(one.symbol for one in instruments(count))
-    source = OpinionSource(artifacts, names)
+    source = OpinionSource({name: alone(model) for name, model in artifacts.items()}, names)
     rng = np.random.default_rng(3)
     needed: dict[Timeframe, int] = {}
     for model in artifacts.values():
