@@ -148,7 +148,7 @@ class Council:
 
     def _member(self, seat: Seat, ensemble: Ensemble) -> Member:
         policy = ensemble.card.policy
-        terms = (policy.skill_half_life_days, policy.skill_prior_windows, policy.sanity)
+        terms = (policy.skill_half_life_days, policy.sanity)
         key = (seat.artifact.model_hash, terms)
         if key not in self._members:
             self._members[key] = Member(seat.artifact, policy, len(self._row))
@@ -186,7 +186,8 @@ class _Panel:
 
     def standing(self, ts_close: int) -> Standing:
         """Give what the weights need to know of the voters."""
-        skill = np.array([member.score.skill for member in self.voters])
+        windows = self.ensemble.card.policy.skill_prior_windows
+        skill = np.array([member.score(windows).skill for member in self.voters])
         age = np.array([member.data_age_days(ts_close) for member in self.voters])
         return Standing(self.prior, skill, age)
 

@@ -17,7 +17,7 @@ from inference.artifact import Artifact
 from inference.card import Kind
 from inference.ensemble_card import Policy
 from inference.sanity import Inspection, Range, Repeats, inspect
-from inference.scoreboard import Memory, Score, Scoreboard
+from inference.scoreboard import Score, Scoreboard
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -60,12 +60,18 @@ class Member:
         self.scales = np.zeros((4, size))  # atr, volatility, close, age_s
         self.repeats = Repeats(size, len(card.classes))
         self.board = (
-            Scoreboard(card.label, card.metrics.class_shares, size) if card.kind is Kind.ENTRY else None
+            Scoreboard(
+                card.label,
+                card.metrics.class_shares,
+                size,
+                half_life_days=policy.skill_half_life_days,
+            )
+            if card.kind is Kind.ENTRY
+            else None
         )
         self.range = Range(card, policy.sanity.outside_spread)
         self.keeps_record = True
         self._limits = policy.sanity
-        self._memory = Memory(policy.skill_half_life_days, policy.skill_prior_windows)
         self._reason: Sequence[str] = [""] * size
         self._why: dict[int, str] = {}
 
@@ -74,11 +80,10 @@ class Member:
         """Timeframe at whose closes it speaks."""
         return self.artifact.decision
 
-    @property
-    def score(self) -> Score:
-        """Its record; a new member starts with the gain on its card."""
+    def score(self, prior_windows: float) -> Score:
+        """Give its record; a new member starts with the gain on its card."""
         gain = self.artifact.card.metrics.log_loss_gain.value or 0.0
-        return self.board.score(gain, self._memory) if self.board else Score(gain, 0.0, 0)
+        return self.board.score(gain, prior_windows) if self.board else Score(gain, 0.0, 0)
 
     def due(self, ts_close: int) -> int:
         """Give the newest of its own closes by `ts_close`, 0 if it has been asked about that."""
@@ -109,7 +114,7 @@ class Member:
     def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Judge earlier answers by open, high and low [3, n] of bars of its timeframe."""
         if self.board:
-            self.board.on_bars(rows, ts_close, bars, self._memory)
+            self.board.on_bars(rows, ts_close, bars)
 
     def age_bars(self, ts_close: int, rows: Ints) -> Floats:
         """Give the age of the answers in bars of its own timeframe, inf where there is none."""
