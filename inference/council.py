@@ -233,7 +233,10 @@ class _Sitting:
         )
 
     def _refuse(self, wrong: Flags, text: Callable[[int], str]) -> None:
-        for k in np.flatnonzero(self._left & wrong).tolist():
+        bad = self._left & wrong
+        if not bad.any():
+            return
+        for k in np.flatnonzero(bad).tolist():
             self._reason[k] = text(k)
             self._counts[self._reason[k].partition(":")[0]] += 1
         self._left = self._left & ~wrong
