@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -97,6 +98,11 @@ class Council:
     def members(self) -> tuple[Member, ...]:
         """Every member once."""
         return tuple(self._members.values())
+
+    @property
+    def seats(self) -> dict[str, Member]:
+        """Every member by a name that says what it is and on which terms it is judged."""
+        return {msgspec.json.encode(key).decode(): member for key, member in self._members.items()}
 
     @property
     def judging(self) -> frozenset[Timeframe]:
@@ -226,7 +232,7 @@ class _Sitting:
             p=np.where(self._left[:, None], mixed, 0.0),
             scales=scales[:3],
             spread=found.spread,
-            age_s=np.where(np.isfinite(scales[3]), scales[3], 0.0),
+            age_s=np.where(panel.anchor.ready[rows], scales[3], 0.0),
             vote_p=p,
             weights=weights,
             vote_age_s=np.where(np.isfinite(age), age, 0.0) * lengths,

@@ -5,8 +5,8 @@ object serves every trader whose ensemble holds the model.
 """
 
 import copy
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,14 @@ from inference.scoreboard import Score, Scoreboard
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+
+
+BOARD = ("made", "width", "entry", "kind", "met", "gain", "newest", "totals")
+"""Arrays of a scoreboard."""
+AXES = dict.fromkeys(("made", "p", "repeats.last", "repeats.run", "board.newest"), 0) | dict.fromkeys(
+    ("board.made", "board.width", "board.entry", "board.kind", "board.met", "board.gain"), 1
+)
+"""Which axis of each lasting array runs over instruments; the others have none."""
 
 
 class Answers(NamedTuple):
@@ -110,6 +118,29 @@ class Member:
         other.repeats = copy.copy(self.repeats)
         other.keeps_record = False
         return other
+
+    @property
+    def lasting(self) -> dict[str, npt.NDArray[Any]]:
+        """What a restart must not lose, by name; the axis of the instruments is as in AXES."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "ran_at": np.array([self.ran_at]),
+            "made": self.made,
+            "p": self.p,
+            "repeats.last": self.repeats.last,
+            "repeats.run": self.repeats.run,
+        }
+        if self.board:
+            arrays |= {f"board.{name}": getattr(self.board, name) for name in BOARD}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what `lasting` gave, of the same shapes."""
+        self.ran_at = int(arrays["ran_at"][0])
+        self.made, self.p = arrays["made"], arrays["p"]
+        self.repeats.last, self.repeats.run = arrays["repeats.last"], arrays["repeats.run"]
+        if self.board:
+            for name in BOARD:
+                setattr(self.board, name, arrays[f"board.{name}"])
 
     def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Judge earlier answers by open, high and low [3, n] of bars of its timeframe."""

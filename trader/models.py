@@ -1,7 +1,9 @@
 """The models of a desk: loaded and proved, and what risk has to know of each.
 
-Must not know sockets or sessions. Called by trader.assemble and trader.backtest.
+Must not know sockets or sessions. Called by trader.assemble, trader.model_desk and trader.backtest.
 """
+
+from pathlib import Path
 
 from inference import ensemble
 from inference.ensemble import Ensemble
@@ -11,7 +13,12 @@ from trader.config import Config
 
 def load_models(config: Config) -> dict[str, Ensemble]:
     """Give every trader's verified ensemble; raises ModelError, which names the first bad one."""
-    return {trader.name: ensemble.load(trader.model) for trader in config.traders}
+    return {trader.name: load_model(trader.model) for trader in config.traders}
+
+
+def load_model(path: Path) -> Ensemble:
+    """Give one verified ensemble, or a single model as one; raises ModelError."""
+    return ensemble.load(path)
 
 
 def terms_of(model: Ensemble) -> ModelTerms:
