@@ -221,7 +221,7 @@ def test_the_backtest_sends_the_same_entries(run: Run):
     models = load_models(config)
     lake = Lake(lake_root)
     series = [s for s in lake.series() if s.instrument in config.universe.instruments]
-    timeframes = sorted({t for model in models.values() for t in model.spec.timeframes}, key=lambda t: t.ns)
+    timeframes = sorted({t for model in models.values() for t in model.timeframes}, key=lambda t: t.ns)
     instants = replay(lake, series, START, START + DAY, timeframes=timeframes)
     result = simulate(
         config,
