@@ -27,6 +27,7 @@ from inference.card import (
     VOTE_COLUMNS,
     Calibration,
     Card,
+    Conformal,
     Kind,
     RobustScaler,
     decode,
@@ -198,12 +199,7 @@ def _terms(folder: Path, artifact: Artifact) -> None:
     if not (barrier and label.horizon_bars > 0):
         raise ModelError(f"{folder}: expected a positive barrier (or a rule) and horizon; found {label}")
     check_calibration(folder, card.calibration, len(card.classes))
-    if card.conformal is not None and not (
-        0 < card.conformal.alpha < 1 and 0 <= card.conformal.quantile <= 1
-    ):
-        raise ModelError(
-            f"{folder}: expected conformal alpha and quantile within 0 and 1; found {card.conformal}"
-        )
+    check_conformal(folder, card.conformal)
     for name, columns in card.deciles.items():
         _expect(folder, f"columns of deciles of {name}", card.inputs.get(name, (0,))[-1], len(columns))
         if {len(column) for column in columns} != {9} or not np.isfinite(columns).all():
@@ -219,6 +215,12 @@ def check_calibration(folder: Path, calibration: Calibration | None, classes: in
         raise ModelError(
             f"{folder}: expected a temperature above 0 and {classes} finite biases; found {calibration}"
         )
+
+
+def check_conformal(folder: Path, conformal: Conformal | None) -> None:
+    """Raise ModelError for a level or quantile that cannot be."""
+    if conformal is not None and not (0 < conformal.alpha < 1 and 0 <= conformal.quantile <= 1):
+        raise ModelError(f"{folder}: expected conformal alpha and quantile within 0 and 1; found {conformal}")
 
 
 def _scaler(folder: Path, name: str, scaler: RobustScaler, inputs: Mapping[str, tuple[int, ...]]) -> None:

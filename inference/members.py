@@ -1,0 +1,115 @@
+"""One model's part in ensembles: its last answer for each instrument, how old it is, how it has done.
+
+Must not know other members, features or how answers are made. Called by inference.council; the same
+object serves every trader whose ensemble holds the model.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import DAY
+from core.market import Timeframe
+from inference.artifact import Artifact
+from inference.card import Kind
+from inference.ensemble_card import Policy
+from inference.sanity import Inspection, Repeats, inspect
+from inference.scoreboard import Memory, Score, Scoreboard
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+class Answers(NamedTuple):
+    """What one model said of all instruments [N] at one close; `p` [N, K] counts where `ready` holds.
+
+    `reason` says why a row is not ready, `outside` is the share of its features far outside the
+    training range, the rest as in features.frame.Inputs.
+    """
+
+    p: npt.NDArray[np.float32]
+    ready: Flags
+    reason: Sequence[str]
+    outside: Floats
+    atr: Floats
+    volatility: Floats
+    close: Floats
+    age_s: Floats
+
+
+class Member:
+    """A model's votes and record over `size` instruments.
+
+    `ran_at` is the close that it was last asked about, `fault` what was wrong with that batch; `made`
+    is the close of each instrument's last believable answer `p`, 0 = none.
+    """
+
+    def __init__(self, artifact: Artifact, policy: Policy, size: int) -> None:
+        card = artifact.card
+        self.artifact = artifact
+        self.length = artifact.decision.ns
+        self.ran_at = 0
+        self.fault = ""
+        self.made = np.zeros(size, np.int64)
+        self.p = np.zeros((size, len(card.classes)))
+        self.ready = np.zeros(size, np.bool_)
+        self.scales = np.zeros((4, size))  # atr, volatility, close, age_s
+        self.repeats = Repeats(size, len(card.classes))
+        self.board = (
+            Scoreboard(card.label, card.metrics.class_shares, size) if card.kind is Kind.ENTRY else None
+        )
+        self._limits = policy.sanity
+        self._memory = Memory(policy.skill_half_life_days, policy.skill_prior_windows)
+        self._reason: Sequence[str] = [""] * size
+        self._why: dict[int, str] = {}
+
+    @property
+    def decision(self) -> Timeframe:
+        """Timeframe at whose closes it speaks."""
+        return self.artifact.decision
+
+    @property
+    def score(self) -> Score:
+        """Its record; a new member starts with the gain on its card."""
+        gain = self.artifact.card.metrics.log_loss_gain.value or 0.0
+        return self.board.score(gain, self._memory) if self.board else Score(gain, 0.0, 0)
+
+    def due(self, ts_close: int) -> int:
+        """Give the newest of its own closes by `ts_close`, 0 if it has been asked about that."""
+        own = self.decision.floor(ts_close)
+        return own if own > self.ran_at else 0
+
+    def take(self, ts_close: int, answers: Answers) -> None:
+        """Keep the answers about `ts_close` that can be believed, and note them for the record."""
+        p = answers.p.astype(np.float64)
+        repeats = self.repeats.count(p, answers.ready)
+        batch = Inspection(p, answers.ready, repeats, answers.outside, answers.age_s)
+        found = inspect(self.artifact.card.kind, batch, self._limits)
+        self.ran_at, self.fault = ts_close, found.fault
+        self.ready, self._reason, self._why = answers.ready, answers.reason, found.why
+        self.scales = np.stack([answers.atr, answers.volatility, answers.close, answers.age_s])
+        self.made = np.where(found.usable, ts_close, self.made)
+        self.p = np.where(found.usable[:, None], p, self.p)
+        if self.board:
+            self.board.record(ts_close, p, found.usable, answers.atr)
+
+    def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
+        """Judge earlier answers by open, high and low [3, n] of bars of its timeframe."""
+        if self.board:
+            self.board.on_bars(rows, ts_close, bars, self._memory)
+
+    def age_bars(self, ts_close: int, rows: Ints) -> Floats:
+        """Give the age of the answers in bars of its own timeframe, inf where there is none."""
+        made = self.made[rows]
+        return np.where(made > 0, (ts_close - made) / self.length, np.inf)
+
+    def data_age_days(self, ts_close: int) -> float:
+        """Give the time since the end of its training data, never below 0."""
+        return max(0.0, (ts_close - self.artifact.card.trained_until) / DAY)
+
+    def why(self, row: int) -> str:
+        """Say why it has no vote, or only an old one, for an instrument."""
+        return self._why.get(row) or self._reason[row] or self.fault or "not asked yet"

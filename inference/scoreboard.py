@@ -1,0 +1,130 @@
+"""How good a member has been lately: its predictions against the bars that followed.
+
+Must not know models or money. Driven by closed bars alone, so live and backtest agree; called by
+inference.members. A prediction is judged as its label is made (docs/labels.md), on bars of the decision
+timeframe: entry at the next bar's open, barriers in ATRs, a bar that meets both counts as neither
+(hold), and a prediction whose path misses a bar is never judged. It is judged when its time limit is
+over, also if a barrier was met before: quick outcomes would else be over-represented.
+"""
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from core.clock import DAY
+from core.market import Timeframe
+from inference.card import LabelTerms
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+_DOWN, _HOLD, _UP = 0, 1, 2
+_LEAST_P = 0.01
+"""Probabilities below this count as this much: one surprise must not undo a month."""
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """How long a score remembers: half-life, and the independent outcomes that the card counts for."""
+
+    half_life_days: float
+    prior_windows: float
+
+
+class Score(msgspec.Struct, frozen=True):
+    """A member's record: skill in nats per prediction over the base rates, and what it rests on.
+
+    `windows` counts independent outcomes (a label that spans 24 bars overlaps 23 others, and
+    instruments move together), decayed like the skill; `judged` counts predictions, never decayed.
+    """
+
+    skill: float
+    windows: float
+    judged: int
+
+
+class Scoreboard:
+    """The record of one member over a fixed number of instruments."""
+
+    def __init__(self, label: LabelTerms, shares: tuple[float, ...], size: int) -> None:
+        self._length = Timeframe(label.decision).ns
+        self._barrier = label.barrier_atr
+        self._horizon = label.horizon_bars
+        self._base = np.log(np.maximum(np.array(shares), _LEAST_P))
+        slots = (self._horizon, size)
+        self.made = np.zeros(slots, np.int64)  # close that the prediction is about, 0 = free
+        self.width = np.zeros(slots)  # barrier in price units
+        self.entry = np.zeros(slots)
+        self.kind = np.full(slots, _HOLD, np.int8)
+        self.met = np.zeros(slots, np.bool_)
+        self.gain = np.zeros((*slots, 3))  # log p - log base of each class
+        self.newest = np.zeros(size, np.int64)  # close of each instrument's last bar
+        self.totals = np.zeros(4)  # decayed gain, decayed windows, predictions judged, decayed up to
+
+    def score(self, prior: float, memory: Memory) -> Score:
+        """Give the record; `prior` is the skill on the card, with which a new member starts."""
+        gain, windows, judged, _ = self.totals.tolist()
+        skill = (memory.prior_windows * prior + gain) / (memory.prior_windows + windows)
+        return Score(skill, windows, int(judged))
+
+    def record(self, ts_close: int, p: npt.NDArray[np.floating], usable: Flags, atr: Floats) -> None:
+        """Note the predictions p [N, 3] made at `ts_close` where `usable` holds; barriers in `atr` [N]."""
+        slot = self._slot(ts_close)
+        good = usable & (atr > 0)
+        self.made[slot] = np.where(good, ts_close, 0)
+        self.width[slot] = np.where(good, self._barrier * atr, 0.0)
+        self.gain[slot] = np.log(np.maximum(p, _LEAST_P)) - self._base
+        self.kind[slot], self.met[slot], self.entry[slot] = _HOLD, False, np.nan
+
+    def on_bars(self, rows: Ints, ts_close: int, bars: Floats, memory: Memory) -> None:
+        """Take in open, high and low [3, n] of the bars of `rows` that closed at `ts_close`.
+
+        Bars that were seen before are ignored.
+        """
+        new = self.newest[rows] < ts_close
+        rows, bars = rows[new], bars[:, new]
+        if not len(rows):
+            return
+        follows = self.newest[rows] == ts_close - self._length
+        self.made[:, rows[~follows]] = 0
+        self.newest[rows] = ts_close
+        if self.made[:, rows].any():
+            self._walk(rows, ts_close, bars)
+            self._judge(rows, ts_close, memory)
+
+    def _walk(self, rows: Ints, ts_close: int, bars: Floats) -> None:
+        opened, high, low = bars
+        fresh = self._slot(ts_close - self._length)
+        starts = self.made[fresh, rows] == ts_close - self._length
+        self.entry[fresh, rows[starts]] = opened[starts]
+        entry, width = self.entry[:, rows], self.width[:, rows]
+        upper, lower = entry + width, entry - width
+        waits = (self.made[:, rows] > 0) & ~self.met[:, rows]
+        # The open is the one price of a bar whose place in time is known: a gap decides by itself.
+        over, under = opened >= upper, opened <= lower
+        rose, fell = waits & (high >= upper), waits & (low <= lower)
+        kind = np.where(over | (rose & ~fell), _UP, np.where(under | (fell & ~rose), _DOWN, _HOLD))
+        hit = rose | fell
+        self.kind[:, rows] = np.where(hit, kind, self.kind[:, rows])
+        self.met[:, rows] |= hit
+
+    def _judge(self, rows: Ints, ts_close: int, memory: Memory) -> None:
+        made = ts_close - self._horizon * self._length
+        slot = self._slot(made)
+        due = rows[self.made[slot, rows] == made]
+        if not len(due):
+            return
+        gains = self.gain[slot, due, self.kind[slot, due]]
+        self.made[slot, due] = 0
+        gain, windows, judged, until = self.totals.tolist()
+        fade = 0.5 ** (max(0.0, ts_close - until) / (memory.half_life_days * DAY)) if until else 1.0
+        weight = 1.0 / self._horizon
+        self.totals[:] = (
+            gain * fade + weight * float(gains.mean()),
+            windows * fade + weight,
+            judged + len(due),
+            ts_close,
+        )
+
+    def _slot(self, ts_close: int) -> int:
+        return ts_close // self._length % self._horizon
