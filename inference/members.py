@@ -4,6 +4,7 @@ Must not know other members, features or how answers are made. Called by inferen
 object serves every trader whose ensemble holds the model.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from core.market import Timeframe
 from inference.artifact import Artifact
 from inference.card import Kind
 from inference.ensemble_card import Policy
-from inference.sanity import Inspection, Repeats, inspect
+from inference.sanity import Inspection, Range, Repeats, inspect
 from inference.scoreboard import Memory, Score, Scoreboard
 
 Floats = npt.NDArray[np.float64]
@@ -61,6 +62,8 @@ class Member:
         self.board = (
             Scoreboard(card.label, card.metrics.class_shares, size) if card.kind is Kind.ENTRY else None
         )
+        self.range = Range(card, policy.sanity.outside_spread)
+        self.keeps_record = True
         self._limits = policy.sanity
         self._memory = Memory(policy.skill_half_life_days, policy.skill_prior_windows)
         self._reason: Sequence[str] = [""] * size
@@ -93,8 +96,15 @@ class Member:
         self.scales = np.stack([answers.atr, answers.volatility, answers.close, answers.age_s])
         self.made = np.where(found.usable, ts_close, self.made)
         self.p = np.where(found.usable[:, None], p, self.p)
-        if self.board:
+        if self.board and self.keeps_record:
             self.board.record(ts_close, p, found.usable, answers.atr)
+
+    def shadow(self) -> "Member":
+        """Give a member that starts where this one is and leaves no trace in it."""
+        other = copy.copy(self)
+        other.repeats = copy.copy(self.repeats)
+        other.keeps_record = False
+        return other
 
     def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Judge earlier answers by open, high and low [3, n] of bars of its timeframe."""
