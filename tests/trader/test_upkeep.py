@@ -78,7 +78,7 @@ async def desk(tmp_path, **table):
 
 
 def history():
-    return [bar for timeframe in MODEL.spec.timeframes for pair in PAIRS for bar in walk(pair, timeframe)]
+    return [bar for timeframe in MODEL.timeframes for pair in PAIRS for bar in walk(pair, timeframe)]
 
 
 def walk(pair, timeframe):
