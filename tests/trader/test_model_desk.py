@@ -119,7 +119,11 @@ async def test_the_newest_close_that_was_heard_is_asked_about():
 
 async def test_given_rows_get_the_models_own_probabilities():
     async with desk() as made:
-        x = np.random.default_rng(3).normal(size=(5, MODEL.members[0].artifact.card.features.columns)).astype(np.float32)
+        x = (
+            np.random.default_rng(3)
+            .normal(size=(5, MODEL.members[0].artifact.card.features.columns))
+            .astype(np.float32)
+        )
         answer = await made.models.predict(Question("scalp", rows={"x": x.tolist()}))
         np.testing.assert_array_equal(answer["probabilities"], made.source.chances("scalp", {"x": x}))
         np.testing.assert_allclose(np.sum(answer["probabilities"], axis=1), 1.0, atol=1e-5)
