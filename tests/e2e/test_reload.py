@@ -41,8 +41,9 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.fixture
-def world(tmp_path: Path, copy: Copy) -> Iterator[World]:
-    with World(tmp_path, {"inference.parity_every_closes": 1}, speed=120, file=copy.path) as made:
+def world(tmp_path: Path, copy: Copy, request: pytest.FixtureRequest) -> Iterator[World]:
+    speed = getattr(request, "param", 120)
+    with World(tmp_path, {"inference.parity_every_closes": 1}, speed=speed, file=copy.path) as made:
         made.start_daemon()
         yield made
 
@@ -76,6 +77,7 @@ def test_limits_are_taken_over_and_everything_else_is_refused_by_name(world: Wor
     assert verify(world.journal).remains == ""
 
 
+@pytest.mark.parametrize("world", [300], indirect=True)
 def test_models_are_swapped_while_trading_and_features_outlive_the_process(
     world: World, copy: Copy, tmp_path: Path
 ) -> None:
