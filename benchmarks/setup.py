@@ -1,10 +1,12 @@
-"""A desk of 1,000 instruments with the shipped models, for the benches that need one.
+"""A desk of many instruments with ensembles of models, for the benches that need one.
 
 Must not know what is measured. Called by the benches only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
@@ -14,9 +16,10 @@ from benchmarks.synthetic import START, bars_at, instruments
 from core.clock import SECOND
 from core.events import LinkChange, Reconciled, SessionStarted, Stream
 from core.instrument import Instrument
-from core.market import Timeframe
+from core.market import TIMEFRAMES, Bar, Timeframe
 from core.version import VERSION
-from inference.artifact import Artifact, load
+from inference.ensemble import ENSEMBLE_FILE, Ensemble, load
+from inference.features.spec import FeatureSpec
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms, RiskPolicy
 from trader.desk import Desk
@@ -24,39 +27,59 @@ from trader.setup import AccountSetup, DeskSetup, TraderSetup
 
 MODELS = Path("configs/models")
 CASH = Decimal(1_000_000)
+TWINS = "untrained twins"
 
 
-def shipped() -> dict[str, Artifact]:
-    """Load every model that the repository ships."""
-    return {path.name.replace("-", "_"): load(path) for path in sorted(MODELS.iterdir()) if path.is_dir()}
+def shipped() -> dict[str, Ensemble]:
+    """Load every single model that the repository ships."""
+    folders = [path for path in sorted(MODELS.iterdir()) if (path / "card.json").is_file()]
+    loaded = {path.name.replace("-", "_"): load(path) for path in folders}
+    return {name: one for name, one in loaded.items() if len(one.members) == 1}
+
+
+def shipped_ensembles() -> dict[str, Ensemble]:
+    """Load every ensemble of several models that the repository ships."""
+    folders = [path for path in sorted(MODELS.iterdir()) if (path / ENSEMBLE_FILE).is_file()]
+    return {path.name.replace("-", "_"): load(path) for path in folders}
+
+
+def final() -> dict[str, Ensemble]:
+    """Give one trader with the untrained twins of the final networks.
+
+    They are made in a process of their own: what it takes to write a network is no part of a daemon.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return {"twins": pool.submit(_twins).result()}
+
+
+def _twins() -> Ensemble:
+    from benchmarks.twin_ensemble import twin_ensemble
+
+    return twin_ensemble()
 
 
 def desk_setup(
-    artifacts: Mapping[str, Artifact], listed: tuple[Instrument, ...], policy: RiskPolicy
+    ensembles: Mapping[str, Ensemble], listed: tuple[Instrument, ...], policy: RiskPolicy
 ) -> DeskSetup:
-    """Give one account and trader for each model, all on the same instruments."""
+    """Give one account and trader for each ensemble, all on the same instruments."""
     return DeskSetup(
         mode="paper",
         venue="loopback",
-        accounts=tuple(AccountSetup(name, "USDT", CASH) for name in artifacts),
+        accounts=tuple(AccountSetup(name, "USDT", CASH) for name in ensembles),
         traders=tuple(
             TraderSetup(
                 name=name,
                 code=f"T{number}",
                 account=name,
                 stage="paper",
-                decision=model.decision,
-                instruments=tuple(one.symbol for one in listed),
+                decision=one.decision,
+                instruments=tuple(instrument.symbol for instrument in listed),
                 policy=policy,
                 terms=ModelTerms(
-                    model.model_hash,
-                    model.name,
-                    model.decision,
-                    model.card.label.barrier_atr,
-                    model.card.label.horizon_bars,
+                    one.model_hash, one.name, one.decision, one.label.barrier_atr, one.label.horizon_bars
                 ),
             )
-            for number, (name, model) in enumerate(artifacts.items())
+            for number, (name, one) in enumerate(ensembles.items())
         ),
         instruments=listed,
     )
@@ -73,18 +96,37 @@ def started(setup: DeskSetup, ts: int) -> Desk:
     return desk
 
 
-def warmed(artifacts: Mapping[str, Artifact], count: int, ts: int) -> OpinionSource:
+def specs_of(ensembles: Iterable[Ensemble]) -> list[FeatureSpec]:
+    """Give the specifications of all members."""
+    return [member.artifact.spec for one in ensembles for member in one.members]
+
+
+def needed(specs: Iterable[FeatureSpec]) -> dict[Timeframe, int]:
+    """Give how many bars of each timeframe make everything warm."""
+    found: dict[Timeframe, int] = {}
+    for block in (block for spec in specs for block in spec.blocks):
+        found[block.timeframe] = max(found.get(block.timeframe, 0), block.warm_up + 1)
+    return found
+
+
+def closes(
+    wanted: Mapping[Timeframe, int], names: Sequence[str], ts: int, rng: np.random.Generator
+) -> Iterator[list[Bar]]:
+    """Give the last so many bars of each timeframe that closed by `ts`, all that close together, in order."""
+    due: dict[int, list[Timeframe]] = {}
+    for timeframe in TIMEFRAMES:
+        for back in range(wanted.get(timeframe, 0)):
+            due.setdefault(ts - back * timeframe.ns, []).append(timeframe)
+    for now in sorted(due):
+        yield [bar for one in due[now] for bar in bars_at(names, one, now - one.ns, rng)]
+
+
+def warmed(ensembles: Mapping[str, Ensemble], count: int, ts: int) -> OpinionSource:
     """Give an opinion source whose every feature is warm at `ts`."""
     names = tuple(one.symbol for one in instruments(count))
-    source = OpinionSource(artifacts, names)
-    rng = np.random.default_rng(3)
-    needed: dict[Timeframe, int] = {}
-    for model in artifacts.values():
-        for block in model.spec.blocks:
-            needed[block.timeframe] = max(needed.get(block.timeframe, 0), block.warm_up + 1)
-    for timeframe, bars in needed.items():
-        for back in range(bars, 0, -1):
-            source.on_bars(bars_at(names, timeframe, ts - back * timeframe.ns, rng))
+    source = OpinionSource(ensembles, names)
+    for bars in closes(needed(specs_of(ensembles.values())), names, ts, np.random.default_rng(3)):
+        source.on_bars(bars)
     return source
 
 

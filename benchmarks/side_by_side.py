@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.synthetic import START
-from core.market import Timeframe
+from benchmarks.synthetic import START, symbols
+from core.market import Bar, Timeframe
 from inference.features.catalogue import Layout
 from inference.features.family import CLOSE, DELTA, HIGH, INPUTS, LOW, OPEN, VOLUME
+from inference.features.frame import FeatureFrame
 from inference.features.live import Live
 from inference.features.series import BarTable
+from inference.features.spec import FLAT, Block, FeatureSpec
 
 Floats = NDArray[np.float64]
 
@@ -74,9 +76,34 @@ class Ours:
         now = np.repeat(values[:, bar : bar + 1], self._count, axis=1)
         self._live.step(self._rows, BarTable(opened(bar, self._count), now))
 
-    def columns(self) -> dict[str, float]:
+    def columns(self, _last: float) -> dict[str, float]:
         out = self._live.work.out
-        return {name: float(out[self.layout.index[name], 0]) for name in COLUMNS}
+        return {name: float(out[self.layout.rows[name], 0]) for name in COLUMNS}
+
+
+class FromBars(Ours):
+    """The same from Bar structs, as they come from the feed: what the daemon pays in all."""
+
+    def __init__(self, instruments: int) -> None:
+        self._names = symbols(instruments)
+        spec = FeatureSpec("compared", TIMEFRAME, (Block(TIMEFRAME, COLUMNS),))
+        self._frame = FeatureFrame([spec], self._names)
+        self._spec = spec
+        self._now = 0
+
+    def step(self, values: Floats, bar: int) -> None:
+        opened, high, low, close, volume = values[:5, bar].tolist()
+        self._now = START + bar * TIMEFRAME.ns
+        self._frame.on_bars(
+            [
+                Bar(name, TIMEFRAME, self._now, opened, high, low, close, volume, close, 20)
+                for name in self._names
+            ]
+        )
+
+    def columns(self, _last: float) -> dict[str, float]:
+        x = self._frame.inputs(self._spec, self._names[:1], self._now + TIMEFRAME.ns).tensors[FLAT]
+        return dict(zip(COLUMNS, x[0].tolist(), strict=False))
 
 
 def talib_columns(values: Floats) -> dict[str, float]:
@@ -91,9 +118,7 @@ def talib_columns(values: Floats) -> dict[str, float]:
     last = close[-1]
     found = [(last - average[-1]) / atr for average in averages]
     found += [macd[-1] / atr, histogram[-1] / atr, talib.RSI(close, 14)[-1] / 50.0 - 1.0, atr / last]
-    found += [
-        line(high, low, close, 14)[-1] / 100.0 for line in (talib.ADX, talib.PLUS_DI, talib.MINUS_DI)
-    ]
+    found += [line(high, low, close, 14)[-1] / 100.0 for line in (talib.ADX, talib.PLUS_DI, talib.MINUS_DI)]
     found += [2.0 * (last - middle[-1]) / (upper[-1] - lower[-1]), (upper[-1] - lower[-1]) / middle[-1]]
     return dict(zip(COLUMNS, map(float, found), strict=True))
 
@@ -110,7 +135,7 @@ class Recomputed:
         for _ in range(self._count):
             self.last = talib_columns(recent)
 
-    def columns(self) -> dict[str, float]:
+    def columns(self, _last: float) -> dict[str, float]:
         return self.last
 
 
@@ -175,7 +200,10 @@ def ns_per_candle(step: Callable[[Floats, int], None], values: Floats, first: in
     return min(found)
 
 
-def measured(contest: Contest = Contest(2_000, 100), instruments: int = INSTRUMENTS) -> dict[str, Any]:
+FULL = Contest(2_000, 100)
+
+
+def measured(contest: Contest = FULL, instruments: int = INSTRUMENTS) -> dict[str, Any]:
     """Run all ways, for one instrument and for many, and compare their last numbers."""
     values = walk(contest.history + max(contest.alone, contest.together) + 1)
     last = contest.history + contest.alone
@@ -183,30 +211,34 @@ def measured(contest: Contest = Contest(2_000, 100), instruments: int = INSTRUME
     ours = Ours(1)
     ways: dict[str, Any] = {
         "ours": ours,
+        "ours, from Bar structs": FromBars(1),
         **{f"TA-Lib over {bars} bars": Recomputed(1, bars) for bars in LAST_BARS},
         "talipp": Incremental(1),
     }
     for name, way in ways.items():
         warm(way, values, contest.history)
-        found["ns_per_candle"][name] = {"alone": ns_per_candle(way.step, values, contest.history, contest.alone)}
+        found["ns_per_candle"][name] = {
+            "alone": ns_per_candle(way.step, values, contest.history, contest.alone)
+        }
     close = float(values[CLOSE, last - 1])
-    theirs = {name: way.columns(close) if name == "talipp" else way.columns() for name, way in ways.items()}
+    theirs = {name: way.columns(close) for name, way in ways.items()}
     found["largest_difference"] = {
         name: max(abs(theirs[name][column] - theirs["ours"][column]) for column in COLUMNS) for name in ways
     }
-    found["computed_by_us"] = sorted(set(ours.layout.index) - set(COLUMNS))
+    found["computed_by_us"] = sorted(set(ours.layout.rows) - set(COLUMNS))
     del ways
     for name, (way, history) in _many(instruments, contest.history).items():
         warm(way, values, history)
-        ns = ns_per_candle(way.step, values, history, contest.together if name == "ours" else ROUNDS)
+        ns = ns_per_candle(way.step, values, history, contest.together if name.startswith("ours") else ROUNDS)
         found["ns_per_candle"][name]["together"] = ns / instruments
     return found
 
 
 def _many(instruments: int, history: int) -> dict[str, tuple[Any, int]]:
-    """Give each way for many instruments, with the bars that it is warmed by (talipp takes a minute for all)."""
+    """Give each way for many instruments, with the bars that warm it (talipp takes a minute for all)."""
     return {
         "ours": (Ours(instruments), history),
+        "ours, from Bar structs": (FromBars(instruments), 100),
         **{f"TA-Lib over {bars} bars": (Recomputed(instruments, bars), history) for bars in LAST_BARS},
         "talipp": (Incremental(instruments), min(history, 60)),
     }
@@ -223,8 +255,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     """Give the table as Markdown."""
     ours = found["ns_per_candle"]["ours"]
     text = [
-        f"| way | one instrument, ns a candle | ratio | {found['instruments']:,} instruments, ns a candle each "
-        f"| ratio | largest difference |",
+        f"| way | one, ns a candle | ratio | {found['instruments']:,}, ns each | ratio | difference |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, ns in found["ns_per_candle"].items():

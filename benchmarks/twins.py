@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.flops import flops, parameters
 from benchmarks.twin_graph import Graph
+from inference.card import POSITION_COLUMNS, VOTE_COLUMNS
 
 COLUMNS = 16
 WIDTH = 16
@@ -21,9 +22,10 @@ WIDTH = 16
 DILATIONS = (1, 2, 4, 8)
 FUSED = {"15m": 64, "30m": 64, "1h": 48, "4h": 32}
 MANAGED = {"1m": 32, "5m": 32}
+REGIMES = ("1h", "1d")
 HYBRIDS = {"15m": 48, "30m": 48, "1h": 48, "4h": 32, "1d": 32}
-STATIC = 32
-POSITION = 8
+STATIC = 20
+"""Columns without a window: one bar's and the clock's."""
 BUDGET_MFLOP = 7.0
 CALM = 2_500
 """Keeps chances away from 0 and 1, as those of real models are."""
@@ -77,12 +79,9 @@ def twins(shape: Shape = BEST) -> tuple[Twin, ...]:
     return (
         *hybrids,
         Twin("mtf", _fusion(shape), fused, "15m"),
-        Twin("meta", _mlp("meta", (STATIC, 64, 32, 2)), {"x": (STATIC,)}, "15m"),
-        *(
-            Twin(f"regime_{t}", _mlp(f"regime_{t}", (STATIC, 32, 2)), {"x": (STATIC,)}, t)
-            for t in ("1h", "1d")
-        ),
-        Twin("manager", _manager(shape), {**managed, "x": (POSITION,)}, "1m"),
+        Twin("meta", _meta(), {"votes": (len(VOTE_COLUMNS),), "x": (STATIC,)}, "15m"),
+        *(Twin(f"regime_{name}", _regime(name), {"x": (STATIC,)}, name) for name in REGIMES),
+        Twin("manager", _manager(shape), {**managed, "position": (len(POSITION_COLUMNS),)}, "1m"),
     )
 
 
@@ -144,10 +143,18 @@ def _manager(shape: Shape) -> bytes:
     parts = [
         _branch(graph, graph.input(name, steps, COLUMNS), steps, shape) for name, steps in MANAGED.items()
     ]
-    x = graph.op("Concat", *parts, graph.input("x", POSITION), axis=1)
-    return _head(graph, x, (len(parts) * _summary(shape) + POSITION, 32, 2))
+    position = len(POSITION_COLUMNS)
+    x = graph.op("Concat", *parts, graph.input("position", position), axis=1)
+    return _head(graph, x, (len(parts) * _summary(shape) + position, 32, 2))
 
 
-def _mlp(name: str, sizes: tuple[int, ...]) -> bytes:
-    graph = Graph(name, len(name))
-    return _head(graph, graph.input("x", sizes[0]), sizes)
+def _meta() -> bytes:
+    graph = Graph("meta", 7)
+    votes = len(VOTE_COLUMNS)
+    x = graph.op("Concat", graph.input("votes", votes), graph.input("x", STATIC), axis=1)
+    return _head(graph, x, (votes + STATIC, 64, 32, 2))
+
+
+def _regime(name: str) -> bytes:
+    graph = Graph(f"regime_{name}", sum(name.encode()))
+    return _head(graph, graph.input("x", STATIC), (STATIC, 32, 2))

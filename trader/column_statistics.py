@@ -62,6 +62,7 @@ class Statistics:
         self._names, self._rows = names, rows
         self._stride = max(1, math.ceil(rows / SAMPLE_ROWS))
         self._seen = 0
+        self._counted = np.zeros(width, np.int64)
         self._center, self._scale = np.zeros(width), np.ones(width)
         self._last = np.full((1, width), np.nan)
         self._low, self._high = np.full(width, np.inf), np.full(width, -np.inf)
@@ -70,9 +71,11 @@ class Statistics:
         self._products = np.zeros((4, width, width))  # both there: n, sum of a, sum of aa, sum of ab
         self._sample: list[Floats] = []
 
-    def add(self, block: NDArray[np.floating]) -> None:
-        """Take the next rows in; what is not finite counts as missing."""
-        x = np.where(np.isfinite(block), block, np.nan).astype(np.float64)
+    def add(self, block: NDArray[np.floating], counted: NDArray[np.bool_] | None = None) -> None:
+        """Take the next rows in; what is not finite is missing, what is not `counted` never was."""
+        counts = np.isfinite(block) if counted is None else np.isfinite(block) & counted
+        x = np.where(counts, block, np.nan).astype(np.float64)
+        self._counted += len(x) if counted is None else counted.sum(axis=0)
         self._sample.append(x[-self._seen % self._stride :: self._stride])
         present = ~np.isnan(x)
         if not self._seen:
@@ -133,9 +136,8 @@ class Statistics:
 
     def _column(self, k: int, sample: Floats) -> Column:
         n = self._products[0, k, k]
-        bare = Column(
-            self._names[k], 1.0 - n / max(self._seen, 1), None, None, None, None, None, None, constant=False
-        )
+        missing = 1.0 - float(n) / max(int(self._counted[k]), 1)
+        bare = Column(self._names[k], missing, None, None, None, None, None, None, constant=False)
         if not n:
             return bare
         center, scale = self._center[k], self._scale[k]

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.flops import by_kind, flops, parameters
 from benchmarks.runtime import Loaded, fastest_ms, run_shared, session
+from benchmarks.twin_ensemble import twin_ensemble
 from benchmarks.twin_graph import Graph
 from benchmarks.twins import BUDGET_MFLOP, HYBRIDS, Shape, twins
 
@@ -96,3 +97,13 @@ def test_the_fastest_round_counts_and_the_first_does_not():
     calls = []
     assert fastest_ms(lambda: calls.append(1), rounds=3) >= 0
     assert len(calls) == 4
+
+
+@pytest.mark.parametrize("member", twin_ensemble().members, ids=lambda member: member.ref.name)
+def test_a_specification_feeds_its_twin(member):
+    made_by_others = {"votes", "position"}
+    inputs = {
+        name: shape for name, shape in member.artifact.card.inputs.items() if name not in made_by_others
+    }
+    assert member.artifact.spec.shapes == inputs
+    assert len(member.artifact.card.scalers) == len(inputs)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from trader.commands import data_export, data_fetch, data_import, data_state
+from trader.commands import data_columns, data_export, data_fetch, data_import, data_state
 from trader.commands.options import examples
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, import, verify, judge and export market history.")
@@ -35,6 +35,13 @@ COMMANDS: dict[str, tuple[Callable[..., int | None], tuple[str, ...]]] = {
     "report": (
         data_state.report,
         ("data report --lake lake", "data report --lake lake --max-missing 80 --max-gap-h 24 --json"),
+    ),
+    "columns": (
+        data_columns.data_columns,
+        (
+            "data columns --lake configs/market --timeframes 5m --all",
+            "data columns --lake lake --venue kraken --instruments BTC/USD --spec entry_15m --json",
+        ),
     ),
     "export": (
         data_export.export,
