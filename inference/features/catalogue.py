@@ -11,7 +11,21 @@ import numpy as np
 
 from core.clock import DAY
 from core.market import Timeframe
-from inference.features import direction, flow, legacy, scale, trend, volume, volume_week, wide
+from inference.features import (
+    direction,
+    divergence,
+    flow,
+    moments,
+    momentum,
+    patterns,
+    scale,
+    structure,
+    trend,
+    volatility,
+    volume,
+    volume_week,
+    wide,
+)
 from inference.features.family import Family
 from inference.features.kernel import Floats, Ints
 
@@ -23,10 +37,15 @@ FAMILIES: tuple[Family, ...] = (
     BASE,
     trend.FAMILY,
     direction.FAMILY,
-    legacy.FAMILY,
+    momentum.FAMILY,
+    volatility.FAMILY,
+    moments.FAMILY,
     volume.FAMILY,
     volume_week.FAMILY,
     wide.FAMILY,
+    structure.FAMILY,
+    divergence.FAMILY,
+    patterns.FAMILY,
     flow.FAMILY,
 )
 
