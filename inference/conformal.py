@@ -3,8 +3,8 @@
 Must not know models or trading. Applied by inference.council; quantile and coverage are measured by
 training. With one quantile for all rows the sets cover the truth 1 - alpha of the time if validation
 rows and new rows are exchangeable, which markets are not: the coverage on the card is the honest figure.
-A weak model's probabilities lie near the base rates, so its 90 % set nearly always holds both sides and
-it nearly always abstains; the card says how often.
+A weak model's probabilities lie near the base rates. Then a 90 % set can drop one class of three on some
+30 % of the rows and never two: it abstains three times of four, and with `single_class` nearly always.
 """
 
 import math

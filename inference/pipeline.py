@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import InternalError
+from core.errors import InternalError, ModelError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar
 from core.signal import Opinion
@@ -29,8 +29,21 @@ class OpinionSource:
         by_hash = {artifact.model_hash: artifact for artifact in artifacts.values()}
         self._predictors = {key: Predictor(artifact) for key, artifact in by_hash.items()}
         self._instruments = frozenset(instruments)
-        specs = {artifact.spec.name: artifact.spec for artifact in artifacts.values()}
-        self._frame = FeatureFrame(tuple(specs.values()), instruments)
+        self._specs = {artifact.spec.name: artifact.spec for artifact in artifacts.values()}
+        self._frame = FeatureFrame(tuple(self._specs.values()), instruments)
+
+    @property
+    def frame(self) -> FeatureFrame:
+        """The features, for whoever watches over them on the thread that steps them."""
+        return self._frame
+
+    def save(self) -> bytes:
+        """Give everything that a restart needs to go on."""
+        return self._frame.save()
+
+    def restore(self, raw: bytes) -> tuple[str, ...]:
+        """Go on from what `save` gave; gives the instruments that it knew. DataError if it does not fit."""
+        return self._frame.restore(raw).instruments
 
     def warm(self, bars: Sequence[Bar]) -> None:
         """Start the instruments and timeframes found in `bars` over from this history."""
@@ -68,6 +81,24 @@ class OpinionSource:
             model_hash=artifact.model_hash,
             opinions=tuple(opinions.get(name) or _silent(name, UNKNOWN) for name in request.instruments),
         )
+
+    def swap(self, artifacts: Mapping[str, Artifact]) -> None:
+        """Answer for these traders with other models from now on, all or none.
+
+        ModelError for a trader that is unknown or a spec that no frame is kept for. Requests that were
+        answered already keep the old hash.
+        """
+        for trader, artifact in artifacts.items():
+            if trader not in self._artifacts or self._specs.get(artifact.spec.name) != artifact.spec:
+                known = ", ".join(sorted(self._specs))
+                raise ModelError(
+                    f"{trader}: expected a model on features that are kept ({known}); "
+                    f"found {artifact.spec.name}, which needs a restart"
+                )
+        predictors = {a.model_hash: Predictor(a) for a in artifacts.values()}
+        self._artifacts |= artifacts
+        used = {artifact.model_hash for artifact in self._artifacts.values()}
+        self._predictors = {h: p for h, p in (self._predictors | predictors).items() if h in used}
 
     def peek(self, request: RequestOpinion) -> Prediction:
         """Answer as `answer` would now, and change nothing that a later answer depends on."""

@@ -27,14 +27,17 @@ from inference.artifact import Artifact
 from inference.pipeline import OpinionSource
 from inference.predictor import PredictorThread
 from risk.state import Mode
+from trader import feature_state
 from trader.config import Config
-from trader.control import Control
+from trader.control import Control, Models
 from trader.dashboard.server import build_app, login_url, serve
 from trader.desk import Desk
 from trader.history import HistoryGate, Told, Wanted
 from trader.journal import Resume
+from trader.kernels import prepare
 from trader.models import load_models, terms_of
 from trader.notify_systemd import Notifier
+from trader.parity_watch import WatchedSource, spread
 from trader.recovery import recover
 from trader.setup import DeskSetup
 from trader.state import ReadModel
@@ -76,6 +79,9 @@ class Parts:
         self.terms = {name: terms_of(model) for name, model in models.items()}
         self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
         self.source = OpinionSource(models, self.symbols)
+        table = config.inference
+        self.watched = WatchedSource(self.source, spread(self.ranked, table.parity_sample))
+        feature_state.restore(paths.features, self.source.restore, clock.now())
         self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
         self.builder = BarBuilder()
         self.pace = Pace(clock)
@@ -95,6 +101,7 @@ class Parts:
     ) -> "Parts":
         """Take the state directory, check the models, and ask the venue for its instruments."""
         paths = stack.enter_context(held(config.journal.directory))
+        await prepare(clock)
         models = load_models(config)
         recovered = _recovered(paths)
         rest = await stack.enter_async_context(PublicRest(config.venue.rest))
@@ -149,9 +156,14 @@ class Parts:
             taps=() if self.recorder is None else (self.recorder,),
         )
 
-    def history(self, told: Told, deliver: Callable[[Prediction], None]) -> HistoryGate:
-        """Give what stands between the feed and the models, which run on a thread of their own."""
-        thread = PredictorThread(self.source, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+    def thread(self, deliver: Callable[[Prediction], None]) -> PredictorThread:
+        """Give the thread on which the models run; it runs already."""
+        return PredictorThread(self.watched, budget_ns=self.budget_ns, clock=self.clock, deliver=deliver)
+
+    def history(
+        self, told: Told, thread: PredictorThread, deliver: Callable[[Prediction], None]
+    ) -> HistoryGate:
+        """Give what stands between the feed and the models."""
         return HistoryGate(
             Wanted(self.ranked, self.timeframes),
             self.rest,
@@ -169,9 +181,9 @@ class Parts:
         self.instruments.update({i.symbol: i for i in changed})
         return InstrumentsChanged(0, changed) if changed else None
 
-    def dashboard(self, control: Control) -> AbstractAsyncContextManager[str]:
+    def dashboard(self, control: Control, models: Models) -> AbstractAsyncContextManager[str]:
         """Give the page as a context manager whose value is its one-time login address."""
-        return _served(self, control)
+        return _served(self, control, models)
 
     def _show_recovered(self) -> None:
         """Let the page begin where the last process ended: positions, guards, brakes."""
@@ -227,7 +239,7 @@ def refuse_orphans(desk: Desk, setup: DeskSetup) -> None:
 
 
 @asynccontextmanager
-async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
+async def _served(parts: Parts, control: Control, models: Models) -> AsyncIterator[str]:
     table = parts.config.dashboard
     app = build_app(
         parts.read_model,
@@ -235,6 +247,7 @@ async def _served(parts: Parts, control: Control) -> AsyncIterator[str]:
         token=api_token(parts.paths),
         clock=parts.clock,
         metrics=parts.telemetry.exposition,
+        models=models,
     )
     async with serve(app, table.host, table.port) as base:
         parts.paths.address.write_text(base)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from core.errors import NotPermitted, TemporaryError
+from core.errors import ModelError, NotPermitted, SeamarkError, TemporaryError, UsageError
 from trader.config import Config
 from trader.statedir import StatePaths
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
+"""Longer than the daemon takes to prove a model before it trades with it."""
+BLAME: dict[int, type[SeamarkError]] = {400: UsageError, 422: ModelError}
 
 
 class Answer(NamedTuple):
@@ -53,10 +55,15 @@ def ask(config: Config, method: str, path: str, body: object = None) -> Answer:
 
 
 def checked(answer: Answer) -> Any:
-    """Give the body of a success; raises TemporaryError with its words for anything else."""
-    if answer.status >= 400:
-        raise TemporaryError(f"expected a success from the daemon; found HTTP {answer.status}: {answer.body}")
-    return answer.body
+    """Give the body of a success; raises the error that the daemon's words stand for."""
+    if answer.status < 400:
+        return answer.body
+    said = answer.body.get("error") if isinstance(answer.body, dict) else None
+    if said and answer.status in BLAME:
+        raise BLAME[answer.status](said)
+    raise TemporaryError(
+        f"expected a success from the daemon; found HTTP {answer.status}: {said or answer.body}"
+    )
 
 
 def address(config: Config) -> tuple[str, int]:

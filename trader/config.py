@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from core.clock import Clock, LiveClock, ScaledClock
-from core.errors import ConfigError, NotPermitted
+from core.errors import ConfigError, NotPermitted, UsageError
 from core.instrument import Instrument
 from risk.policy import ModelTerms
 from trader import tables
@@ -105,6 +105,14 @@ class Config(tables.Table):
         )
         universe = self.universe.model_copy(update={"instruments": tuple(symbols)})
         return self.model_copy(update={"universe": universe, "traders": traders})
+
+    def with_model(self, trader: str, path: Path) -> Self:
+        """Give this configuration with another model for a trader; raises UsageError for an unknown one."""
+        names = [known.name for known in self.traders]
+        if trader not in names:
+            raise UsageError(f"expected a trader of {', '.join(names)}; found {trader!r}")
+        traders = tuple(t.model_copy(update={"model": path}) if t.name == trader else t for t in self.traders)
+        return self.model_copy(update={"traders": traders})
 
     def secrets(self, env: Mapping[str, str]) -> tuple[str, ...]:
         """Give every secret that this configuration points to, so that logs can blank them."""

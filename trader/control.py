@@ -3,7 +3,8 @@
 Must not know HTTP, signals or the engine. Implemented by the live shell; called by the dashboard.
 """
 
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,6 +17,17 @@ class Health(msgspec.Struct, frozen=True):
     live: bool
     ready: bool
     reasons: tuple[str, ...] = ()
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody wants to know of a trader's models: about instruments (none = all), or rows.
+
+    `rows` are the inputs of its model by name, each a list of rows.
+    """
+
+    trader: str
+    instruments: tuple[str, ...] = ()
+    rows: dict[str, list[Any]] = {}
 
 
 class Control(Protocol):
@@ -31,4 +43,22 @@ class Control(Protocol):
 
     def health(self) -> Health:
         """Tell at once, from what is known, whether the daemon lives and may trade."""
+        ...
+
+
+class Models(Protocol):
+    """What may be asked of the models, and done with them, while they trade."""
+
+    async def predict(self, question: Question) -> dict[str, Any]:
+        """Give opinions on the newest features, or probabilities of given rows; changes nothing.
+
+        UsageError for what does not exist or fit, TemporaryError while the models are busy.
+        """
+        ...
+
+    async def activate(self, trader: str, path: Path | None, actor: str) -> dict[str, Any]:
+        """Let a trader use another model from now on; no path = the one that it had before.
+
+        UsageError for an unknown trader, ModelError for a bad model: the old one then stays.
+        """
         ...

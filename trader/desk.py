@@ -9,7 +9,7 @@ import hashlib
 import msgspec
 
 from core.errors import DataError
-from core.events import Command, Event, SessionStarted, SetupChanged
+from core.events import Command, Event, Notice, SessionStarted, SetupChanged, Severity
 from trader.engine import Engine, EngineState
 from trader.records import NOBODY, Labels
 from trader.setup import DeskSetup
@@ -67,10 +67,11 @@ class Desk:
 
     def on_event(self, event: Event) -> list[Command]:
         """Take one event in, give every command it causes."""
+        commands: list[Command] = []
         if isinstance(event, SessionStarted | SetupChanged):
             setup = msgspec.msgpack.decode(event.setup, type=DeskSetup)
+            commands += _other_models(self._setup, setup)
             self._compose(setup, event.config_hash, {e.state.account: e.state for e in self._engines})
-        commands: list[Command] = []
         for engine in self._engines:
             if engine.concerns(event):
                 commands.extend(engine.on_event(event))
@@ -90,3 +91,18 @@ class Desk:
             )
             for account in setup.accounts
         )
+
+
+def _other_models(before: DeskSetup | None, after: DeskSetup) -> list[Command]:
+    """Tell people of each trader that has another model than it had."""
+    had = {trader.name: trader.terms for trader in before.traders} if before else {}
+    return [
+        Notice(
+            Severity.INFO,
+            "model_changed",
+            f"{now.terms.name} {now.terms.model_hash:.12} instead of {was.name} {was.model_hash:.12}",
+            now.name,
+        )
+        for now in after.traders
+        if (was := had.get(now.name)) is not None and was.model_hash != now.terms.model_hash
+    ]

@@ -19,9 +19,11 @@ from core.clock import DAY, Clock
 from core.errors import ConfigError, InternalError, JournalError, ModelError, TemporaryError
 from core.text import iso, parse_iso
 from core.version import VERSION
+from inference.features.kernel import CACHE
 from trader.client import address, state_root
 from trader.config import Config
 from trader.doctor_keys import keys
+from trader.kernels import cached
 from trader.statedir import StatePaths
 
 PACKAGES = (
@@ -60,7 +62,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def examine(config: Config | ConfigError, env: Mapping[str, str], clock: Clock) -> list[Finding]:
     """Check the machine and, where the configuration could be read, everything it names."""
-    findings = [_python(), _packages(), _wall(clock), *_surroundings(env)]
+    findings = [_python(), _packages(), _kernels(), _wall(clock), *_surroundings(env)]
     if isinstance(config, ConfigError):
         return [*findings, Finding("configuration", str(config), config.exit_code)]
     findings.append(Finding("configuration", f"valid, mode {config.mode}, hash {config.hash[:12]}"))
@@ -91,6 +93,14 @@ def _packages() -> Finding:
     if missing:
         return Finding("packages", f"missing: {', '.join(missing)}; run ./run setup", InternalError.exit_code)
     return Finding("packages", f"{len(PACKAGES)} of {len(PACKAGES)} present, ccxt {_version('ccxt')}")
+
+
+def _kernels() -> Finding:
+    if count := cached():
+        return Finding("kernels", f"{count} compiled for this version in {CACHE.parent}")
+    return Finding(
+        "kernels", "none compiled for this version; the next start takes a minute for it", note=True
+    )
 
 
 def _version(name: str) -> str:

@@ -10,15 +10,16 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
 from core.clock import SECOND, Clock
-from core.errors import EXIT_RISK_HALT, SeamarkError
+from core.errors import EXIT_RISK_HALT, SeamarkError, TemporaryError
 from core.events import (
     MUTATING,
     BarsClosed,
@@ -36,7 +37,6 @@ from core.events import (
     RequestOpinion,
     RequestReconcile,
     SessionStarted,
-    SetupChanged,
     Stream,
     Timer,
     Verb,
@@ -50,14 +50,16 @@ from risk.state import Mode
 from trader import state_view
 from trader.assemble import Parts
 from trader.config import Config
-from trader.control import Health
+from trader.control import Health, Question
 from trader.door import Door
 from trader.journal import Journal
+from trader.model_desk import ModelDesk
 from trader.notify_systemd import READY, STOPPING, WATCHDOG
 from trader.outbox import Outbox
-from trader.reload import changed_keys
+from trader.reload import Changes
 from trader.stages import StageClock
 from trader.summary import RunSummary
+from trader.upkeep import Upkeep
 
 log = structlog.get_logger()
 
@@ -78,7 +80,6 @@ class Daemon:
 
     def __init__(self, parts: Parts, journal: Journal, *, started: int) -> None:
         """Wire the parts together; `started` is a monotonic reading from the start of the process."""
-        self.config = parts.config
         self.parts = parts
         self.clock: Clock = parts.clock
         self.desk = parts.desk
@@ -94,11 +95,35 @@ class Daemon:
         self.outboxes = {name: Outbox(gateway, watch=watch) for name, gateway in gateways.items()}
         self._simulated = [g for g in gateways.values() if isinstance(g, PaperGateway)]
         self.feed = parts.feed(self)
-        self.history = parts.history(self, self._predicted)
-        self.reload: Callable[[], Config] | None = None
+        thread = parts.thread(self._predicted)
+        self.history = parts.history(self, thread, self._predicted)
+        self.models = ModelDesk(parts.source, thread, lambda: self.read_model.setup, self.clock)
+        self.upkeep = Upkeep(
+            parts.watched,
+            parts.source.save,
+            self.models.worker,
+            parts.paths.features,
+            table=parts.config.inference,
+            clock=self.clock,
+            board=self.read_model,
+            put=self.door.put,
+        )
+        self.changes = Changes(
+            parts.config,
+            parts.terms,
+            parts.setup.instruments,
+            models=self.models,
+            put=self.door.put,
+            tell=self.read_model.on_notice,
+        )
         self._beat = self.clock.monotonic()
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def config(self) -> Config:
+        """Give the configuration in force."""
+        return self.changes.config
 
     # ---- life ----
 
@@ -114,6 +139,8 @@ class Daemon:
                 group.create_task(self._tick())
                 group.create_task(self.feed.run())
                 group.create_task(self.history.run())
+                group.create_task(self.changes.run())
+                group.create_task(self.upkeep.run())
                 if self.parts.recorder is not None:
                     group.create_task(self.parts.recorder.run())
                 for outbox in self.outboxes.values():
@@ -148,6 +175,8 @@ class Daemon:
         deadline = self.clock.monotonic() + int(self.config.shutdown.timeout_s * SECOND)
         while self.clock.monotonic() < deadline and not self._quiet():  # noqa: ASYNC110 - the state of a desk has no event
             await asyncio.sleep(DRAIN_POLL_S)
+        with suppress(TemporaryError):  # the models hang: a restart begins with history
+            await self.upkeep.keep()
         await self.journal.commit()
 
     def _quiet(self) -> bool:
@@ -163,25 +192,11 @@ class Daemon:
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
     def _on_hangup(self) -> None:
-        """Take over what may change while running; refuse the rest, all or nothing."""
-        if self.reload is None:  # the demonstration reads nothing again: its terminal was closed
+        """Read the configuration anew; the demonstration has none to read: its terminal was closed."""
+        if self.changes.read is None:
             self.stop()
-            return
-        try:
-            fresh = self.reload()
-            if fresh.universe.every:  # chosen at the start, and not again while running
-                fresh = fresh.resolved(self.parts.symbols)
-            refused = changed_keys(self.config, fresh)
-        except SeamarkError as error:
-            log.error("reload_refused", reason=str(error))  # noqa: TRY400 - the reason is the message
-            return
-        if refused:
-            log.error("reload_refused", reason="these keys need a restart", keys=refused)
-            return
-        self.config = fresh
-        setup = fresh.desk_setup(self.parts.terms, self.parts.setup.instruments)
-        self.door.put(SetupChanged(0, fresh.hash, msgspec.msgpack.encode(setup)))
-        log.info("reloaded", config=fresh.hash[:12])
+        else:
+            self.changes.ask()
 
     # ---- the loop of decisions ----
 
@@ -267,6 +282,8 @@ class Daemon:
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
         self.stages.on_bars(ts_close)
+        self.models.on_bars(ts_close)
+        self.upkeep.on_bars()
         self.door.put(BarsClosed(0, ts_close, bars))
 
     def on_link(self, stream: Stream, up: bool, system: str, reason: str) -> None:
@@ -306,6 +323,15 @@ class Daemon:
         self.door.put(Operator(0, verb, actor, reason, force), done.set)
         async with asyncio.timeout(10):
             await done.wait()
+
+    async def predict(self, question: Question) -> dict[str, Any]:
+        """Answer a question to the models behind everything that trades."""
+        return await self.models.predict(question)
+
+    async def activate(self, trader: str, path: Path | None, actor: str) -> dict[str, Any]:
+        """Let a trader use another model; returns once the change is in the journal."""
+        log.info("model_asked_for", trader=trader, path=str(path or "the one before"), actor=actor)
+        return await self.changes.activate(trader, path)
 
     def health(self) -> Health:
         """Tell whether the loop turns, and what keeps the desk from trading."""
@@ -358,9 +384,9 @@ async def run_daemon(
         journal = await Journal.open(parts.paths.journal, after=parts.resume, clock=clock)
         stack.push_async_callback(journal.close)
         daemon = Daemon(parts, journal, started=started)
-        daemon.reload = reload
+        daemon.changes.read = reload
         if config.dashboard.enabled:
-            url = await stack.enter_async_context(parts.dashboard(daemon))
+            url = await stack.enter_async_context(parts.dashboard(daemon, daemon))
             if on_url is not None:
                 on_url(url)
         try:

@@ -78,6 +78,14 @@ class Readiness(msgspec.Struct, frozen=True):
     cold_start_s: float | None = None
 
 
+class Parity(msgspec.Struct, frozen=True):
+    """How often live features were computed again offline, and what came of it."""
+
+    checks: int = 0
+    values: int = 0
+    differing: int = 0
+
+
 class LinkLine(msgspec.Struct, frozen=True):
     """The newest word on one stream."""
 
@@ -106,6 +114,7 @@ class DeskBoard:
         self._curve_step = round(CURVE_STEP_S * SECOND * speed)
         self.quality: dict[str, tuple[str, ...]] = {}
         self.readiness = Readiness()
+        self.parity = Parity()
         self.links: dict[tuple[Stream, str], LinkLine] = {}
         self.session: SessionStarted | None = None
         self.phase = Phase.STARTING
@@ -162,6 +171,11 @@ class DeskBoard:
     def on_stage(self, stage: str, ns: int) -> None:
         """Take how long one stage of a decision took, monotonic ns."""
         self.opinions.on_stage(stage, ns)
+        self.revision += 1
+
+    def on_parity(self, values: int, differing: int) -> None:
+        """Take how many live feature values were compared so far, and how many differed just now."""
+        self.parity = Parity(self.parity.checks + 1, values, differing)
         self.revision += 1
 
     def on_notice(self, notice: Notice) -> None:

@@ -7,7 +7,10 @@ trader.journal_explain for what a journal holds, so that both say it in the same
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from core.clock import SECOND
+from core.events import Prediction
 from core.signal import Opinion, Vote
 from core.text import iso
 from risk.limits import RULES
@@ -47,6 +50,15 @@ def explained(line: OpinionLine, decided: DecisionLine | None) -> Json:
         "decision": _decision(decided),
         "verdict": _verdict(opinion, decided),
     }
+
+
+def answered(event: Prediction, *, ts: int, latency_ns: int) -> Json:
+    """Give the answer to a question, of which nothing was decided: a row for each instrument."""
+    asked = Asked.of(msgspec.structs.replace(event, ts=ts, latency_ns=latency_ns, opinions=()))
+    rows = [explained(OpinionLine(asked, opinion), None) for opinion in event.opinions]
+    for row in rows:
+        del row["decision"], row["verdict"]
+    return {"trader": asked.trader, "model_hash": asked.model_hash, "at": iso(asked.ts_close), "rows": rows}
 
 
 def told(row: Json) -> list[str]:

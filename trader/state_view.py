@@ -8,6 +8,8 @@ import math
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from core.events import Stream
 from core.market import Timeframe
 from core.orders import Purpose
@@ -50,6 +52,7 @@ def view(desk: DeskBoard) -> Json:
             "errors": desk.opinions.errors,
             "last_error": desk.opinions.last_error,
         },
+        "parity": msgspec.to_builtins(desk.parity),
         "instruments": _instruments(desk),
         "positions": [_position(desk, account, position) for account, position in desk.held()],
         "orders": [_order(desk, a, line) for a in accounts for line in a.orders.values()][:MAX_ROWS],

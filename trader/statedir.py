@@ -46,6 +46,11 @@ class StatePaths(msgspec.Struct, frozen=True):
         return self.root / "keys"
 
     @property
+    def features(self) -> Path:
+        """The state of features as the last process left it."""
+        return self.root / "features.state"
+
+    @property
     def lock(self) -> Path:
         """Held for as long as a daemon lives; carries its process id."""
         return self.root / "daemon.lock"

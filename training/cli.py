@@ -24,7 +24,7 @@ EXIT_USAGE = UsageError.exit_code
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Train entry models offline and show what they are worth after fees.",
+    help="Train models offline and show what they are worth after fees.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,18 +39,22 @@ def _group() -> None:
 
 
 @app.command(
-    help="""Train one entry model and write its artifact (card.json and model.onnx).
+    help="""Train one model and write its artifact (card.json, model.onnx and golden.npz).
+
+    An entry model says which barrier is met first, a regime model whether the coming bars are volatile.
 
     \b
     Examples:
       training train --spec entry_15m --lake configs/market --out configs/models/entry-15m
+      training train --kind regime --spec regime_1h --horizon-bars 6 --lake DIR --out configs/models/regime-1h
       training train --spec entry_1h --lake DIR --test-start 2024-05-01 --seed 1 --out out/entry-1h --json
     """
 )
 def train(
-    spec: Annotated[str, typer.Option(help="Feature spec: entry_5m, entry_15m or entry_1h.")],
+    spec: Annotated[str, typer.Option(help="Feature spec, such as entry_15m.")],
     lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
     out: Annotated[Path, typer.Option(help="Artifact folder to write; its last part is the model's name.")],
+    kind: Annotated[str, typer.Option(help="entry or regime.")] = "entry",
     venue: Annotated[str, typer.Option(help="Whose bars to use.")] = "binance",
     timeframe: Annotated[str, typer.Option(help="Bars to read; labels are walked on them.")] = "5m",
     instruments: Annotated[str, typer.Option(help="BTC/USDT,ETH/USDT,...; empty = all in the lake.")] = "",
@@ -60,6 +64,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Same seed and data give the same trees.")] = 1,
     trials: Annotated[int, typer.Option(help="Configurations tried on this test span so far.")] = 1,
     max_rows: Annotated[int, typer.Option(help="Use every n-th training row to stay below this.")] = 200_000,
+    scaled: Annotated[bool, typer.Option(help="Scale columns by their training rows first.")] = False,
     model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
     waive: Annotated[
         str,
@@ -69,18 +74,23 @@ def train(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the card's metrics as JSON.")] = False,
 ) -> None:
-    """Train one entry model; see `help` above."""
+    """Train one model; see `help` above."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"training needs {', '.join(missing)}; install with: {INSTALL}")
     _positive(barrier_atr=barrier_atr, horizon_bars=horizon_bars, trials=trials, max_rows=max_rows)
     from inference.features.spec import SPECS
-    from training import recipe, screen
+    from training import recipe, regime, screen
     from training.labels import BarrierTerms
+    from training.provenance import Recipe
 
+    makers = {"entry": recipe.train, "regime": regime.train}
+    if kind not in makers:
+        raise UsageError(f"--kind: expected one of {', '.join(makers)}; found {kind!r}")
     if spec not in SPECS:
         raise UsageError(f"--spec: expected one of {', '.join(SPECS)}; found {spec!r}")
-    words = {
+    words: dict[str, str | bool] = {
+        "kind": "" if kind == "entry" else kind,
         "spec": spec,
         "lake": "DIR",
         "venue": venue,
@@ -94,9 +104,10 @@ def train(
         "max-rows": str(max_rows),
         "model-version": model_version,
         "waive": waive,
+        "scaled": scaled,
         "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
     }
-    plan = recipe.Recipe(
+    plan = Recipe(
         name=out.resolve().name,
         version=model_version,
         spec=SPECS[spec],
@@ -110,9 +121,10 @@ def train(
         trials=trials,
         max_rows=max_rows,
         command=_command(words),
+        scaled=scaled,
     )
     with screen.phases() as say:
-        card = recipe.train(plan, lake, out, say)
+        card = makers[kind](plan, lake, out, say)
     screen.show(card, as_json=as_json)
 
 
@@ -159,10 +171,11 @@ def _refuse(text: str, code: int) -> int:
     return code
 
 
-def _command(words: dict[str, str]) -> str:
+def _command(words: dict[str, str | bool]) -> str:
     """Give the command line as the card shows it: every decision, no folder of this machine."""
-    flags = " ".join(f"--{name} {shlex.quote(value)}" for name, value in words.items() if value)
-    return f"training train {flags}"
+    told = ((f"--{name}", value) for name, value in words.items() if value)
+    flags = (flag if value is True else f"{flag} {shlex.quote(str(value))}" for flag, value in told)
+    return " ".join(("training train", *flags))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From the lake to rows: features, labels and outcomes of all instruments, at one timeframe's closes.
 
-Must not know models or splits. Called by training.recipe. The features come from the very fold that
-the daemon steps live; the labels look ahead and stay in their own columns.
+Must not know models or splits. Called by training.recipe and training.regime. The features come from
+the very fold that the daemon steps live; the labels look ahead and stay in their own columns.
 """
 
 import hashlib
@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import DataError
+from core.market import Timeframe
 from feeds.lake import BarArrays, aggregate
-from inference.features.fold import fold
-from inference.features.spec import FeatureSpec
+from inference.features.fold import Folded, fold
+from inference.features.spec import FLAT, FeatureSpec
+from training import columns
 from training.labels import UNKNOWN, BarrierTerms, label
 from training.trades import Outcomes
 
@@ -53,25 +55,50 @@ class Rows:
 
 
 def build(series: Sequence[BarArrays], spec: FeatureSpec, terms: BarrierTerms) -> Iterator[Rows]:
-    """Give the rows of each instrument in turn, made from its finest bars."""
-    for number, bars in enumerate(series):
-        history = {timeframe: aggregate(bars, timeframe) for timeframe in spec.timeframes}
-        folded = fold(spec, history)
+    """Give the rows of each instrument in turn, made from its finest bars; DataError as `folds` says."""
+    for number, (bars, folded) in enumerate(zip(series, folds(series, spec), strict=True)):
         labels = label(bars, folded.ts_close, folded.atr, terms)
-        rows = Rows(
-            folded.x,
-            labels.kind,
-            labels.both,
-            _momentum(folded.close, folded.atr, terms.horizon_bars),
+        kept = np.flatnonzero(folded.ready & (labels.kind != UNKNOWN))
+        momentum = _momentum(folded.close, folded.atr, terms.horizon_bars)
+        yield Rows(
+            folded.tensors(kept)[FLAT],
+            labels.kind[kept],
+            labels.both[kept],
+            momentum[kept],
             Outcomes(
-                np.full(len(labels.kind), number, np.int32),
-                folded.ts_close,
-                labels.ts_end,
-                labels.long_return,
-                labels.short_return,
+                np.full(len(kept), number, np.int32),
+                folded.ts_close[kept],
+                labels.ts_end[kept],
+                labels.long_return[kept],
+                labels.short_return[kept],
             ),
         )
-        yield rows.only(folded.ready & (labels.kind != UNKNOWN))
+
+
+def folds(series: Sequence[BarArrays], spec: FeatureSpec) -> Iterator[Folded]:
+    """Fold each instrument in turn, beside the others that the specification looks at.
+
+    DataError where a column has hardly any numbers, or bars that the specification needs are absent.
+    """
+    if spec.windows:
+        shown = ", ".join(block.name for block in spec.windows)
+        raise DataError(f"feature spec {spec.name}: expected single bars for trees; found windows of {shown}")
+    bases = {bars.instrument: _history(bars, spec) for bars in series if _base(bars.instrument) in spec.bases}
+    for bars in series:
+        quote = bars.instrument.partition("/")[2]
+        others = {base: bases.get(f"{base}/{quote}", {}) for base in spec.bases}
+        folded = fold(spec, _history(bars, spec), others)
+        if not folded.ready.any():
+            columns.require_numbers(folded.x, spec.names, bars.instrument)
+        yield folded
+
+
+def _history(bars: BarArrays, spec: FeatureSpec) -> dict[Timeframe, BarArrays]:
+    return {timeframe: aggregate(bars, timeframe) for timeframe in spec.timeframes}
+
+
+def _base(instrument: str) -> str:
+    return instrument.partition("/")[0]
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

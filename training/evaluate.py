@@ -1,7 +1,7 @@
 """The figures on a card: skill against knowing nothing, money after fees, both with intervals.
 
-Must not know how probabilities were made or fitted. Called by training.recipe with the test span
-and with thresholds that were chosen before it.
+Must not know how probabilities were made or fitted. Called by training.recipe with the test span and
+with thresholds that were chosen before it; training.regime and training.guard.score use its parts.
 """
 
 from dataclasses import dataclass
@@ -61,14 +61,14 @@ def evaluate(test: Unseen) -> Metrics:
     return Metrics(
         class_shares=_three(np.bincount(test.kind, minlength=3) / len(test.kind)),
         both_barriers=int(test.both.sum()),
-        accuracy=_mean(correct.astype(np.float64), days, weights),
+        accuracy=mean(correct.astype(np.float64), days, weights),
         accuracy_base=float(np.mean(test.kind == test.shares.argmax())),
         log_loss=float(loss.mean()),
         log_loss_base=float(loss_base.mean()),
-        log_loss_gain=_mean(loss_base - loss, days, weights),
-        auc=_auc(edge[moved], rose[moved], days[moved], weights),
-        auc_momentum=_auc(test.momentum[moved], rose[moved], days[moved], weights),
-        auc_hold=_auc(test.p[:, HOLD], ~moved, days, weights),
+        log_loss_gain=mean(loss_base - loss, days, weights),
+        auc=area(edge[moved], rose[moved], days[moved], weights),
+        auc_momentum=area(test.momentum[moved], rose[moved], days[moved], weights),
+        auc_hold=area(test.p[:, HOLD], ~moved, days, weights),
         edge_quantiles=tuple(float(q) for q in np.quantile(np.abs(edge), EDGE_QUANTILES)),
         trades=len(model.day),
         trades_momentum=len(naive.day),
@@ -88,8 +88,8 @@ def evaluate(test: Unseen) -> Metrics:
 
 
 def log_loss(p: Floats, kind: Kinds) -> Floats:
-    """Give each row's loss in nats; `p` [n, 3] or [1, 3]."""
-    chosen = np.broadcast_to(p, (len(kind), 3))[np.arange(len(kind)), kind]
+    """Give each row's loss in nats; `p` [n, K] or [1, K]."""
+    chosen = np.broadcast_to(p, (len(kind), p.shape[1]))[np.arange(len(kind)), kind]
     return -np.log(np.maximum(chosen, _TINY))
 
 
@@ -104,7 +104,8 @@ def _random_trades(test: Unseen) -> Trades:
     return take(test.outcomes, score, 1.0 - test.traded_share)
 
 
-def _mean(values: Floats, days: npt.NDArray[np.int64], weights: Floats) -> Interval:
+def mean(values: Floats, days: npt.NDArray[np.int64], weights: Floats) -> Interval:
+    """Give the mean of row values with its interval; `days` count from 0, `weights` as day_weights."""
     count = weights.shape[1]
     sums = np.zeros((count, 2))
     sums[:, 0] = np.bincount(days, values, count)
@@ -112,9 +113,10 @@ def _mean(values: Floats, days: npt.NDArray[np.int64], weights: Floats) -> Inter
     return bootstrap.interval(sums, bootstrap.ratio, weights)
 
 
-def _auc(
+def area(
     score: Floats, positive: npt.NDArray[np.bool_], days: npt.NDArray[np.int64], weights: Floats
 ) -> Interval:
+    """Give the area under the ROC curve with its interval."""
     sums = _histogram(score, positive, days, weights.shape[1])
     return bootstrap.interval(sums, bootstrap.binned_auc, weights)
 
@@ -133,7 +135,7 @@ def _histogram(
 
 def _expectancy(trades: Trades, fees: FeeSchedule, first_day: int, weights: Floats) -> Interval:
     net = trades.gross_bps - fees.cost_bps(trades.held)
-    return _mean(net, trades.day - first_day, weights)
+    return mean(net, trades.day - first_day, weights)
 
 
 def _months(test: Unseen, edge: Floats, gain: Floats, trades: Trades) -> tuple[Month, ...]:
@@ -145,13 +147,13 @@ def _months(test: Unseen, edge: Floats, gain: Floats, trades: Trades) -> tuple[M
         rows, taken = month_of_row == month, month_of_trade == month
         moved = rows & (test.kind != HOLD)
         net = trades.gross_bps[taken] - kraken.cost_bps(trades.held[taken])
-        area = auc(edge[moved], test.kind[moved] == UP)
+        ranked = auc(edge[moved], test.kind[moved] == UP)
         out.append(
             Month(
                 month=iso(int(month.astype("datetime64[ns]").astype(np.int64)))[:7],
                 rows=int(rows.sum()),
                 log_loss_gain=float(gain[rows].mean()),
-                auc=area if np.isfinite(area) else 0.5,
+                auc=ranked if np.isfinite(ranked) else 0.5,
                 trades=int(taken.sum()),
                 gross_bps=float(trades.gross_bps[taken].mean()) if taken.any() else None,
                 kraken_bps=float(net.mean()) if taken.any() else None,

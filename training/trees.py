@@ -1,7 +1,7 @@
-"""Gradient-boosted trees: three class probabilities from one row of features.
+"""Gradient-boosted trees: class probabilities from one row of features.
 
-Must not know files, time or money. Called by training.recipe. LightGBM is imported when used, so
-that the command line answers without it.
+Must not know files, time or money. Called by training.recipe and training.regime. LightGBM is imported
+when used, so that the command line answers without it.
 """
 
 import re
@@ -28,14 +28,21 @@ _SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 _THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
 
 
-def fit(x: npt.NDArray[np.float32], kind: npt.NDArray[np.int8], seed: int, rounds: int = ROUNDS) -> Any:
-    """Fit on rows x [n, columns] with classes 0, 1, 2; same rows and seed give the same trees."""
+def fit(
+    x: npt.NDArray[np.float32],
+    kind: npt.NDArray[np.int8],
+    seed: int,
+    rounds: int = ROUNDS,
+    *,
+    classes: int = 3,
+) -> Any:
+    """Fit on rows x [n, columns] with classes 0 up to `classes`; same rows and seed give the same trees."""
     import lightgbm  # noqa: PLC0415
 
     settings = {
         **PARAMETERS,
         "objective": "multiclass",
-        "num_class": 3,
+        "num_class": classes,
         "min_data_in_leaf": max(20, int(len(x) * _SMALLEST_LEAF)),
         "seed": seed,
         "deterministic": True,
@@ -52,7 +59,7 @@ def fit(x: npt.NDArray[np.float32], kind: npt.NDArray[np.int8], seed: int, round
 
 def best_rounds(booster: Any, x: npt.NDArray[np.float32], kind: npt.NDArray[np.int8]) -> int:
     """Give how many rounds predict rows unseen by the booster best, by log-loss; at least one."""
-    raw = np.zeros((len(kind), 3))
+    raw = np.zeros((len(kind), booster.num_model_per_iteration()))
     losses = []
     for done in range(booster.current_iteration()):
         raw += booster.predict(x, raw_score=True, start_iteration=done, num_iteration=1, num_threads=1)
@@ -61,7 +68,7 @@ def best_rounds(booster: Any, x: npt.NDArray[np.float32], kind: npt.NDArray[np.i
 
 
 def chances(booster: Any, x: npt.NDArray[np.float32], rounds: int | None = None) -> npt.NDArray[np.float64]:
-    """Give probabilities [n, 3] of the trees before export, of the first `rounds` or of all."""
+    """Give probabilities [n, classes] of the trees before export, of the first `rounds` or of all."""
     answer: npt.NDArray[np.float64] = booster.predict(x, num_iteration=rounds, num_threads=1)
     return answer
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.clock import DAY
 from core.market import Timeframe
-from inference.features import legacy, scale
+from inference.features import direction, flow, legacy, scale, trend, volume, volume_week, wide
 from inference.features.family import Family
 from inference.features.kernel import Floats, Ints
 
@@ -20,7 +21,13 @@ KERNEL_VERSION = 2
 BASE = scale.FAMILY
 FAMILIES: tuple[Family, ...] = (
     BASE,
+    trend.FAMILY,
+    direction.FAMILY,
     legacy.FAMILY,
+    volume.FAMILY,
+    volume_week.FAMILY,
+    wide.FAMILY,
+    flow.FAMILY,
 )
 
 MISSING = "missing"
@@ -41,9 +48,13 @@ def family_of(column: str) -> Family:
     return BASE if column == MISSING else _FAMILY[column]
 
 
-def warm_up_of(column: str) -> int:
-    """Give after how many bars a column has forgotten where it began."""
-    return 1 if column == MISSING else _FAMILY[column].warm_up[column]
+def warm_up_of(column: str, timeframe: Timeframe) -> int:
+    """Give after how many bars a column is whole and has forgotten where it began."""
+    if column == MISSING:
+        return 1
+    family = _FAMILY[column]
+    days = -(-family.days * DAY // timeframe.ns)
+    return max(family.warm_up[column], days + 1 if days else 0)
 
 
 class Layout(NamedTuple):

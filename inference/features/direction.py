@@ -1,7 +1,8 @@
 """Wilder's directional movement (New Concepts in Technical Trading Systems, 1978), and the regime it tells.
 
 Must not know other families. Called through `FAMILY` by the frame and the fold. TA-Lib's ADX drops its
-first bars, forgotten as soon. Kept although close to another: none above 0.98.
+first bars, forgotten as soon. Three averages are kept here as well as in the trend family: a family
+shares no state, and three additions are cheaper than ADX over there.
 """
 
 from inference.features.family import ATR, CLOSE, COUNT, FIRST, HIGH, LOW, ROW, STOP, TARGET, Family

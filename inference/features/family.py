@@ -42,3 +42,5 @@ class Family(NamedTuple):
     advance: Advance
     needs: str = ""
     """What besides prices and volume it reads: "" or "flow"; such columns need a tape."""
+    days: int = 0
+    """Days of bars that its columns need besides, whatever the timeframe."""

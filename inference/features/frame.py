@@ -12,12 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from core.clock import MINUTE, SECOND
+from core.errors import DataError
 from core.market import Bar, Timeframe
-from inference.features.admit import NEVER, NEWEST
+from inference.features.admit import NEVER, NEWEST, SINCE
+from inference.features.catalogue import Layout
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.live import Live, tables
 from inference.features.series import BarTable
 from inference.features.spec import CLOCK_COLUMNS, FLAT, FeatureSpec
+from inference.features.state import Header, pack, unpack
 
 SCALES_OF_DECISION = ("atr", "volatility")
 """Columns of every decision timeframe: what a position is sized and stopped by."""
@@ -41,6 +44,25 @@ class Inputs(NamedTuple):
     volatility: Floats
     close: Floats
     age_s: Floats
+
+
+class Snapshot(NamedTuple):
+    """One instrument at one timeframe, `values` [width] in the order of `layout.rows`.
+
+    Open times of its newest bar and of the first since the last start; admit.NEVER for none yet.
+    """
+
+    newest: int
+    since: int
+    layout: Layout
+    values: Floats
+
+
+class Restored(NamedTuple):
+    """What a saved state gave: these instruments, at all of these timeframes."""
+
+    instruments: tuple[str, ...]
+    timeframes: tuple[Timeframe, ...]
 
 
 def _clock_table() -> Floats:
@@ -94,6 +116,17 @@ class FeatureFrame:
         """What it wants bars of, shortest first."""
         return tuple(self._live)
 
+    @property
+    def layouts(self) -> dict[Timeframe, Layout]:
+        """What each timeframe computes."""
+        return {timeframe: live.layout for timeframe, live in self._live.items()}
+
+    def snapshot(self, instrument: str, timeframe: Timeframe) -> Snapshot:
+        """Give the newest columns of one instrument, all that the timeframe computes."""
+        live, row = self._live[timeframe], self._row[instrument]
+        newest, since = (int(live.marks[mark, row]) for mark in (NEWEST, SINCE))
+        return Snapshot(newest, since, live.layout, live.work.out[:, row].copy())
+
     def on_bars(self, bars: Sequence[Bar]) -> None:
         """Take in closed bars, oldest first within a timeframe.
 
@@ -105,7 +138,11 @@ class FeatureFrame:
                 live.step(*tables(tuple(group), self._row, timeframe))
 
     def warm(self, bars: Sequence[Bar]) -> None:
-        """Replace the state of each instrument and timeframe found in `bars` by their history."""
+        """Take the history of each instrument and timeframe found in `bars`.
+
+        It replaces the state, unless that reaches further back and the history overlaps or follows it:
+        then the state goes on with the bars that it has not seen.
+        """
         for timeframe, live in self._live.items():
             rows, found = tables(bars, self._row, timeframe)
             for row in np.unique(rows):
@@ -141,6 +178,31 @@ class FeatureFrame:
         for k in np.flatnonzero(ready & ~finite):
             reason[k] = "not finite"
         return self._scaled(spec, rows, ts_close, Inputs(tensors, ready & finite, reason, *np.zeros((4, 0))))
+
+    def save(self) -> bytes:
+        """Give the whole state; a frame that restores it goes on to the last bit."""
+        return pack(self._header(), [cell for live in self._live.values() for cell in live.cells()])
+
+    def restore(self, raw: bytes) -> Restored:
+        """Take over a saved state; DataError in one line if it is damaged or of other specifications.
+
+        Instruments that either side does not have are left alone; the rest may lie in any order.
+        """
+        header, arrays = unpack(raw, self._header())
+        own = [cell for live in self._live.values() for cell in live.cells()]
+        shapes = [(saved.dtype, saved.shape[1:]) for saved in arrays]
+        if shapes != [(cell.dtype, cell.shape[1:]) for cell in own]:
+            raise DataError("features state: expected arrays of these kernels; found other shapes")
+        there = {instrument: row for row, instrument in enumerate(header.instruments)}
+        common = tuple(instrument for instrument in self.instruments if instrument in there)
+        source = [there[instrument] for instrument in common]
+        target = [self._row[instrument] for instrument in common]
+        for cell, saved in zip(own, arrays, strict=True):
+            cell[target] = saved[source]
+        return Restored(common, self.timeframes)
+
+    def _header(self) -> Header:
+        return Header({spec.name: spec.hash for spec in self.specs}, self.instruments)
 
     def _scaled(self, spec: FeatureSpec, rows: Ints, ts_close: int, found: Inputs) -> Inputs:
         decision = self._live[spec.decision]

@@ -5,18 +5,20 @@ families computed are those that any of them asks for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.market import Bar, Timeframe
 from core.text import iso
-from inference.features.admit import BARS, NEVER, NEWEST, PRESENT, absent, admit
+from inference.features.admit import BARS, NEVER, NEWEST, PRESENT, SINCE, absent, admit
 from inference.features.catalogue import SLOTS, Layout, Work, hole_limit, layout
 from inference.features.family import CLOSE, COUNT, DELTA, INPUTS, ROW, SCALES
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.series import BarTable, new_marks, numbered, walk
 from inference.features.spec import Block
-from inference.features.windows import pick, push, spread, unroll
+from inference.features.windows import ABSENT, pick, push, spread, unroll
 
 
 class Ring:
@@ -27,11 +29,12 @@ class Ring:
         self.values: Matrix = np.zeros((instruments, size, len(picked)), np.float32)
         self.slot: Ints = np.zeros(instruments, np.int64)
 
-    def fill(self, row: int, matrix: Matrix) -> None:
-        """Put the rows of one instrument's history behind those that are there."""
+    def fill(self, row: int, hole: int, matrix: Matrix) -> None:
+        """Put the rows of one instrument's history behind those that are there and a hole."""
         size = self.values.shape[1]
         before = np.roll(self.values[row], -int(self.slot[row]) - 1, axis=0)
-        self.values[row] = np.concatenate([before, matrix])[-size:]
+        gone = np.tile(np.where(self.picked == 0, np.float32(ABSENT), np.float32(0)), (hole, 1))
+        self.values[row] = np.concatenate([before, gone, matrix])[-size:]
         self.slot[row] = size - 1
 
 
@@ -80,14 +83,20 @@ class Live:
             push(ring.values, ring.slot, plan, holes, self.work.out, ring.picked)
 
     def warm(self, row: int, bars: BarTable) -> None:
-        """Start one instrument over from its history."""
-        self.marks[:, row : row + 1] = new_marks(1)
-        for state in self.states:
-            state[row] = 0.0
+        """Take an instrument's history: go on where the state ends in it, or start over from it."""
+        if self._knows_more(row, bars):
+            first = int(np.searchsorted(bars.ts_open, self.marks[NEWEST, row], side="right"))
+            bars = BarTable(bars.ts_open[first:].copy(), bars.values[:, first:].copy())
+        else:
+            self.marks[:, row : row + 1] = new_marks(1)
+            for state in self.states:
+                state[row] = 0.0
+        before = int(self.marks[NEWEST, row])
         marks = np.array(self.marks[:, row : row + 1])
         at = numbered(bars, self.timeframe, marks)
         if not at.total:
             return
+        used = np.flatnonzero(at.slots >= 0)
         chunks: dict[tuple[str, ...], list[Matrix]] = {columns: [] for columns in self.rings}
 
         def sink(_: int, count: int, out: Floats) -> None:
@@ -100,9 +109,29 @@ class Live:
         states = [state[row : row + 1] for state in self.states]
         walk(self.layout, states, bars, at, timeframe=self.timeframe, sink=sink)
         self.marks[:, row] = marks[:, 0]
-        self.close[row] = bars.values[CLOSE, np.flatnonzero(at.slots >= 0)[-1]]
+        self.close[row] = bars.values[CLOSE, used[-1]]
+        goes_on = before != NEVER and at.counts[used[0]] > 1
+        hole = (int(bars.ts_open[used[0]]) - before) // self.timeframe.ns - 1 if goes_on else 0
         for columns, ring in self.rings.items():
-            ring.fill(row, np.concatenate(chunks[columns]))
+            ring.fill(row, hole, np.concatenate(chunks[columns]))
+
+    def _knows_more(self, row: int, bars: BarTable) -> bool:
+        """Tell whether the state reaches further back than a history that overlaps or follows it.
+
+        A history that covers slots which the state lacks is better than the state.
+        """
+        newest, since = int(self.marks[NEWEST, row]), int(self.marks[SINCE, row])
+        first, length = int(bars.ts_open[0]), self.timeframe.ns
+        if newest == NEVER or first <= since or first > newest + (self._limit + 1) * length:
+            return False
+        return not absent(int(self.marks[PRESENT, row])) or first > newest - (SLOTS - 1) * length
+
+    # ---- saved ----
+
+    def cells(self) -> list[NDArray[Any]]:
+        """Give views of all that lasts, each [instrument, ...]."""
+        rings = [view for ring in self.rings.values() for view in (ring.values, ring.slot)]
+        return [self.marks.T, self.close, self.work.out.T, *self.states, *rings]
 
     # ---- asked ----
 

@@ -46,30 +46,32 @@ def push_sum(state: Floats, o: int, window: int, count: int, value: float) -> fl
 
 
 def moment_slots(window: int) -> int:
-    """Give the doubles that `push_moments` needs: two sums of the head; values; two sums of each tail."""
-    return 2 + 3 * window
+    """Give the doubles that `push_moments` needs: two sums, an anchor; value and tail's sums a position."""
+    return 3 + 3 * window
 
 
 @kernel
 def _moment_tails(state: Floats, o: int, window: int) -> None:
-    last = state[o + 1 + window]
+    last = state[o + 3 * window]
     first = 0.0
     second = 0.0
     for k in range(2, window):
-        cell = o + 2 + window - k
+        cell = o + 3 + 3 * (window - k)
         delta = state[cell] - last
         first += delta
         second += delta * delta
-        state[cell + window] = first
-        state[cell + 2 * window] = second
+        state[cell + 1] = first
+        state[cell + 2] = second
+    state[o + 2] = last
 
 
 @inlined
 def push_moments(state: Floats, o: int, window: int, count: int, value: float) -> tuple[float, float]:
     """Take the newest value in; give mean and variance (population) of the last `window`."""
     position = count % window
-    state[o + 2 + position] = value
-    anchor = state[o + 2]
+    cell = o + 3 + 3 * position
+    state[cell] = value
+    anchor = state[o + 3]
     delta = value - anchor
     first = delta
     second = delta * delta
@@ -82,12 +84,10 @@ def push_moments(state: Floats, o: int, window: int, count: int, value: float) -
     if position == window - 1:
         _moment_tails(state, o, window)
     elif count >= window:
-        rest = window - 1 - position
-        gap = state[o + 1 + window] - anchor
-        cell = o + 3 + position + window
-        moved = rest * gap
-        second += state[cell + window] + gap * (2.0 * state[cell] + moved)
-        first += state[cell] + moved
+        gap = state[o + 2] - anchor
+        moved = (window - 1 - position) * gap
+        second += state[cell + 5] + gap * (2.0 * state[cell + 4] + moved)
+        first += state[cell + 4] + moved
     else:
         share = 1.0 / (position + 1)
     first *= share
@@ -97,29 +97,30 @@ def push_moments(state: Floats, o: int, window: int, count: int, value: float) -
 @inlined
 def lagged(state: Floats, o: int, window: int, count: int, lag: int) -> float:
     """Give the value pushed `lag` values before the newest (0 = newest); `count` as after that push - 1."""
-    return state[o + 2 + (count - lag) % window]
+    return state[o + 3 + 3 * ((count - lag) % window)]
 
 
 # ---- mean and slope ----
 
 
 def line_slots(window: int) -> int:
-    """Give the doubles that `push_line` needs: two sums of the head; values; two sums of each tail."""
-    return 2 + 3 * window
+    """Give the doubles that `push_line` needs: two sums, an anchor; value and tail's sums a position."""
+    return 3 + 3 * window
 
 
 @kernel
 def _line_tails(state: Floats, o: int, window: int) -> None:
-    last = state[o + 1 + window]
+    last = state[o + 3 * window]
     first = 0.0
     timed = 0.0
     for k in range(2, window):
-        cell = o + 2 + window - k
+        cell = o + 3 + 3 * (window - k)
         delta = state[cell] - last
         first += delta
         timed += delta * (window - k)
-        state[cell + window] = first
-        state[cell + 2 * window] = timed
+        state[cell + 1] = first
+        state[cell + 2] = timed
+    state[o + 2] = last
 
 
 @inlined
@@ -129,8 +130,9 @@ def push_line(state: Floats, o: int, window: int, count: int, value: float) -> t
     The slope is the least-squares line's, in units of value per value; 0 for a single one.
     """
     position = count % window
-    state[o + 2 + position] = value
-    anchor = state[o + 2]
+    cell = o + 3 + 3 * position
+    state[cell] = value
+    anchor = state[o + 3]
     delta = value - anchor
     first = delta
     timed = delta * position
@@ -144,11 +146,10 @@ def push_line(state: Floats, o: int, window: int, count: int, value: float) -> t
         _line_tails(state, o, window)
     elif count >= window:
         rest = window - size
-        gap = state[o + 1 + window] - anchor
-        cell = o + 2 + size + window
-        tail = state[cell]
+        gap = state[o + 2] - anchor
+        tail = state[cell + 4]
         # The tail's times begin at 0 now, the head's follow on.
-        timed += rest * first + (state[cell + window] - size * tail) + gap * (0.5 * rest * (rest - 1))
+        timed += rest * first + (state[cell + 5] - size * tail) + gap * (0.5 * rest * (rest - 1))
         first += tail + rest * gap
         size = window
     if size < 2:
@@ -162,26 +163,27 @@ def push_line(state: Floats, o: int, window: int, count: int, value: float) -> t
 
 
 def shape_slots(window: int) -> int:
-    """Give the doubles that `push_shape` needs: four sums of the head; values; four of each tail."""
-    return 4 + 5 * window
+    """Give the doubles that `push_shape` needs: four sums, an anchor; value and tail's sums a position."""
+    return 5 + 5 * window
 
 
 @kernel
 def _shape_tails(state: Floats, o: int, window: int) -> None:
-    last = state[o + 3 + window]
+    last = state[o + 5 * window]
     s1, s2, s3, s4 = 0.0, 0.0, 0.0, 0.0
+    state[o + 4] = last
     for k in range(2, window):
-        delta = state[o + 4 + window - k] - last
+        cell = o + 5 + 5 * (window - k)
+        delta = state[cell] - last
         square = delta * delta
         s1 += delta
         s2 += square
         s3 += square * delta
         s4 += square * square
-        cell = o + 4 + window + 4 * (window - k)
-        state[cell] = s1
-        state[cell + 1] = s2
-        state[cell + 2] = s3
-        state[cell + 3] = s4
+        state[cell + 1] = s1
+        state[cell + 2] = s2
+        state[cell + 3] = s3
+        state[cell + 4] = s4
 
 
 @inlined
@@ -220,8 +222,9 @@ def push_shape(
     Skewness and kurtosis are 0 where nothing varies.
     """
     position = count % window
-    state[o + 4 + position] = value
-    anchor = state[o + 4]
+    cell = o + 5 + 5 * position
+    state[cell] = value
+    anchor = state[o + 5]
     delta = value - anchor
     square = delta * delta
     s1, s2, s3, s4 = delta, square, square * delta, square * square
@@ -238,10 +241,9 @@ def push_shape(
     if position == window - 1:
         _shape_tails(state, o, window)
     elif count >= window:
-        cell = o + 8 + window + 4 * position
-        gap = state[o + 3 + window] - anchor
+        gap = state[o + 4] - anchor
         rest = float(window - 1 - position)
-        t1, t2, t3, t4 = _moved(state[cell], state[cell + 1], state[cell + 2], state[cell + 3], rest, gap)
+        t1, t2, t3, t4 = _moved(state[cell + 6], state[cell + 7], state[cell + 8], state[cell + 9], rest, gap)
         s1, s2, s3, s4 = s1 + t1, s2 + t2, s3 + t3, s4 + t4
     else:
         share = 1.0 / (position + 1)
@@ -297,26 +299,52 @@ def push_extremes(
 # ---- whole windows: a value against each of the last ----
 
 
-def ring_slots(window: int) -> int:
-    """Give the doubles that `push_rank` needs."""
-    return window
+def rank_slots(window: int) -> int:
+    """Give the doubles that `push_rank` needs: whole vectors of sixteen."""
+    return -(-window // 16) * 16
 
 
 @inlined
 def push_rank(state: Floats, o: int, window: int, count: int, value: float) -> float:
-    """Take the newest value in; give its rank among the last `window`, -1 lowest to 1 highest, ties 0.
+    """Give the newest value's rank among the last `window` before it, and take it in.
 
-    Walks the whole window, as a rank must; for the machine it is a count of comparisons without a branch.
+    From -1, below all, to 1, above all; a tie counts as half. Walks the whole window, as a rank must,
+    but in vectors and without a branch: seats not taken yet hold infinity, which is never below.
     """
-    state[o + count % window] = value
-    seen = min(count + 1, window)
+    ring = state[o : o + (window + 15) // 16 * 16]
+    if count == 0:
+        ring[:] = math.inf
     below = 0
-    above = 0
-    for k in range(seen):
-        other = state[o + k]
-        below += other < value
-        above += other > value
-    return (below - above) / max(seen - 1, 1)
+    not_above = 0
+    for k in range((window + 15) // 16 * 16):
+        below += ring[k] < value
+        not_above += ring[k] <= value
+    ring[count % window] = value
+    if count >= window:
+        return (below + not_above - window) * (1.0 / window)
+    return (below + not_above - count) / max(count, 1)
+
+
+@inlined
+def mean_deviation(state: Floats, o: int, window: int, count: int, mean: float) -> float:
+    """Give the mean distance from `mean` in a window of `push_moments`; `count` as after that push - 1.
+
+    Walks the whole window, for no sum knows which side of a moving mean a value is on: keep it small.
+    Four sums side by side, since one would wait for itself.
+    """
+    seen = min(count + 1, window)
+    cell = o + 3
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    for _ in range(seen // 4):
+        a += abs(state[cell] - mean)
+        b += abs(state[cell + 3] - mean)
+        c += abs(state[cell + 6] - mean)
+        d += abs(state[cell + 9] - mean)
+        cell += 12
+    for _ in range(seen % 4):
+        a += abs(state[cell] - mean)
+        cell += 3
+    return (a + b + (c + d)) / seen
 
 
 # ---- scale ----

@@ -44,7 +44,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def warm_up(self) -> int:
         """Bars since the last start, this one included, before the block may be used."""
-        return max(map(warm_up_of, self.columns)) + self.window - 1
+        return max(warm_up_of(column, self.timeframe) for column in self.columns) + self.window - 1
 
     @property
     def missing_allowed(self) -> int:

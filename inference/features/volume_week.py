@@ -92,7 +92,7 @@ FAMILY = Family(
     name="volume_week",
     columns=("volume_z_week",),
     slots=_SLOTS,
-    # Of the longest bars; with shorter ones it is NaN until the week is complete.
     warm_up={"volume_z_week": 8},
     advance=advance,
+    days=7,
 )

@@ -16,13 +16,17 @@ ABSENT = 1.0
 @kernel
 def spread(out: Floats, picked: Ints, count: int, matrix: Matrix, first: int) -> None:
     """Turn the first `count` slots of `out` [width, M] into rows matrix[first:] of the picked columns."""
-    for j in range(picked.size):
-        row = picked[j]
-        for t in range(count):
-            value = out[row, t]
-            if out[0, t] == ABSENT and row > 0:
-                value = 0.0
-            matrix[first + t, j] = value
+    # A turn of a few rows at a time stays in the nearest cache.
+    for tile in range(0, count, 64):
+        stop = min(tile + 64, count)
+        for j in range(picked.size):
+            row = picked[j]
+            for t in range(tile, stop):
+                matrix[first + t, j] = out[row, t]
+        for t in range(tile, stop):
+            if out[0, t] == ABSENT:
+                for j in range(picked.size):
+                    matrix[first + t, j] = ABSENT if picked[j] == 0 else 0.0
 
 
 @kernel
@@ -72,8 +76,12 @@ def align(
 def gather(matrix: Matrix, at: Ints, x: Matrix, start: int) -> None:
     """Copy rows `at` of a matrix into x[:, start:]; zeros where there is none."""
     for t in range(at.size):
+        slot = at[t]
+        if slot < 0:
+            x[t, start : start + matrix.shape[1]] = 0.0
+            continue
         for j in range(matrix.shape[1]):
-            x[t, start + j] = matrix[at[t], j] if at[t] >= 0 else 0.0
+            x[t, start + j] = matrix[slot, j]
 
 
 @kernel

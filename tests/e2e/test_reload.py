@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.events import SetupChanged
+from core.events import Prediction, SetupChanged
 from tests.e2e.world import DEMO, World, until
+from tests.model_copies import SHIPPED, broken, copied, hash_of
+from trader.client import ask, checked
 from trader.journal_read import JournalReader
-from trader.records import decode_event
+from trader.records import decode_command, decode_event
 from trader.recovery import verify
 from trader.setup import DeskSetup
 
@@ -72,3 +74,51 @@ def test_limits_are_taken_over_and_everything_else_is_refused_by_name(world: Wor
     ]
     assert limits == [3, 6]
     assert verify(world.journal).remains == ""
+
+
+def test_a_model_is_swapped_while_trading_and_a_bad_one_changes_nothing(
+    world: World, copy: Copy, tmp_path: Path
+) -> None:
+    daemon = world.daemon
+    assert daemon is not None
+    shipped = f'"{DEMO.parent}/models/entry-5m"'
+    old, new, bad = hash_of(SHIPPED / "entry-5m"), copied(tmp_path, "entry-5m"), broken(tmp_path, "entry-5m")
+    until(lambda: world.spoke(old), "an opinion of the first model", process=daemon)
+
+    copy.change(shipped, f'"{bad}"')
+    daemon.send_signal(signal.SIGHUP)
+    until(lambda: "reload_refused" in world.notices(), "the bad model to be refused", process=daemon)
+    assert world.model_of("scalp") == old
+
+    copy.change(f'"{bad}"', f'"{new}"')
+    daemon.send_signal(signal.SIGHUP)
+    until(lambda: world.model_of("scalp") == hash_of(new), "the new model to be in force", process=daemon)
+    until(lambda: world.spoke(hash_of(new)), "an opinion of the new model", process=daemon)
+
+    copy.change(f'"{new}"', shipped)
+    daemon.send_signal(signal.SIGHUP)
+    until(lambda: world.model_of("scalp") == old, "the old model to be back", process=daemon)
+    asked = checked(ask(world.config, "POST", "/api/v1/predict", {"trader": "scalp"}))
+    assert asked["model_hash"] == old
+    assert len(asked["rows"]) == 6
+    body = {"trader": "scalp", "path": str(new)}
+    assert checked(ask(world.config, "POST", "/api/v1/model", body))["model_hash"] == hash_of(new)
+    assert checked(ask(world.config, "POST", "/api/v1/model", {"trader": "scalp"}))["model_hash"] == old
+
+    assert world.terminate() == 0
+    reader = JournalReader(world.journal)
+    records = [record for step in reader.steps() for record in step.records]
+    reader.close()
+    events = [decode_event(r.body) for r in records if r.kind in {"setup", "prediction"} and r.idx == 0]
+    in_force = [old, hash_of(new), old, hash_of(new), old]
+    assert [hashes(e)["scalp"] for e in events if isinstance(e, SetupChanged)] == in_force[1:]
+    notices = [decode_command(r.body) for r in records if r.kind == "notice"]
+    assert [n.trader for n in notices if n.code == "model_changed"] == ["scalp"] * 4
+    spoke = {e.model_hash for e in events if isinstance(e, Prediction) and e.opinions and e.trader == "scalp"}
+    assert spoke == {old, hash_of(new)}
+    assert verify(world.journal).remains == ""
+
+
+def hashes(event: SetupChanged) -> dict[str, str]:
+    setup = msgspec.msgpack.decode(event.setup, type=DeskSetup)
+    return {trader.name: trader.terms.model_hash for trader in setup.traders}

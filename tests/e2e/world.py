@@ -109,6 +109,24 @@ class World:
         assert state is not None
         return state
 
+    def notices(self) -> list[str]:
+        """Give the codes of the notices on the page."""
+        return [notice["code"] for notice in self.shown()["notices"]]
+
+    def model_of(self, trader: str) -> str:
+        """Give the hash of the model that a trader is bound to."""
+        return next(str(m["hash"]) for m in self.shown()["session"]["models"] if m["trader"] == trader)
+
+    def spoke(self, model_hash: str) -> bool:
+        """Tell whether the newest opinions about some instrument are a model's."""
+        names = {row["instrument"] for row in self.shown()["opinions"]}
+        return any(model_hash == row["model_hash"] for name in names for row in self.why(name))
+
+    def why(self, instrument: str) -> list[dict[str, Any]]:
+        """Give the explanations of the newest opinions about an instrument."""
+        answer = ask(self.config, "GET", f"/api/v1/explain?instrument={instrument}")
+        return list(answer.body["rows"])
+
     def log(self) -> str:
         return (self.home / "run.log").read_text()
 

@@ -19,7 +19,8 @@ from tests.desk_story import TOKEN, QuietControl
 from trader.control import Health
 from trader.dashboard import pages
 from trader.dashboard.auth import FAILURES_ALLOWED
-from trader.dashboard.server import MAX_BODY, MAX_REASON, build_app, login_url, serve
+from trader.dashboard.body import MAX_BODY, MAX_REASON
+from trader.dashboard.server import build_app, login_url, serve
 from trader.dashboard.stream import Sections, changed, joined
 from trader.state import ReadModel
 from trader.telemetry import Telemetry

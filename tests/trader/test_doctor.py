@@ -51,7 +51,7 @@ def test_a_missing_model_is_found_and_gives_its_code(config):
 def test_what_is_fine_has_no_code(config):
     findings = examine(config, {}, NOW)
     assert {f.check: f.exit_code for f in findings if not f.check.startswith("model")} == dict.fromkeys(
-        ["python", "packages", "clock", "systemd", "chromium", "configuration", "state", "port"], 0
+        ["python", "packages", "kernels", "clock", "systemd", "chromium", "configuration", "state", "port"], 0
     )
 
 

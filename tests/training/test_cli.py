@@ -37,9 +37,9 @@ def test_help_imports_nothing_heavy_and_shows_examples():
 def test_train_writes_an_artifact_and_prints_its_metrics(edge_lake, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = (
-        "train --spec entry_5m --venue made --out models/made --max-rows 5000 --json --test-start 2024-02-14"
+        "train --spec entry_5m --venue guard --out models/made --max-rows 5000 --json --test-start 2024-02-14"
     )
-    code = run([*words.split(), "--lake", str(edge_lake), "--instruments", "M0/USD,M1/USD"])
+    code = run([*words.split(), "--lake", str(edge_lake), "--instruments", "G0/USD,G1/USD"])
     captured = capsys.readouterr()
     assert code == 0, captured.err
     body = json.loads(captured.out)
@@ -48,15 +48,15 @@ def test_train_writes_an_artifact_and_prints_its_metrics(edge_lake, tmp_path, ca
     card = json.loads(Path("models/made/card.json").read_text())
     assert card["model_hash"] == body["model_hash"]
     assert card["command"] == (
-        "training train --spec entry_5m --lake DIR --venue made --timeframe 5m "
-        "--instruments M0/USD,M1/USD --test-start 2024-02-14 --barrier-atr 3 --horizon-bars 24 --seed 1 "
+        "training train --spec entry_5m --lake DIR --venue guard --timeframe 5m "
+        "--instruments G0/USD,G1/USD --test-start 2024-02-14 --barrier-atr 3 --horizon-bars 24 --seed 1 "
         "--trials 1 --max-rows 5000 --model-version 1 --out models/made"
     )
     assert str(edge_lake) not in Path("models/made/card.json").read_text()
 
 
 def test_absolute_output_folder_is_not_written_on_the_card(edge_lake, tmp_path, capsys):
-    words = "train --spec entry_5m --venue made --max-rows 2000 --instruments M0/USD"
+    words = "train --spec entry_5m --venue guard --max-rows 2000 --instruments G0/USD"
     assert run([*words.split(), "--lake", str(edge_lake), "--out", str(tmp_path / "mine")]) == 0
     text = (tmp_path / "mine" / "card.json").read_text()
     assert "--out DIR/mine" in text
@@ -135,10 +135,10 @@ def test_series_that_the_ingestion_report_blocks_is_refused_unless_waived(edge_l
     shutil.copytree(edge_lake, lake)
     limits = Limits(max_missing_percent=0.0, max_gap_h=0.0, max_outliers_percent=-1.0)
     write_verdict(lake, Verdict(limits, tuple(judge(lake, limits))))
-    words = "train --spec entry_5m --venue made --max-rows 2000 --instruments M0/USD"
+    words = "train --spec entry_5m --venue guard --max-rows 2000 --instruments G0/USD"
     options = ["--lake", str(lake), "--out", str(tmp_path / "mine")]
     assert run([*words.split(), *options]) == 65
-    assert "found made/M0-USD/5m:outliers (0 % of the bars are outliers, limit -1)" in told(capsys)
+    assert "found guard/G0-USD/5m:outliers (0 % of the bars are outliers, limit -1)" in told(capsys)
     assert not (tmp_path / "mine").exists()
-    assert run([*words.split(), *options, "--waive", "made/M0-USD/5m:outliers"]) == 0
-    assert "--waive made/M0-USD/5m:outliers" in (tmp_path / "mine" / "card.json").read_text()
+    assert run([*words.split(), *options, "--waive", "guard/G0-USD/5m:outliers"]) == 0
+    assert "--waive guard/G0-USD/5m:outliers" in (tmp_path / "mine" / "card.json").read_text()

@@ -16,7 +16,7 @@ TERMS = BarrierTerms(Timeframe.M5)
 
 @pytest.fixture(scope="module")
 def bars(null_lake: Path) -> BarArrays:
-    return Lake(null_lake).read("made", "M0/USD", Timeframe.M5)
+    return Lake(null_lake).read("guard", "G0/USD", Timeframe.M5)
 
 
 def test_rows_begin_after_warm_up_and_end_a_horizon_before_the_data(bars):

@@ -10,6 +10,8 @@ Must not know the engine, the journal or the venue. Built and served by the live
     GET  /api/v1/chart          ?instrument=BTC/USDT&timeframe=5m
     GET  /api/v1/explain        ?instrument=BTC/USDT[&trader=swing]: why the newest opinions are so
     GET  /api/v1/stream         server-sent events: the view, then what changed
+    POST /api/v1/predict        what the models say now; trader.dashboard.models has the details
+    POST /api/v1/model          another model for a trader (Bearer only)
     POST /api/v1/{verb}         pause, resume, flatten, kill: {"reason", "actor", "force"}
     GET  /livez /readyz /healthz /metrics        open to the loopback
 """
@@ -18,18 +20,20 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from core.clock import Clock, LiveClock
-from core.errors import ConfigError, SeamarkError, TemporaryError
+from core.errors import ConfigError, ModelError, SeamarkError, TemporaryError, UsageError
 from core.events import Verb
 from core.market import Timeframe
-from trader.control import Control
+from trader.control import Control, Models
 from trader.dashboard.auth import Gate, host_allowed, same_origin
+from trader.dashboard.body import ACTOR, plain, read_body
+from trader.dashboard.models import ModelRoutes
 from trader.dashboard.pages import Page, load_pages, load_plotly, plotly_name
 from trader.dashboard.stream import Sections, changed, joined
 from trader.state import ReadModel
@@ -38,9 +42,9 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 STREAM_STEP_S = 0.25
 PULSE_S = 1.0
 MAX_STREAMS = 16
-MAX_BODY = 4096
-MAX_REASON = 200
 VERBS = (Verb.PAUSE, Verb.RESUME, Verb.FLATTEN, Verb.KILL)
+BLAME: dict[type[SeamarkError], int] = {UsageError: 400, ModelError: 422}
+"""Errors of whoever asks; any other one is ours, or passes with time."""
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 PUBLIC_PATHS = frozenset({"/", "/api/v1/login"})
 # plotly adds an empty <style> and fills it rule by rule, which CSP allows by the hash of nothing.
@@ -58,8 +62,6 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-ACTOR: web.RequestKey[str] = web.RequestKey("actor", str)
-T = TypeVar("T", bound=msgspec.Struct)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -114,7 +116,7 @@ class Dashboard:
             except web.HTTPException as refusal:
                 response = _error(refusal.status, refusal.text or refusal.reason)
             except SeamarkError as error:
-                response = _error(503, str(error))
+                response = _error(BLAME.get(type(error), 503), str(error))
             except Exception:  # noqa: BLE001  # logged with its traceback, answered as 500
                 # One of the two outer edges: a bug in a page must never stop the trading loop.
                 self._log.exception("request_failed", path=request.path)
@@ -179,7 +181,7 @@ class Dashboard:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Swap a one-time link for a cookie."""
-        asked = await _body(request, Login)
+        asked = await read_body(request, Login)
         cookie = self.gate.redeem(asked.link)
         if cookie is None:
             self._refuse_guess()
@@ -252,11 +254,11 @@ class Dashboard:
     async def wish(self, request: web.Request) -> web.StreamResponse:
         """Hand an operator's wish to the control door."""
         verb = Verb(request.match_info["verb"])
-        asked = await _body(request, Wish)
+        asked = await read_body(request, Wish)
         actor = request[ACTOR]
         if actor == "api" and asked.actor:
-            actor = _plain(asked.actor)
-        reason = _plain(asked.reason)
+            actor = plain(asked.actor)
+        reason = plain(asked.reason)
         await self._control.submit(verb, actor, reason, force=asked.force)
         self._log.info("operator_asked", verb=str(verb), actor=actor, reason=reason, force=asked.force)
         return web.json_response({"accepted": str(verb)}, status=202)
@@ -297,15 +299,16 @@ def build_app(
     allowed_hosts: Collection[str] = LOOPBACK,
     clock: Clock | None = None,
     metrics: Callable[[], bytes] | None = None,
+    models: Models | None = None,
 ) -> web.Application:
-    """Compose the application.
+    """Compose the application; without `models` nobody can ask them.
 
     `token` guards data and verbs (32 characters or more); `allowed_hosts` are names without ports.
     `clock` is asked for monotonic time only. Raises ValueError for a weak token.
     """
     gate = Gate(token, clock or LiveClock())
     board = Dashboard(read_model, control, gate=gate, allowed_hosts=frozenset(allowed_hosts), metrics=metrics)
-    app = web.Application(middlewares=[board.guard], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[board.guard])
     app[GATE] = gate
     verbs = "|".join(VERBS)
     app.add_routes(
@@ -325,6 +328,11 @@ def build_app(
             web.get("/metrics", board.metrics),
         ]
     )
+    if models is not None:
+        routes = ModelRoutes(models)
+        app.add_routes(
+            [web.post("/api/v1/predict", routes.predict), web.post("/api/v1/model", routes.choose)]
+        )
     app.on_shutdown.append(board.close)
     return app
 
@@ -363,22 +371,6 @@ def _bind_error(host: str, port: int, error: OSError) -> SeamarkError:
     if "in use" in str(error):
         return TemporaryError(f"dashboard: expected {host}:{port} to be free; another process has it")
     return ConfigError(f"dashboard: expected an address of this machine; found {host}:{port}")
-
-
-async def _body(request: web.Request, kind: type[T]) -> T:
-    try:
-        async with asyncio.timeout(5.0):
-            raw = await request.read()
-        return msgspec.json.decode(raw or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise web.HTTPBadRequest(text=f"expected a JSON body: {error}") from error
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text="expected the whole body within 5 s") from None
-
-
-def _plain(text: str) -> str:
-    """Keep a person's words to one short printable line: they go to journal, log and page."""
-    return "".join(c if c.isprintable() else " " for c in text)[:MAX_REASON]
 
 
 def _send(request: web.Request, page: Page) -> web.Response:

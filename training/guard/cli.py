@@ -6,6 +6,7 @@ line. Nothing heavy is imported before a command runs.
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -102,6 +103,49 @@ def write(
         )
     for path in write_lake(out, series, coarse):
         print(path)
+
+
+@app.command(
+    help="""Train on made markets and score on others: chance on the null one, the optimum on the planted one.
+
+    \b
+    Examples:
+      training guard check --seeds 5
+      training guard check --specs entry_15m,entry_1h --seeds 1 --json
+    """
+)
+def check(
+    specs: Annotated[str, typer.Option(help="entry_15m,...; empty = all that trees can be trained on.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Markets of each kind for each spec.")] = 1,
+    pairs: Pairs = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Prove pipelines on made markets; see `help` above. Exit code 1 if one fails."""
+    from inference.features.spec import SPECS
+    from training.guard.check import as_row, check, shipped
+
+    named = tuple(name for name in specs.split(",") if name) or shipped()
+    if strange := [name for name in named if name not in SPECS]:
+        raise UsageError(f"--specs: expected some of {', '.join(SPECS)}; found {', '.join(strange)}")
+    passed = True
+    if not as_json:
+        print("| spec | market | seed | rows | AUC on the card | side on unseen | oracle | passed |")
+        print("|---|---|---:|---:|---:|---:|---:|---|")
+    for name in named:
+        for market in ("null", "planted"):
+            for seed in range(1, seeds + 1):
+                with tempfile.TemporaryDirectory() as folder:
+                    finding = check(SPECS[name], market, seed, Path(folder), pairs)
+                passed &= finding.passed
+                print(_line(finding) if as_json else as_row(finding), flush=True)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _line(finding: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(finding).decode()
 
 
 def _timeframe(option: str, text: str) -> Timeframe:

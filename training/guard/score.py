@@ -9,6 +9,7 @@ import numpy.typing as npt
 from core.clock import DAY
 from inference.card import Interval
 from training import bootstrap
+from training.evaluate import mean
 
 Floats = npt.NDArray[np.float64]
 SEED = 7
@@ -17,9 +18,7 @@ SEED = 7
 def share(values: Floats, ts: npt.NDArray[np.int64]) -> Interval:
     """Give the mean of `values` [n] made at `ts` (ns) with its 95 % interval over whole days."""
     days = ts // DAY - ts.min() // DAY
-    count = int(days.max()) + 1
-    sums = np.column_stack([np.bincount(days, values, count), np.bincount(days, minlength=count)])
-    return bootstrap.interval(sums.astype(np.float64), bootstrap.ratio, bootstrap.day_weights(count, SEED))
+    return mean(values, days, bootstrap.day_weights(int(days.max()) + 1, SEED))
 
 
 def holds(interval: Interval, value: float, widths: float = 1.7) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.features import direction, trend
+from inference.features import direction, moments, momentum, trend, volatility
 from tests.inference.features.walk import (
     assert_finite,
     assert_forgets_its_start,
@@ -16,7 +16,7 @@ from tests.inference.features.walk import (
     silent_after,
 )
 
-FAMILIES = [trend.FAMILY, direction.FAMILY]
+FAMILIES = [trend.FAMILY, direction.FAMILY, momentum.FAMILY, volatility.FAMILY, moments.FAMILY]
 
 
 @pytest.fixture(params=FAMILIES, ids=lambda family: family.name)

@@ -95,7 +95,7 @@ def test_short_hole_is_told_by_the_missing_column_and_nothing_is_imputed():
     holed = without(History(M5, 1_000, 1), 600, 601)
     folded = fold(spec, {M5: holed})
     missing = folded.x[:, spec.names.index("5m.missing")]
-    assert folded.ready[339:].all()
+    assert folded.ready[spec.blocks[0].warm_up - 1 :].all()
     assert missing[[599, 600, 657, 658, 659]] == pytest.approx([0, 2 / 60, 2 / 60, 1 / 60, 0])
     # Without a hole between them, the same bars give the same columns.
     whole = without(History(M5, 1_000, 1), 600, 601)
@@ -119,9 +119,10 @@ def test_block_that_allows_no_missing_bar_waits_until_it_has_left_the_last_sixty
 def test_long_hole_starts_everything_over():
     spec = FeatureSpec("test", M5, (Block(M5, ("rsi",)),))
     ready = fold(spec, {M5: without(History(M5, 1_500, 1), 600, 601, 602)}).ready
+    warm = 600 + spec.blocks[0].warm_up - 1
     assert ready[599]
-    assert not ready[600 : 600 + 339].any()
-    assert ready[600 + 339 :].all()
+    assert not ready[600:warm].any()
+    assert ready[warm:].all()
 
 
 def test_missing_day_starts_everything_over():
@@ -129,7 +130,7 @@ def test_missing_day_starts_everything_over():
     spec = FeatureSpec("test", day, (Block(day, ("rsi",)),))
     ready = fold(spec, {day: without(History(day, 1_000, 1), 600)}).ready
     assert ready[599]
-    assert not ready[600 : 600 + 339].any()
+    assert not ready[600 : 600 + spec.blocks[0].warm_up - 1].any()
 
 
 def test_vector_is_ready_with_the_last_warm_bar_and_not_before():
@@ -200,7 +201,9 @@ def test_reasons_say_what_is_expected_and_what_was_found():
     assert vectors.reason[0] == "15m: no bar that can be used"
     assert vectors.reason[1] == "5m: no bar that can be used"
     frame.on_bars(History(M15, 133, 2).bars())
-    assert frame.inputs(SPEC, PAIRS[:1], now).reason == ["15m: 133 of 340 bars since the last hole"]
+    assert frame.inputs(SPEC, PAIRS[:1], now).reason == [
+        f"15m: 133 of {SPEC.blocks[1].warm_up} bars since the last hole"
+    ]
     late = frame.inputs(SPEC, PAIRS[:1], now + M5.ns).reason[0]
     assert late.startswith("5m: expected a bar closed at ")
     assert late.endswith("newest closed at 2024-03-19T09:20:00.000000Z")

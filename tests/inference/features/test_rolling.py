@@ -11,6 +11,7 @@ from inference.features.rolling import (
     in_units,
     lagged,
     line_slots,
+    mean_deviation,
     moment_slots,
     push_extremes,
     push_line,
@@ -18,8 +19,8 @@ from inference.features.rolling import (
     push_rank,
     push_shape,
     push_sum,
+    rank_slots,
     reciprocal,
-    ring_slots,
     shape_slots,
     sum_slots,
 )
@@ -109,12 +110,23 @@ def test_line_is_the_least_squares_line_of_the_last_values():
             assert (mean, slope) == (last[0], 0.0)
 
 
-def test_rank_says_where_the_newest_stands_among_the_last():
-    state = np.zeros(ring_slots(WINDOW))
+@pytest.mark.parametrize("window", [6, 7, 8])
+def test_mean_deviation_is_that_of_the_last_values(window):
+    state = np.zeros(moment_slots(window))
+    for count, value in enumerate(series := values()):
+        mean, _ = push_moments(state, 0, window, count, value)
+        last = series[max(0, count + 1 - window) : count + 1]
+        found = mean_deviation(state, 0, window, count, mean)
+        assert found == pytest.approx(np.abs(last - last.mean()).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("window", [7, 16, 60])
+def test_rank_says_where_the_newest_stands_among_the_last_before_it(window):
+    state = np.zeros(rank_slots(window))
     for count, value in enumerate(series := np.round(values(), 1)):
-        rank = push_rank(state, 0, WINDOW, count, value)
-        last = series[max(0, count + 1 - WINDOW) : count + 1]
-        assert rank == (np.sum(last < value) - np.sum(last > value)) / max(len(last) - 1, 1)
+        last = series[max(0, count - window) : count]
+        expected = (np.sum(last < value) - np.sum(last > value)) / max(len(last), 1)
+        assert push_rank(state, 0, window, count, value) == pytest.approx(expected, abs=1e-15)
 
 
 def test_shape_is_that_of_the_last_values():

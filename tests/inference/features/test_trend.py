@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import talib
 
+from inference.features.family import ATR
 from inference.features.trend import FAMILY
-from tests.inference.features.walk import ATR, column, fold_family, recorded, scales_of
+from tests.inference.features.walk import column, fold_family, recorded, scales_of
 
 WARM = 1_300  # both ours and TA-Lib's start are forgotten
 

@@ -47,7 +47,7 @@ def made(timeframe: Timeframe, days: int, seed: int = 3) -> History:
 def test_z_is_against_the_same_hour_of_seven_days(timeframe):
     history = made(timeframe, 60 if timeframe.ns >= HOUR else 9)
     out = fold_family(FAMILY, history, gap_limit=10)[0][0]
-    for t in np.linspace(0, len(history) - 1, 300).astype(int):
+    for t in np.linspace(0, history.ts_open.size - 1, 300).astype(int):
         assert out[t] == pytest.approx(searched(history, t), abs=1e-9, nan_ok=True)
     known = np.isfinite(out)
     assert not known[history.ts_open < history.ts_open[0] + WEEK].any()

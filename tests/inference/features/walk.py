@@ -12,8 +12,6 @@ import polars as pl
 
 from core.market import Timeframe
 from inference.features.family import (
-    ATR,
-    BEFORE,
     CLOSE,
     COUNT,
     DELTA,
@@ -22,8 +20,6 @@ from inference.features.family import (
     INPUTS,
     LOW,
     OPEN,
-    RANGE,
-    RETURN,
     ROW,
     SCALES,
     STOP,
@@ -31,7 +27,7 @@ from inference.features.family import (
     VOLUME,
     Family,
 )
-from inference.features.kernel import kernel
+from inference.features.scale import FAMILY as SCALE
 
 MARKET = Path(__file__).parents[3] / "configs" / "market" / "ohlcv" / "binance"
 GAP_LIMIT = 2
@@ -121,30 +117,6 @@ def stretches(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
     return np.concatenate(([0], np.flatnonzero(torn) + 1))
 
 
-@kernel
-def _scale(bars, first, stop, scales):
-    """Wilder's average true range and what every family is told of the bar before."""
-    before = bars[CLOSE, first]
-    average = bars[HIGH, first] - bars[LOW, first]
-    for t in range(first, stop):
-        true_range = max(bars[HIGH, t], before) - min(bars[LOW, t], before)
-        average += (true_range - average) * (1 / 14)
-        scales[ATR, t] = average
-        scales[RETURN, t] = np.log(bars[CLOSE, t] / before)
-        scales[RANGE, t] = true_range
-        scales[BEFORE, t] = before
-        before = bars[CLOSE, t]
-
-
-def scales_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
-    """Give the scales [SCALES, N] of a history."""
-    scales = np.full((SCALES, len(history.ts_open)), np.nan)
-    starts = stretches(history, gap_limit)
-    for first, stop in zip(starts, [*starts[1:], len(history.ts_open)], strict=True):
-        _scale(history.bars, first, stop, scales)
-    return scales
-
-
 def counts_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
     """Give for each bar how many of its stretch were seen, itself among them: 1, 2, 3, …"""
     starts = stretches(history, gap_limit)
@@ -153,10 +125,22 @@ def counts_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
     return np.arange(1, len(history.ts_open) + 1) - np.maximum.accumulate(begun)
 
 
+def scales_of(history: History, gap_limit: int = GAP_LIMIT) -> np.ndarray:
+    """Give the scales [SCALES, N] of a history."""
+    scales = np.full((SCALES, len(history.ts_open)), np.nan)
+    _fold(SCALE, history, scales, gap_limit)
+    return scales
+
+
 def fold_family(
     family: Family, history: History, gap_limit: int = GAP_LIMIT
 ) -> tuple[np.ndarray, np.ndarray]:
     """Walk all bars in one call, one line of the plan per stretch; give out [C, N] and counts [N]."""
+    scales = scales_of(history, gap_limit)
+    return _fold(family, history, scales, gap_limit), counts_of(history, gap_limit)
+
+
+def _fold(family: Family, history: History, scales: np.ndarray, gap_limit: int) -> np.ndarray:
     starts = stretches(history, gap_limit)
     state = np.zeros((len(starts), family.slots))
     plan = np.zeros((len(starts), 5), np.int64)
@@ -164,30 +148,32 @@ def fold_family(
     plan[:, FIRST] = plan[:, TARGET] = starts
     plan[:, STOP] = [*starts[1:], len(history.ts_open)]
     out = np.full((len(family.columns), len(history.ts_open)), np.nan)
-    scales = scales_of(history, gap_limit)
     family.advance(state, plan, history.ts_open, history.bars, history.length, scales, out)
-    return out, counts_of(history, gap_limit)
+    return out
 
 
 def live_family(
     family: Family, history: History, gap_limit: int = GAP_LIMIT
 ) -> tuple[np.ndarray, np.ndarray]:
     """Walk bar by bar, as trading does; give out [C, N] and counts [N]."""
-    counts, scales = counts_of(history, gap_limit), scales_of(history, gap_limit)
-    state = np.zeros((3, family.slots))
+    total, counts = len(history.ts_open), counts_of(history, gap_limit)
+    states = [np.zeros((3, some.slots)) for some in (SCALE, family)]
     plan = np.zeros((3, 5), np.int64)
     plan[:, ROW] = 2, 1, 0
     plan[:, FIRST] = plan[:, TARGET] = 0, 1, 2
     plan[:, STOP] = 1, 2, 3
-    out = np.full((len(family.columns), len(history.ts_open)), np.nan)
-    for t in range(len(history.ts_open)):
+    out = np.full((len(family.columns), total), np.nan)
+    for t in range(total):
         plan[:, COUNT] = counts[t] - 1
         if counts[t] == 1:
-            state[:] = 0.0
-        seen = np.array([(t * 7) % len(history.ts_open), t, (t * 3) % len(history.ts_open)])
-        row = np.full((len(family.columns), 3), np.nan)
-        bars, scale = np.ascontiguousarray(history.bars[:, seen]), np.ascontiguousarray(scales[:, seen])
-        family.advance(state, plan, history.ts_open[[t, t, t]], bars, history.length, scale, row)
+            for state in states:
+                state[:] = 0.0
+        seen = np.array([(t * 7) % total, t, (t * 3) % total])  # the neighbours' bars are others
+        bars, ts_open = np.ascontiguousarray(history.bars[:, seen]), history.ts_open[[t, t, t]]
+        scales = np.full((SCALES, 3), np.nan)
+        for some, state in zip((SCALE, family), states, strict=True):
+            row = np.full((len(some.columns), 3), np.nan)
+            some.advance(state, plan, ts_open, bars, history.length, scales, row)
         out[:, t] = row[:, 1]
     return out, counts
 

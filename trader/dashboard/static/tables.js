@@ -104,7 +104,7 @@ export function showNotices(rows) {
   part("notices", `${rows.length}`, rows.length ? body : empty("Nothing to report."));
 }
 
-export function showSession({ session, latency, equity, mode, feed }) {
+export function showSession({ session, latency, equity, mode, feed, parity }) {
   const cold = feed.cold_start_s === null ? "" : `, cold start ${Math.round(feed.cold_start_s)} s`;
   const faults = feed.faults.slice(0, 3).map((row) => `${row.instrument} ${row.verdicts.join("+")}`);
   const facts = [
@@ -116,6 +116,7 @@ export function showSession({ session, latency, equity, mode, feed }) {
     ["Inference p50 / p99", `${latency.inference_ms.p50 ?? "\u2013"} / ${latency.inference_ms.p99 ?? "\u2013"} ms`],
     ["Instruments ready", `${feed.ready} of ${feed.wanted}${cold}`],
     ["Data faults", feed.faulty ? `${feed.faulty}: ${faults.join("; ")}` : "none"],
+    ["Features checked", parity.checks ? `${parity.values} values, ${parity.differing || "none"} differing now` : "not yet"],
     ["Late, failed opinions", `${latency.late}, ${latency.errors}`],
     ...session.models.map((m) => [`Model of ${m.trader}`, `${m.model} ${m.hash.slice(0, 12)} (${m.timeframe}, ${m.stage})`]),
     ["Version", session.version],

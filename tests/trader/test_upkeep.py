@@ -1,0 +1,233 @@
+"""Between decisions: a cell that was written over stops entries, and what is kept is whole or absent."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from core.clock import DAY, MINUTE, SECOND, ManualClock
+from core.errors import DataError
+from core.events import Operator, RequestOpinion, Severity, Verb
+from core.market import Bar, Timeframe
+from inference.pipeline import OpinionSource
+from inference.predictor import PredictorThread
+from tests.model_copies import SHIPPED
+from tests.venue.fake_kraken import running
+from trader import feature_state
+from trader.models import load_model
+from trader.parity_watch import WatchedSource, spread
+from trader.tables import Inference
+from trader.upkeep import Upkeep
+from trader.worker import Worker
+
+PAIRS = ("BTC/USDT", "ETH/USDT")
+MODEL = load_model(SHIPPED / "entry-5m")
+END = 20_000 * DAY
+
+
+class Board:
+    def __init__(self):
+        self.notices, self.parity = [], []
+
+    def on_notice(self, notice):
+        self.notices.append(notice)
+
+    def on_parity(self, values, differing):
+        self.parity.append((values, differing))
+
+
+class Desk:
+    """Upkeep over a real, warmed source on a real thread."""
+
+    def __init__(self, tmp_path, **table):
+        self.clock = ManualClock(END + 1)
+        self.source = OpinionSource({"scalp": MODEL}, PAIRS)
+        self.watched = WatchedSource(self.source, PAIRS)
+        self.watched.warm(history())
+        self.thread = PredictorThread(
+            self.watched, budget_ns=10**12, clock=self.clock, deliver=lambda _: None
+        )
+        self.board, self.wishes = Board(), []
+        self.path = tmp_path / "features.state"
+        self.upkeep = Upkeep(
+            self.watched,
+            self.source.save,
+            Worker(self.thread),
+            self.path,
+            table=Inference(**table),
+            clock=self.clock,
+            board=self.board,
+            put=self.wishes.append,
+        )
+
+    async def until(self, holds):
+        async with asyncio.timeout(10):
+            while not holds():  # noqa: ASYNC110  # a thread and a file tell nobody
+                await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def desk(tmp_path, **table):
+    made = Desk(tmp_path, **table)
+    try:
+        yield made
+    finally:
+        assert made.thread.stop(10)
+
+
+def history():
+    return [bar for timeframe in MODEL.spec.timeframes for pair in PAIRS for bar in walk(pair, timeframe)]
+
+
+def walk(pair, timeframe):
+    moves = np.random.default_rng([ord(pair[0]), timeframe.minutes]).normal(0, 0.002, 720)
+    prices = (100 * np.exp(np.cumsum(moves))).tolist()
+    for i, price in enumerate(prices):
+        ts = END - (720 - i) * timeframe.ns
+        yield Bar(pair, timeframe, ts, price, price * 1.001, price * 0.999, price, 5.0, price, 3)
+
+
+def corrupt(source, pair):
+    """Write over one cell of one instrument's live state, as a stray pointer or a bad restore would."""
+    live = source.frame._live[Timeframe.M5]
+    live.work.out[live.layout.rows["rsi"], source.frame.instruments.index(pair)] += 1e-3
+
+
+# ---- parity ----
+
+
+async def test_sound_features_are_compared_and_nothing_happens(tmp_path):
+    async with desk(tmp_path) as made:
+        await made.upkeep.check()
+        ((values, differing),) = made.board.parity
+        assert values > 20
+        assert differing == 0
+        assert (made.board.notices, made.wishes) == ([], [])
+
+
+async def test_one_corrupted_cell_stops_entries_within_one_check(tmp_path):
+    async with desk(tmp_path, parity_every_closes=2) as made:
+        await made.upkeep.keep()
+        corrupt(made.source, "ETH/USDT")
+        async with running(made.upkeep.run()):
+            made.upkeep.on_bars()
+            made.upkeep.on_bars()
+            await made.until(lambda: made.wishes)
+        (wish,) = made.wishes
+        (notice,) = made.board.notices
+        assert (wish.verb, wish.actor) == (Verb.PAUSE, "parity")
+        assert isinstance(wish, Operator)
+        assert (notice.severity, notice.instrument) == (Severity.CRITICAL, "ETH/USDT")
+        assert notice.text.startswith("ETH/USDT 5m.rsi is ")
+        assert notice.text == wish.reason
+
+
+async def test_features_that_were_wrong_once_are_never_kept_again(tmp_path):
+    async with desk(tmp_path) as made:
+        await made.upkeep.keep()
+        assert made.path.exists()
+        corrupt(made.source, "BTC/USDT")
+        await made.upkeep.check()
+        assert not made.path.exists()
+        await made.upkeep.keep()
+        assert not made.path.exists()
+
+
+async def test_a_busy_worker_puts_a_check_off(tmp_path):
+    async with desk(tmp_path, parity_every_closes=1) as made:
+        while made.thread.when_idle(lambda: None):
+            pass
+        assert made.thread.stop(10)
+        async with running(made.upkeep.run()):
+            made.upkeep.on_bars()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert made.board.parity == []
+
+
+def test_the_sample_spreads_from_liquid_to_quiet():
+    ranked = [str(number) for number in range(1000)]
+    assert spread(ranked, 4) == ("0", "333", "666", "999")
+    assert spread(ranked, 1) == ("0",)
+    assert spread(ranked, 0) == ()
+    assert spread(ranked[:3], 4) == ("0", "1", "2")
+
+
+# ---- what is kept ----
+
+
+async def test_kept_features_answer_as_those_that_never_stopped(tmp_path):
+    request = RequestOpinion("scalp", "p", Timeframe.M5, END, PAIRS)
+    async with desk(tmp_path, save_every_s=10) as made:
+        async with running(made.upkeep.run()):
+            made.upkeep.on_bars()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not made.path.exists(), "too early"
+            made.clock.advance_to(made.clock.now() + 11 * SECOND)
+            made.upkeep.on_bars()
+            await made.until(made.path.exists)
+        expected = made.source.answer(request).opinions
+    other = OpinionSource({"scalp": MODEL}, PAIRS)
+    raw = feature_state.read(made.path, END + MINUTE)
+    assert raw is not None
+    assert other.restore(raw) == PAIRS
+    assert other.answer(request).opinions == expected
+    assert expected[0].ready
+
+
+def test_nothing_kept_is_no_error(tmp_path):
+    assert feature_state.read(tmp_path / "features.state", END) is None
+
+
+def test_a_state_from_after_now_is_refused(tmp_path):
+    path = tmp_path / "features.state"
+    feature_state.write(path, b"state", END + 1)
+    assert feature_state.read(path, END + 1) == b"state"
+    with pytest.raises(DataError, match="expected a state from before 2024-10-04T00:00:00"):
+        feature_state.read(path, END)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_torn_file_is_refused(tmp_path):
+    path = tmp_path / "features.state"
+    path.write_bytes(b"\x00")
+    with pytest.raises(DataError, match="expected a state from before"):
+        feature_state.read(path, END)
+
+
+def test_another_models_or_altered_state_is_refused_in_one_line(tmp_path):
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    raw = source.save()
+    for bad in (b"", raw[:-1], raw[:-8] + b"rubbish!"):
+        with pytest.raises(DataError) as refused:
+            source.restore(bad)
+        assert "\n" not in str(refused.value)
+    other = OpinionSource({"swing": load_model(SHIPPED / "entry-15m")}, PAIRS)
+    with pytest.raises(DataError, match="expected specs"):
+        other.restore(raw)
+
+
+def test_a_damaged_file_is_worth_one_line_and_history_is_used(tmp_path):
+    path, source = tmp_path / "features.state", OpinionSource({"scalp": MODEL}, PAIRS)
+    with capture_logs() as said:
+        assert feature_state.restore(path, source.restore, END) == ()
+    assert said == []
+    feature_state.write(path, source.save(), END)
+    with capture_logs() as said:
+        assert feature_state.restore(path, source.restore, END) == PAIRS
+    assert [line["event"] for line in said] == ["features_restored"]
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with capture_logs() as said:
+        assert feature_state.restore(path, source.restore, END) == ()
+    assert [(line["event"], line["reason"].count("\n")) for line in said] == [("features_not_restored", 0)]
+
+
+def test_a_disk_that_refuses_is_named(tmp_path):
+    with pytest.raises(DataError, match="expected to keep the state of features; found: No such file"):
+        feature_state.write(tmp_path / "none" / "features.state", b"", END)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match="expected the state of features; found: Is a directory"):
+        feature_state.read(tmp_path / "folder", END)
