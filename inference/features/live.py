@@ -163,6 +163,10 @@ class Live:
         """Copy a block's newest columns into x[:, start:]."""
         pick(self.work.out, rows, self.layout.positions(block.columns), x, start)
 
+    def values(self, block: Block, rows: Ints) -> Floats:
+        """Give a block's newest columns [columns, rows], float64."""
+        return self.work.out[self.layout.positions(block.columns)][:, rows]
+
     def window(self, block: Block, rows: Ints, finite: Flags) -> Matrix:
         """Give a block's last slots [n, window, columns]; `finite` falls where a value is not."""
         windows: Matrix = np.empty((len(rows), block.window, len(block.columns)), np.float32)
