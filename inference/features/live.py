@@ -14,11 +14,11 @@ from core.market import Bar, Timeframe
 from core.text import iso
 from inference.features.admit import BARS, NEVER, NEWEST, PRESENT, SINCE, absent, admit
 from inference.features.catalogue import SLOTS, Layout, Work, hole_limit, layout
-from inference.features.family import CLOSE, COUNT, DELTA, INPUTS, ROW, SCALES
+from inference.features.family import CLOSE, COUNT, DELTA, HIGH, INPUTS, LOW, OPEN, ROW, SCALES, VOLUME
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.series import BarTable, new_marks, numbered, walk
 from inference.features.spec import Block
-from inference.features.windows import ABSENT, pick, push, spread, unroll
+from inference.features.windows import ABSENT, note, pick, push, spread, unroll
 
 
 class Ring:
@@ -75,10 +75,8 @@ class Live:
         if len(fresh):
             for state in self.states:
                 state[fresh] = 0.0
-        rows = plan[:, ROW]
         self.layout.advance(self.states, plan, bars.ts_open, bars.values, self.timeframe.ns, self.work)
-        self.work.out[0, rows] = [absent(int(bits)) / SLOTS for bits in self.marks[PRESENT, rows]]
-        self.close[rows] = bars.values[CLOSE, plan[:, 1]]
+        note(plan, self.marks, bars.values, self.work.out, self.close)
         for ring in self.rings.values():
             push(ring.values, ring.slot, plan, holes, self.work.out, ring.picked)
 
@@ -175,17 +173,24 @@ class Live:
         return windows
 
 
-def tables(bars: Sequence[Bar], row_of: Mapping[str, int], timeframe: Timeframe) -> tuple[Ints, BarTable]:
-    """Give the rows and the table of those bars that are of this timeframe and of known instruments."""
-    known = [bar for bar in bars if bar.timeframe is timeframe and bar.instrument in row_of]
-    values = np.empty((INPUTS, len(known)))
+def tables(bars: Sequence[Bar], row_of: Mapping[str, int]) -> tuple[Ints, BarTable]:
+    """Give the rows and the table of those bars, all of one timeframe, that are of known instruments."""
+    rows = np.array([row_of.get(bar.instrument, -1) for bar in bars], np.int64)
+    if len(rows) and rows.min() < 0:
+        return tables([bar for bar in bars if bar.instrument in row_of], row_of)
+    values = np.empty((INPUTS, len(bars)))
+    values[OPEN] = [bar.open for bar in bars]
+    values[HIGH] = [bar.high for bar in bars]
+    values[LOW] = [bar.low for bar in bars]
+    values[CLOSE] = [bar.close for bar in bars]
+    values[VOLUME] = [bar.volume for bar in bars]
     values[DELTA] = np.nan
-    values[:DELTA] = (
-        [bar.open for bar in known],
-        [bar.high for bar in known],
-        [bar.low for bar in known],
-        [bar.close for bar in known],
-        [bar.volume for bar in known],
-    )
-    rows = np.array([row_of[bar.instrument] for bar in known], np.int64)
-    return rows, BarTable(np.array([bar.ts_open for bar in known], np.int64), values)
+    return rows, BarTable(np.array([bar.ts_open for bar in bars], np.int64), values)
+
+
+def grouped(bars: Iterable[Bar]) -> dict[Timeframe, list[Bar]]:
+    """Give bars by timeframe, in the order in which they come."""
+    groups: dict[Timeframe, list[Bar]] = {}
+    for bar in bars:
+        groups.setdefault(bar.timeframe, []).append(bar)
+    return groups
