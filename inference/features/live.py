@@ -184,7 +184,7 @@ def tables(bars: Sequence[Bar], row_of: Mapping[str, int]) -> tuple[Ints, BarTab
     values[LOW] = [bar.low for bar in bars]
     values[CLOSE] = [bar.close for bar in bars]
     values[VOLUME] = [bar.volume for bar in bars]
-    values[DELTA] = np.nan
+    values[DELTA] = [np.nan if bar.delta is None else bar.delta for bar in bars]
     return rows, BarTable(np.array([bar.ts_open for bar in bars], np.int64), values)
 
 
