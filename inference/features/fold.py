@@ -168,7 +168,11 @@ class _Series:
         run = np.full(max(self.numbered.total, 1), block.window, np.int64)
         if block.columns in self.matrices:
             finite_since(self.matrices[block.columns], run)
-        terms = np.array([block.warm_up, block.missing_allowed, block.window])
+        if block.lag and block.window == 1:
+            there = np.zeros(len(run), np.bool_)
+            there[self.numbered.slots[self.numbered.slots >= 0]] = True
+            run[~there] = 0
+        terms = np.array([block.warm_up, block.missing_allowed, block.window, block.lag])
         at = np.empty(len(bar), np.int64)
         fit(bar, *self.numbered[:3], terms, run, at, ready)
         return at

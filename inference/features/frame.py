@@ -119,8 +119,9 @@ class FeatureFrame:
             for timeframe in sorted(wanted, key=lambda timeframe: timeframe.ns)
         }
         for spec in self.specs:
-            for block in spec.windows:
-                self._live[block.timeframe].keep(block)
+            for block in spec.blocks:
+                if block.window > 1 or block.lag:
+                    self._live[block.timeframe].keep(block)
         self._known = {
             outside: Known(len(outside.columns), len(self._row))
             for spec in self.specs
@@ -191,9 +192,12 @@ class FeatureFrame:
             live, own = self._live[block.timeframe], self._rows_of(block, rows)
             if block.window > 1:
                 tensors[block.name] = live.window(block, own, finite)
+                continue
+            if block.lag:
+                x[:, start : start + len(block.columns)] = live.window(block, own, finite)[:, 0]
             else:
                 live.pick(block, own, x, start)
-                start += len(block.columns)
+            start += len(block.columns)
         for block in spec.needed:
             live, own = self._live[block.timeframe], self._rows_of(block, rows)
             fit = live.fit(block, own, ts_close)

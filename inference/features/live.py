@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.market import Bar, Timeframe
 from core.text import iso
 from inference.features.admit import BARS, NEVER, NEWEST, PRESENT, SINCE, absent, admit
-from inference.features.catalogue import SLOTS, Layout, Work, hole_limit, layout
+from inference.features.catalogue import MISSING, SLOTS, Layout, Work, hole_limit, layout
 from inference.features.family import CLOSE, COUNT, DELTA, HIGH, INPUTS, LOW, OPEN, ROW, SCALES, VOLUME
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.series import BarTable, new_marks, numbered, walk
@@ -54,11 +54,12 @@ class Live:
         self._holes = np.empty(instruments, np.int64)
 
     def keep(self, block: Block) -> None:
-        """Keep the slots that a block with a window needs; blocks of the same columns share them."""
-        instruments = self.marks.shape[1]
-        have = self.rings.get(block.columns)
-        if have is None or have.values.shape[1] < block.window:
-            self.rings[block.columns] = Ring(self.layout.positions(block.columns), block.window, instruments)
+        """Keep the slots that a block with a window or a lag needs; blocks of the same columns share them."""
+        columns = _kept(block)
+        size = block.window + block.lag
+        have = self.rings.get(columns)
+        if have is None or have.values.shape[1] < size:
+            self.rings[columns] = Ring(self.layout.positions(columns), size, self.marks.shape[1])
 
     def step(self, rows: Ints, bars: BarTable) -> None:
         """Take bars in, bar k of instrument rows[k]; each instrument's oldest first."""
@@ -167,10 +168,18 @@ class Live:
 
     def window(self, block: Block, rows: Ints, finite: Flags) -> Matrix:
         """Give a block's last slots [n, window, columns]; `finite` falls where a value is not."""
-        windows: Matrix = np.empty((len(rows), block.window, len(block.columns)), np.float32)
-        ring = self.rings[block.columns]
-        unroll(ring.values, ring.slot, rows, windows, finite)
-        return windows
+        columns = _kept(block)
+        windows: Matrix = np.empty((len(rows), block.window, len(columns)), np.float32)
+        ring = self.rings[columns]
+        unroll(ring.values, ring.slot, rows, block.lag, windows, finite)
+        if len(columns) > len(block.columns):
+            finite &= windows[:, 0, -1] != ABSENT
+        return windows[:, :, : len(block.columns)]
+
+
+def _kept(block: Block) -> tuple[str, ...]:
+    """Give the columns of a block's ring: a single slot that may be absent must tell."""
+    return (*block.columns, MISSING) if block.lag and block.window == 1 else block.columns
 
 
 def tables(bars: Sequence[Bar], row_of: Mapping[str, int]) -> tuple[Ints, BarTable]:

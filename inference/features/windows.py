@@ -78,17 +78,19 @@ def fit(
     """Give the slot of each decision's bar, -1 where it is absent; `ready` falls where it may not be used.
 
     That is where it has not `warm_up` bars behind it, more than `gap_limit` absent, or where the last
-    `window` slots are not all finite (`run`, see finite_since); terms = (warm_up, gap_limit, window).
+    `window` slots are not all finite (`run`, see finite_since). The slot is `lag` before that of the bar;
+    terms = (warm_up, gap_limit, window, lag).
     """
-    warm_up, gap_limit, window = terms[0], terms[1], terms[2]
+    warm_up, gap_limit, window, lag = terms[0], terms[1], terms[2], terms[3]
     for t in range(bar.size):
         k = bar[t]
-        if k < 0:
+        slot = slots[k] - lag if k >= 0 else -1
+        if slot < 0:
             at[t] = -1
             ready[t] = False
             continue
-        at[t] = slots[k]
-        ready[t] &= counts[k] >= warm_up and gone[k] <= gap_limit and run[slots[k]] >= window
+        at[t] = slot
+        ready[t] &= counts[k] >= warm_up and gone[k] <= gap_limit and run[slot] >= window
 
 
 @kernel
@@ -151,8 +153,8 @@ def push(ring: Matrix, slot: Ints, plan: Ints, holes: Ints, out: Floats, picked:
 
 
 @kernel
-def unroll(ring: Matrix, slot: Ints, rows: Ints, windows: Matrix, finite: Flags) -> None:
-    """Copy the last W slots of rings [n, R, C] into windows [k, W, C]; zeros for row -1.
+def unroll(ring: Matrix, slot: Ints, rows: Ints, lag: int, windows: Matrix, finite: Flags) -> None:
+    """Copy the last W slots but `lag` of rings [n, R, C] into windows [k, W, C]; zeros for row -1.
 
     `finite` falls where a value is not.
     """
@@ -163,7 +165,7 @@ def unroll(ring: Matrix, slot: Ints, rows: Ints, windows: Matrix, finite: Flags)
             windows[k] = 0.0
             continue
         for w in range(size):
-            at = (slot[row] - size + 1 + w) % ring.shape[1]
+            at = (slot[row] - lag - size + 1 + w) % ring.shape[1]
             for j in range(ring.shape[2]):
                 value = ring[row, at, j]
                 windows[k, w, j] = value
