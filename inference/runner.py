@@ -1,6 +1,6 @@
 """Models run on live features: what is due at a close, batched over instruments, on two cores.
 
-Must not know how answers become opinions. Called by inference.council through its protocol Models.
+Must not know how answers become opinions. Called by inference.sitting through its protocol Models.
 """
 
 from collections.abc import Callable, Mapping, Sequence
