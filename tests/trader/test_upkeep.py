@@ -61,6 +61,7 @@ class Desk:
             board=self.board,
             put=self.wishes.append,
         )
+        self.upkeep.calm = 0
 
     async def until(self, holds):
         async with asyncio.timeout(10):
