@@ -1,6 +1,6 @@
 """Calibration: scores to probabilities that mean what they say.
 
-Must not know models or features. Applied by inference.predictor and inference.sitting to what comes
+Must not know models or features. Applied by inference.artifact and inference.sitting to what comes
 out of a graph or a blend; fitted by training on validation rows.
 """
 
