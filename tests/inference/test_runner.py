@@ -68,6 +68,24 @@ def test_chunks_on_two_threads_equal_one_call(frame):
         assert not answers.p[~inputs.ready].any()
 
 
+def test_model_that_fails_is_told_and_the_others_answer(frame):
+    """Its graph wants another width than its card says, which a proved artifact cannot."""
+    other = {name: (*shape[:-1], shape[-1] + 1) for name, shape in SPEC.shapes.items()}
+    good = model("wide", SPEC, 1)
+    bad = Artifact(
+        making.card("bad", "entry_5m", Kind.ENTRY, dict(SPEC.shapes)), SPEC, making.graph(other, 3, seed=1)
+    )
+    runner = Runner(frame, lambda: 0)
+    runner.predictors = {one.model_hash: Predictor(one) for one in (good, bad)}
+    members = [Member(one, Policy(), INSTRUMENTS) for one in (bad, good)]
+    failed, fine = runner.answers([(member, END) for member in members])
+    assert not failed.ready.any()
+    assert set(failed.reason) == {failed.fault}
+    assert failed.reason[0].startswith("sanity: the model failed: ")
+    assert "Expected: " in failed.reason[0]
+    assert fine.ready.sum() == CHUNK + 70
+
+
 def test_time_is_told_by_stage(frame):
     ticks = iter(range(0, 1_000_000, 5))
     runner = Runner(frame, lambda: next(ticks))
