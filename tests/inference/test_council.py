@@ -255,7 +255,7 @@ def test_member_that_is_wrong_fades_to_the_floor_and_one_that_is_right_gains():
     council, script = sat(member("right"), member("wrong"), policy=Policy(skill_prior_windows=5.0))
     script.says["wrong"] = LEANS["down"]
     shares = []
-    for step in range(600):  # the market only rises
+    for step in range(420):  # the market only rises
         closes(council, step, 100.0 + step, 101.0 + step)
         shares.append(float(decide(council, START + step * QUARTER).weights[0, 1]))
     assert shares[0] == pytest.approx(0.5, abs=0.01)
@@ -267,7 +267,7 @@ def test_member_that_was_wrong_comes_back_when_the_market_turns():
     policy = Policy(skill_prior_windows=5.0, skill_half_life_days=2.0)
     council, script = sat(member("bull"), member("bear"), policy=policy)
     script.says["bear"] = LEANS["down"]
-    turn = 400
+    turn = 300
     price, shares = 1_000.0, []
     for step in range(2 * turn):
         nxt = price + (1.0 if step < turn else -1.0)
