@@ -23,14 +23,14 @@ SPEC = FeatureSpec(
     "windowed",
     Timeframe.M5,
     (
-        Block(Timeframe.M5, ("return_1", "return_4", "volatility"), window=12),
+        Block(Timeframe.M5, ("return_1", "return_4", "bollinger_position"), window=12),
         Block(Timeframe.M15, ("return_1", "return_4"), window=5),
-        Block(Timeframe.M15, ("return_4", "volatility")),
+        Block(Timeframe.M15, ("return_4", "bollinger_position")),
     ),
 )
 
 PLAIN = FeatureSpec("plain", Timeframe.M5, (Block(Timeframe.M5, ("return_1", "return_4")),))
-HISTORY = 120
+HISTORY = max(block.warm_up for spec in (SPEC, PLAIN) for block in spec.blocks) + 1
 
 
 def model(name: str, spec: FeatureSpec, seed: int) -> Artifact:
