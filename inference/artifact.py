@@ -7,7 +7,7 @@ by `trader model verify` and by training.export, which checks its own work the s
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Artifact:
     card: Card
     spec: FeatureSpec
     model: bytes
-    vectors: golden.Arrays
+    vectors: golden.Arrays = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -86,7 +86,9 @@ class Artifact:
         ModelError if it is above TOLERANCE, or if they do not run.
         """
         tensors = dict(self.vectors)
-        expected = tensors.pop(golden.ANSWERS)
+        expected = tensors.pop(golden.ANSWERS, None)
+        if expected is None:
+            raise ModelError(f"{self.name}: expected golden rows; found none")
         try:
             together = self.run(session, tensors)
             alone = [

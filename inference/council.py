@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -99,6 +100,11 @@ class Council:
         return tuple(self._members.values())
 
     @property
+    def seats(self) -> dict[str, Member]:
+        """Every member by a name that says what it is and on which terms it is judged."""
+        return {msgspec.json.encode(key).decode(): member for key, member in self._members.items()}
+
+    @property
     def judging(self) -> frozenset[Timeframe]:
         """The timeframes whose bars decide how good members are."""
         return frozenset(member.decision for member in self._members.values() if member.board)
@@ -148,7 +154,7 @@ class Council:
 
     def _member(self, seat: Seat, ensemble: Ensemble) -> Member:
         policy = ensemble.card.policy
-        terms = (policy.skill_half_life_days, policy.skill_prior_windows, policy.sanity)
+        terms = (policy.skill_half_life_days, policy.sanity)
         key = (seat.artifact.model_hash, terms)
         if key not in self._members:
             self._members[key] = Member(seat.artifact, policy, len(self._row))
@@ -186,7 +192,8 @@ class _Panel:
 
     def standing(self, ts_close: int) -> Standing:
         """Give what the weights need to know of the voters."""
-        skill = np.array([member.score.skill for member in self.voters])
+        windows = self.ensemble.card.policy.skill_prior_windows
+        skill = np.array([member.score(windows).skill for member in self.voters])
         age = np.array([member.data_age_days(ts_close) for member in self.voters])
         return Standing(self.prior, skill, age)
 
@@ -225,14 +232,17 @@ class _Sitting:
             p=np.where(self._left[:, None], mixed, 0.0),
             scales=scales[:3],
             spread=found.spread,
-            age_s=np.where(np.isfinite(scales[3]), scales[3], 0.0),
+            age_s=np.where(panel.anchor.ready[rows], scales[3], 0.0),
             vote_p=p,
             weights=weights,
             vote_age_s=np.where(np.isfinite(age), age, 0.0) * lengths,
         )
 
     def _refuse(self, wrong: Flags, text: Callable[[int], str]) -> None:
-        for k in np.flatnonzero(self._left & wrong).tolist():
+        bad = self._left & wrong
+        if not bad.any():
+            return
+        for k in np.flatnonzero(bad).tolist():
             self._reason[k] = text(k)
             self._counts[self._reason[k].partition(":")[0]] += 1
         self._left = self._left & ~wrong

@@ -34,7 +34,7 @@ def _opinions(names: Sequence[str], verdicts: Verdicts) -> list[Opinion]:
     votes = np.concatenate(columns, axis=2).tolist()
     some = np.asarray((verdicts.weights > 0).any(axis=1)).tolist()
     ready, spread = usable.tolist(), verdicts.spread.tolist()
-    age_s = np.where(usable, verdicts.age_s, 0.0).tolist()
+    age_s = verdicts.age_s.tolist()
     made = []
     for k, name in enumerate(names):
         p_down, p_hold, p_up, atr, volatility, close = figures[k]

@@ -21,6 +21,7 @@ from inference.features.frame import FeatureFrame
 from inference.opinions import opinions_of
 from inference.predictor import Predictor
 from inference.runner import Continuation, Runner
+from inference.saved import STATE, State, decode, encode, fitting, kept
 
 Decide = Callable[[str, int, npt.NDArray[np.int64]], Verdicts]
 
@@ -50,22 +51,30 @@ class OpinionSource:
         return self._council.counts
 
     @property
-    def ensembles(self) -> Mapping[str, Ensemble]:
-        """What each trader trades on now."""
-        return self._ensembles
-
-    @property
     def frame(self) -> FeatureFrame:
         """The features, for whoever watches over them on the thread that steps them."""
         return self._frame
 
     def save(self) -> bytes:
-        """Give everything that a restart needs to go on."""
-        return self._frame.save()
+        """Give everything that a restart needs to go on: features, votes, records."""
+        return encode(State(STATE, self._frame.instruments, kept(self._council.seats), self._frame.save()))
 
     def restore(self, raw: bytes) -> tuple[str, ...]:
-        """Go on from what `save` gave; gives the instruments that it knew. DataError if it does not fit."""
-        return self._frame.restore(raw).instruments
+        """Go on from what `save` gave; gives the instruments whose features it knew.
+
+        DataError if it does not fit. Members that sit here no longer are passed over, new ones start anew.
+        """
+        state = decode(raw)
+        members = fitting(state, self._council.seats, self._row)
+        found = self._frame.restore(state.frame).instruments
+        for member, arrays in members:
+            member.restore(arrays)
+        return found
+
+    @property
+    def ensembles(self) -> Mapping[str, Ensemble]:
+        """What each trader trades on now."""
+        return self._ensembles
 
     def warm(self, bars: Sequence[Bar]) -> None:
         """Start the instruments and timeframes found in `bars` over from this history."""
@@ -113,30 +122,32 @@ class OpinionSource:
             raise InternalError(f"{trader}: expected an ensemble with a manager; found none")
         return self._runner.manage(managers[0].artifact, ts_close, instruments, position)
 
-    def swap(self, trader: str, ensemble: Ensemble) -> None:
-        """Give a trader another ensemble, all or nothing; members that sit already keep their record.
+    def swap(self, ensembles: Mapping[str, Ensemble]) -> None:
+        """Answer for these traders with other ensembles from now on, all or none.
 
-        To be called between requests, on the thread that answers them. ModelError in one line, with
-        nothing changed, if its features are not kept here or its golden rows come out differently.
+        To be called between requests, on the thread that answers them; members that sit already keep
+        their votes and record. ModelError in one line, with nothing changed, for a trader that is
+        unknown, a spec that is not kept here, or golden rows that come out differently.
         """
-        self._of(trader)
-        kept = {spec.hash for spec in self._frame.specs}
         fresh: dict[str, Predictor] = {}
-        for member in ensemble.members:
-            model = member.artifact
-            if model.spec.hash not in kept:
-                names = sorted(spec.name for spec in self._frame.specs)
-                raise ModelError(
-                    f"{model.name}: expected a feature spec of {names}; found {model.spec.name!r}"
-                )
-            if model.model_hash not in self._runner.predictors:
-                fresh[model.model_hash] = Predictor(model)
-                fresh[model.model_hash].prove()
-        self._runner.predictors |= fresh
-        self._ensembles[trader] = ensemble
-        self._council.seat(trader, ensemble)
+        for trader, ensemble in ensembles.items():
+            for member in ensemble.members:
+                model = member.artifact
+                if trader not in self._ensembles or model.spec not in self._frame.specs:
+                    known = ", ".join(sorted(spec.name for spec in self._frame.specs))
+                    raise ModelError(
+                        f"{trader}: expected a model on features that are kept ({known}); "
+                        f"found {model.spec.name}, which needs a restart"
+                    )
+                if model.model_hash not in self._runner.predictors | fresh:
+                    fresh[model.model_hash] = Predictor(model)
+                    fresh[model.model_hash].prove()
+        self._ensembles |= ensembles
+        for trader, ensemble in ensembles.items():
+            self._council.seat(trader, ensemble)
         used = {m.artifact.model_hash for e in self._ensembles.values() for m in e.members}
-        self._runner.predictors = {key: one for key, one in self._runner.predictors.items() if key in used}
+        known_by_now = self._runner.predictors | fresh
+        self._runner.predictors = {key: one for key, one in known_by_now.items() if key in used}
 
     def _of(self, trader: str) -> Ensemble:
         ensemble = self._ensembles.get(trader)

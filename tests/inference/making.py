@@ -125,7 +125,6 @@ def write_model(
     rows = {
         name: np.abs(rng.standard_normal((8, *shape))).astype(np.float32) for name, shape in shapes.items()
     }
-    from inference.artifact import Artifact
 
     answers = Artifact(written, SPECS[spec_name], model, {}).run(open_session(model), rows)
     vectors = golden.encode(rows | {golden.ANSWERS: answers})
