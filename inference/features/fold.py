@@ -13,10 +13,11 @@ from core.errors import DataError
 from core.market import Timeframe
 from inference.features.catalogue import layout
 from inference.features.family import CLOSE
-from inference.features.frame import SCALES_OF_DECISION, clock
+from inference.features.frame import SCALES_OF_DECISION, clock, crossed
 from inference.features.kernel import Flags, Floats, Ints, Matrix
+from inference.features.known import KnownSeries, as_of
 from inference.features.series import BarColumns, BarTable, Numbered, new_marks, numbered, table, walk
-from inference.features.spec import FLAT, Block, FeatureSpec
+from inference.features.spec import FLAT, Block, FeatureSpec, Outside
 from inference.features.windows import align, finite_since, gather, gather_windows, spread
 
 History = Mapping[Timeframe, BarColumns | BarTable]
@@ -66,73 +67,86 @@ class Folded(NamedTuple):
         return tensors
 
 
-def fold(spec: FeatureSpec, history: History, references: Mapping[str, History] | None = None) -> Folded:
-    """Give the vectors of one instrument's whole history; `references` are those that blocks are `of`.
+def fold(
+    spec: FeatureSpec,
+    history: History,
+    references: Mapping[str, History] | None = None,
+    known: Mapping[str, KnownSeries] | None = None,
+) -> Folded:
+    """Give the vectors of one instrument's whole history.
 
-    Row t uses bars that closed by ts_close[t] and no others; it equals bit for bit what a FeatureFrame
-    says that was fed the same bars from the same first one. Raises DataError if a timeframe or a
-    reference of the specification is absent.
+    `references` are the bars of the instruments that blocks are `of`, by base; `known` the outside series
+    by name, of which an absent one is not known. Row t uses what was there by ts_close[t] and nothing
+    else; it equals bit for bit what a FeatureFrame says that was fed the same bars from the same first
+    one. Raises DataError if a timeframe or a reference of the specification is absent.
     """
-    decision = _Series(spec, "", history, spec.decision)
-    walked = {("", spec.decision): decision}
+    sources = {"": history, **(references or {})}
+    walked = {
+        key: _Series(spec, key, sources.get(key[0], {}))
+        for key in dict.fromkeys([("", spec.decision), *map(_key, spec.needed)])
+    }
+    decision = walked["", spec.decision]
     ts_close = decision.bars.ts_open + spec.decision.ns
     ready, finite = np.ones((2, len(ts_close)), np.bool_)
     placed = []
     for block in spec.blocks:
-        key = (block.of, block.timeframe)
-        if key not in walked:
-            source = history if not block.of else (references or {}).get(block.of, {})
-            walked[key] = _Series(spec, block.of, source, block.timeframe)
-        matrix = walked[key].matrices[block.columns]
-        at = walked[key].at(block, ts_close, ready)
-        run = np.empty(len(matrix), np.int64)
-        finite_since(matrix, run)
-        finite &= np.where(at >= 0, run[at] >= block.window, True) if len(matrix) else True
-        placed.append(Placed(block, matrix, at))
-    own = np.empty(len(ts_close), np.int64)
-    align(
-        ts_close,
-        decision.bars.ts_open,
-        *decision.numbered[:3],
-        np.array([spec.decision.ns, 0, 60]),
-        own,
-        ready,
-    )
-    atr, volatility = (np.where(own >= 0, kept[own], 0.0) for kept in decision.kept)
+        one = walked[_key(block)]
+        at = one.at(block, ts_close, ready)
+        one.finite(block, at, finite)
+        placed.append(Placed(block, one.matrices[block.columns], at))
+    scales = tuple(decision.values(Block(spec.decision, SCALES_OF_DECISION), ts_close, np.ones_like(ready)))
     close = decision.bars.values[CLOSE]
     with np.errstate(invalid="ignore"):  # a close that cannot be true is in a row that is not ready
-        atr = atr * close
-    return Folded(
-        spec, tuple(placed), clock(spec, ts_close), ready & finite, atr, volatility, close, ts_close
-    )
+        atr = scales[0] * close
+    parts = []
+    for cross in spec.cross:
+        values = [walked[_key(block)].values(block, ts_close, ready) for block in cross.blocks]
+        parts.append(crossed(spec, cross, values, (atr, close)))
+    parts += [_outside(outside, known or {}, ts_close) for outside in spec.known]
+    rest = np.hstack([*parts, clock(spec, ts_close)])
+    ready &= finite & np.isfinite(rest).all(axis=1)
+    return Folded(spec, tuple(placed), rest, ready, atr, scales[1], close, ts_close)
+
+
+def _key(block: Block) -> tuple[str, Timeframe]:
+    return block.of, block.timeframe
+
+
+def _outside(outside: Outside, known: Mapping[str, KnownSeries], ts_close: Ints) -> Matrix:
+    columns = len(outside.columns)
+    nothing = KnownSeries(np.empty(0, np.int64), np.empty((0, columns)))
+    return as_of(known.get(outside.name, nothing), ts_close, outside.max_age_s, columns)
 
 
 class _Series:
-    """One timeframe of one instrument, walked: the columns that the specification's blocks ask of it."""
+    """One timeframe of one instrument, walked: the columns that the specification asks of it."""
 
-    def __init__(self, spec: FeatureSpec, of: str, history: History, timeframe: Timeframe) -> None:
+    def __init__(self, spec: FeatureSpec, key: tuple[str, Timeframe], history: History) -> None:
+        of, timeframe = key
         found = history.get(timeframe)
         if found is None or len(found.ts_open) == 0:
             raise DataError(f"features: expected {timeframe.value} bars{of and ' of ' + of}, found none")
         self.bars = table(found)
         self.numbered: Numbered = numbered(self.bars, timeframe, new_marks(1))
-        blocks = {
-            block.columns: None for block in spec.blocks if (block.of, block.timeframe) == (of, timeframe)
-        }
-        scales = SCALES_OF_DECISION if timeframe is spec.decision and not of else ()
-        plan = layout([*(column for columns in blocks for column in columns), *scales])
+        blocks = [block.columns for block in spec.blocks if _key(block) == key]
+        exact = [block.columns for cross in spec.cross for block in cross.blocks if _key(block) == key]
+        if key == ("", spec.decision):
+            exact.append(SCALES_OF_DECISION)
+        plan = layout(column for columns in (*blocks, *exact) for column in columns)
         total = self.numbered.total
         self.matrices: dict[tuple[str, ...], Matrix] = {
             columns: np.empty((total, len(columns)), np.float32) for columns in blocks
         }
-        self.kept: Floats = np.empty((len(scales), max(total, 1)))
+        self._exact: dict[str, Floats] = {
+            column: np.zeros(max(total, 1)) for columns in exact for column in columns
+        }
         picked = {columns: plan.positions(columns) for columns in blocks}
-        kept = plan.positions(scales)
 
         def sink(origin: int, count: int, out: Floats) -> None:
             for columns, matrix in self.matrices.items():
                 spread(out, picked[columns], count, matrix, origin)
-            self.kept[:, origin : origin + count] = out[kept, :count]
+            for column, values in self._exact.items():
+                values[origin : origin + count] = out[plan.rows[column], :count]
 
         walk(plan, plan.states(1), self.bars, self.numbered, timeframe=timeframe, sink=sink)
 
@@ -142,3 +156,15 @@ class _Series:
         terms = np.array([block.timeframe.ns, block.warm_up, block.missing_allowed])
         align(ts_close, self.bars.ts_open, *self.numbered[:3], terms, at, ready)
         return at
+
+    def finite(self, block: Block, at: Ints, finite: Flags) -> None:
+        """Let `finite` fall where a value of a block is not."""
+        matrix = self.matrices[block.columns]
+        run = np.zeros(max(len(matrix), 1), np.int64)
+        finite_since(matrix, run)
+        finite &= (at < 0) | (run[at] >= block.window)
+
+    def values(self, block: Block, ts_close: Ints, ready: Flags) -> Floats:
+        """Give a block's exact columns [columns, T] at each decision, 0 where there is no bar."""
+        at = self.at(block, ts_close, ready)
+        return np.vstack([np.where(at >= 0, self._exact[column][at], 0.0) for column in block.columns])

@@ -16,10 +16,12 @@ from core.errors import DataError
 from core.market import Bar, Timeframe
 from inference.features.admit import NEVER, NEWEST, SINCE
 from inference.features.catalogue import Layout
+from inference.features.cross import CROSS
 from inference.features.kernel import Flags, Floats, Ints, Matrix
+from inference.features.known import Known
 from inference.features.live import Live, tables
 from inference.features.series import BarTable
-from inference.features.spec import CLOCK_COLUMNS, FLAT, FeatureSpec
+from inference.features.spec import CLOCK_COLUMNS, FLAT, Block, Cross, FeatureSpec
 from inference.features.state import Header, pack, unpack
 
 SCALES_OF_DECISION = ("atr", "volatility")
@@ -88,9 +90,21 @@ def columns_of(specs: Iterable[FeatureSpec]) -> dict[Timeframe, list[str]]:
     wanted: dict[Timeframe, list[str]] = {}
     for spec in specs:
         wanted.setdefault(spec.decision, []).extend(SCALES_OF_DECISION)
-        for block in spec.blocks:
+        for block in spec.needed:
             wanted.setdefault(block.timeframe, []).extend(block.columns)
     return wanted
+
+
+def crossed(
+    spec: FeatureSpec, cross: Cross, values: Sequence[Floats], scales: tuple[Floats, Floats]
+) -> Matrix:
+    """Give a cross column [n, 1] from its timeframes' inputs, each [needs, n], and the decision's scales."""
+    lengths = np.array([timeframe.ns / spec.decision.ns for timeframe in cross.timeframes])
+    out = np.empty(len(scales[0]))
+    # Columns of a fancy index may lie the other way round: another type to a kernel, compiled anew.
+    inputs = np.ascontiguousarray(np.vstack(values))
+    CROSS[cross.column].combine(inputs, np.vstack(scales), lengths, out)
+    return out.astype(np.float32)[:, None]
 
 
 class FeatureFrame:
@@ -108,6 +122,11 @@ class FeatureFrame:
         for spec in self.specs:
             for block in spec.windows:
                 self._live[block.timeframe].keep(block)
+        self._known = {
+            outside: Known(len(outside.columns), len(self._row))
+            for spec in self.specs
+            for outside in spec.known
+        }
         bases = {base for spec in self.specs for base in spec.bases}
         self._references = {base: self._reference(base) for base in bases}
 
@@ -150,6 +169,12 @@ class FeatureFrame:
                 own = own[np.argsort(found.ts_open[own], kind="stable")]
                 live.warm(int(row), BarTable(found.ts_open[own], found.values[:, own].copy()))
 
+    def on_known(self, name: str, instrument: str, known_at: int, values: Sequence[float]) -> None:
+        """Take in a value of an outside series that could be had at `known_at`, newest last."""
+        for outside, known in self._known.items():
+            if outside.name == name and instrument in self._row:
+                known.learn(self._row[instrument], known_at, tuple(values))
+
     def inputs(self, spec: FeatureSpec, instruments: Sequence[str], ts_close: int) -> Inputs:
         """Give what a model is fed for the decision bar that closed at `ts_close`.
 
@@ -162,26 +187,28 @@ class FeatureFrame:
         reason = [""] * len(rows)
         start = 0
         for block in spec.blocks:
-            live = self._live[block.timeframe]
-            own = self._references[block.of][rows] if block.of else rows
+            live, own = self._live[block.timeframe], self._rows_of(block, rows)
             if block.window > 1:
                 tensors[block.name] = live.window(block, own, finite)
             else:
                 live.pick(block, own, x, start)
                 start += len(block.columns)
+        for block in spec.needed:
+            live, own = self._live[block.timeframe], self._rows_of(block, rows)
             fit = live.fit(block, own, ts_close)
             for k in np.flatnonzero(ready & ~fit):
                 reason[k] = live.why_not(block, int(own[k]), ts_close)
             ready &= fit
-        x[:, start:] = clock(spec, np.full(len(rows), ts_close))
+        found = self._scales(spec, rows, ts_close)
+        self._rest(spec, rows, ts_close, (found.atr, found.close), x[:, start:])
         finite &= np.isfinite(x).all(axis=1)
         for k in np.flatnonzero(ready & ~finite):
             reason[k] = "not finite"
-        return self._scaled(spec, rows, ts_close, Inputs(tensors, ready & finite, reason, *np.zeros((4, 0))))
+        return found._replace(tensors=tensors, ready=ready & finite, reason=reason)
 
     def save(self) -> bytes:
         """Give the whole state; a frame that restores it goes on to the last bit."""
-        return pack(self._header(), [cell for live in self._live.values() for cell in live.cells()])
+        return pack(self._header(), [cell for part in self._parts() for cell in part.cells()])
 
     def restore(self, raw: bytes) -> Restored:
         """Take over a saved state; DataError in one line if it is damaged or of other specifications.
@@ -189,7 +216,7 @@ class FeatureFrame:
         Instruments that either side does not have are left alone; the rest may lie in any order.
         """
         header, arrays = unpack(raw, self._header())
-        own = [cell for live in self._live.values() for cell in live.cells()]
+        own = [cell for part in self._parts() for cell in part.cells()]
         shapes = [(saved.dtype, saved.shape[1:]) for saved in arrays]
         if shapes != [(cell.dtype, cell.shape[1:]) for cell in own]:
             raise DataError("features state: expected arrays of these kernels; found other shapes")
@@ -201,16 +228,35 @@ class FeatureFrame:
             cell[target] = saved[source]
         return Restored(common, self.timeframes)
 
+    def _parts(self) -> list[Live | Known]:
+        return [*self._live.values(), *self._known.values()]
+
     def _header(self) -> Header:
         return Header({spec.name: spec.hash for spec in self.specs}, self.instruments)
 
-    def _scaled(self, spec: FeatureSpec, rows: Ints, ts_close: int, found: Inputs) -> Inputs:
+    def _rows_of(self, block: Block, rows: Ints) -> Ints:
+        return self._references[block.of][rows] if block.of else rows
+
+    def _scales(self, spec: FeatureSpec, rows: Ints, ts_close: int) -> Inputs:
+        """Give inputs that lack tensors."""
         decision = self._live[spec.decision]
         close = decision.close[rows]
         atr, volatility = decision.work.out[decision.layout.positions(SCALES_OF_DECISION)][:, rows]
         newest = decision.marks[NEWEST, rows]
         age_s = np.where(newest == NEVER, np.inf, (ts_close - newest - spec.decision.ns) / SECOND)
-        return found._replace(atr=atr * close, volatility=volatility, close=close, age_s=age_s)
+        return Inputs({}, np.zeros(0, np.bool_), [], atr * close, volatility, close, age_s)
+
+    def _rest(
+        self, spec: FeatureSpec, rows: Ints, ts_close: int, scales: tuple[Floats, Floats], x: Matrix
+    ) -> None:
+        """Fill in what is not a block's: cross columns, known series, the clock."""
+        parts = []
+        for cross in spec.cross:
+            values = [self._live[block.timeframe].values(block, rows) for block in cross.blocks]
+            parts.append(crossed(spec, cross, values, scales))
+        parts += [self._known[one].at(rows, ts_close, one.max_age_s) for one in spec.known]
+        parts.append(clock(spec, np.full(len(rows), ts_close)))
+        x[:] = np.hstack(parts)
 
     def _reference(self, base: str) -> Ints:
         """Give the row of the reference instrument for each instrument, -1 where there is none."""

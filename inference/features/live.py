@@ -163,6 +163,10 @@ class Live:
         """Copy a block's newest columns into x[:, start:]."""
         pick(self.work.out, rows, self.layout.positions(block.columns), x, start)
 
+    def values(self, block: Block, rows: Ints) -> Floats:
+        """Give a block's newest columns [columns, rows], float64."""
+        return self.work.out[self.layout.positions(block.columns)][:, rows]
+
     def window(self, block: Block, rows: Ints, finite: Flags) -> Matrix:
         """Give a block's last slots [n, window, columns]; `finite` falls where a value is not."""
         windows: Matrix = np.empty((len(rows), block.window, len(block.columns)), np.float32)
@@ -175,7 +179,7 @@ def tables(bars: Sequence[Bar], row_of: Mapping[str, int], timeframe: Timeframe)
     """Give the rows and the table of those bars that are of this timeframe and of known instruments."""
     known = [bar for bar in bars if bar.timeframe is timeframe and bar.instrument in row_of]
     values = np.empty((INPUTS, len(known)))
-    values[DELTA] = np.nan
+    values[DELTA] = [np.nan if bar.delta is None else bar.delta for bar in known]
     values[:DELTA] = (
         [bar.open for bar in known],
         [bar.high for bar in known],

@@ -18,6 +18,8 @@ import msgspec
 from core.errors import ModelError
 from core.market import Timeframe
 from inference.features.catalogue import COLUMNS, KERNEL_VERSION, SLOTS, hole_limit, warm_up_of
+from inference.features.cross import CROSS
+from inference.features.known import MASK
 
 CLOCK_COLUMNS = ("day_sin", "day_cos", "week_sin", "week_cos")
 FLAT = "x"
@@ -52,18 +54,45 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hole_limit(self.timeframe) if self.gap_limit is None else self.gap_limit
 
 
+class Cross(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column made from several timeframes, shortest first, at the decision; see cross.CROSS."""
+
+    column: str
+    timeframes: tuple[Timeframe, ...]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What it needs of each timeframe."""
+        return tuple(Block(timeframe, CROSS[self.column].needs) for timeframe in self.timeframes)
+
+
+class Outside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A series from outside the bars, and the age in seconds beyond which a value is no longer known."""
+
+    name: str
+    columns: tuple[str, ...]
+    max_age_s: float
+
+
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model's input. Blocks count closed bars only; the clock is that of the decision's close."""
 
     name: str
     decision: Timeframe
     blocks: tuple[Block, ...]
+    cross: tuple[Cross, ...] = ()
+    known: tuple[Outside, ...] = ()
     clock: tuple[str, ...] = CLOCK_COLUMNS
 
     @property
     def timeframes(self) -> tuple[Timeframe, ...]:
         """All timeframes needed, decision first."""
-        return tuple(dict.fromkeys([self.decision, *(block.timeframe for block in self.blocks)]))
+        return tuple(dict.fromkeys([self.decision, *(block.timeframe for block in self.needed)]))
+
+    @property
+    def needed(self) -> tuple[Block, ...]:
+        """Its blocks and those of its cross columns: all must be fit for a row to be ready."""
+        return (*self.blocks, *(block for cross in self.cross for block in cross.blocks))
 
     @property
     def flat(self) -> tuple[Block, ...]:
@@ -79,7 +108,9 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def names(self) -> tuple[str, ...]:
         """Names of the columns of tensor `x`, e.g. `15m.rsi`."""
         blocks = (f"{block.name}.{column}" for block in self.flat for column in block.columns)
-        return (*blocks, *(f"clock.{name}" for name in self.clock))
+        cross = (f"cross.{cross.column}" for cross in self.cross)
+        known = (f"known.{one.name}.{column}" for one in self.known for column in (*one.columns, MASK))
+        return (*blocks, *cross, *known, *(f"clock.{name}" for name in self.clock))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -100,9 +131,10 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 block.name, block.columns, block.window, block.warm_up, block.missing_allowed,
                 hole_limit(block.timeframe),
             )
-            for block in self.blocks
+            for block in self.needed
         ]  # fmt: skip
-        body = msgspec.json.encode([KERNEL_VERSION, self.decision, blocks, self.names])
+        ages = [one.max_age_s for one in self.known]
+        body = msgspec.json.encode([KERNEL_VERSION, self.decision, blocks, self.cross, ages, self.names])
         return hashlib.sha256(body).hexdigest()
 
 
@@ -122,29 +154,55 @@ def _spec(name: str, body: Any) -> FeatureSpec:
         spec = msgspec.convert({"name": name, **body}, FeatureSpec)
     except msgspec.ValidationError as wrong:
         raise ModelError(f"feature spec {name}: {wrong}") from wrong
-    if not spec.blocks:
-        raise ModelError(f"feature spec {name}: expected blocks; found none")
-    _only(name, "clock columns", spec.clock, CLOCK_COLUMNS)
-    for block in spec.blocks:
-        where = f"block {block.name}"
-        if not block.columns:
-            raise ModelError(f"feature spec {name}: {where}: expected columns; found none")
-        _only(name, f"{where}: columns", block.columns, COLUMNS)
-        if levels := [column for column in block.columns if column.startswith("level_")]:
-            raise ModelError(
-                f"feature spec {name}: {where}: expected columns without a price; found {levels}"
-            )
-        if block.window < 1:
-            raise ModelError(
-                f"feature spec {name}: {where}: expected a window of 1 or more; found {block.window}"
-            )
-        if not 0 <= block.missing_allowed <= SLOTS:
-            raise ModelError(
-                f"feature spec {name}: {where}: expected a gap_limit of 0 to {SLOTS}; found {block.gap_limit}"
-            )
-    _once(name, "column", chain.from_iterable(_long_names(block) for block in spec.blocks))
-    _once(name, "tensor", (block.name for block in spec.windows))
+    check(spec)
     return spec
+
+
+def check(spec: FeatureSpec) -> None:
+    """Refuse a specification that no frame can follow; ModelError in one line."""
+    if not spec.blocks:
+        raise ModelError(f"feature spec {spec.name}: expected blocks; found none")
+    if not any(block.timeframe is spec.decision and not block.of for block in spec.needed):
+        raise _refused(spec, "blocks", f"one of the decision timeframe {spec.decision.value}", "none")
+    _only(spec, "clock columns", spec.clock, CLOCK_COLUMNS)
+    for block in spec.blocks:
+        _check_block(spec, block)
+    for cross in spec.cross:
+        _check_cross(spec, cross)
+    for outside in spec.known:
+        if not outside.columns or not outside.max_age_s > 0:
+            raise _refused(spec, f"known {outside.name}", "columns and a max_age_s above 0", outside)
+    _once(spec, "column", chain.from_iterable(_long_names(block) for block in spec.blocks))
+    _once(spec, "column", spec.names)
+    _once(spec, "tensor", (block.name for block in spec.windows))
+
+
+def _check_block(spec: FeatureSpec, block: Block) -> None:
+    where = f"block {block.name}"
+    if not block.columns:
+        raise _refused(spec, where, "columns", "none")
+    _only(spec, f"{where}: columns", block.columns, COLUMNS)
+    if levels := [column for column in block.columns if column.startswith("level_")]:
+        raise _refused(spec, where, "columns without a price", levels)
+    if block.window < 1:
+        raise _refused(spec, where, "a window of 1 or more", block.window)
+    if not 0 <= block.missing_allowed < SLOTS:
+        raise _refused(spec, where, f"a gap_limit of 0 to {SLOTS - 1}", block.gap_limit)
+
+
+def _check_cross(spec: FeatureSpec, cross: Cross) -> None:
+    _only(spec, "cross columns", [cross.column], CROSS)
+    terms = CROSS[cross.column]
+    lengths = [timeframe.ns for timeframe in cross.timeframes]
+    if not terms.least <= len(lengths) <= terms.most or lengths != sorted(set(lengths)):
+        found = [timeframe.value for timeframe in cross.timeframes]
+        raise _refused(
+            spec, f"cross {cross.column}", f"{terms.least} to {terms.most} timeframes, shortest first", found
+        )
+
+
+def _refused(spec: FeatureSpec, where: str, expected: str, found: object) -> ModelError:
+    return ModelError(f"feature spec {spec.name}: {where}: expected {expected}; found {found}")
 
 
 def _long_names(block: Block) -> tuple[str, ...]:
@@ -152,16 +210,15 @@ def _long_names(block: Block) -> tuple[str, ...]:
     return tuple(f"{kind}{block.name}.{column}" for column in block.columns)
 
 
-def _only(name: str, what: str, found: Iterable[str], expected: Iterable[str]) -> None:
+def _only(spec: FeatureSpec, what: str, found: Iterable[str], expected: Iterable[str]) -> None:
     known = frozenset(expected)
     if strange := [one for one in found if one not in known]:
-        raise ModelError(f"feature spec {name}: expected {what} of the catalogue; found {strange}")
+        raise ModelError(f"feature spec {spec.name}: expected {what} that there are; found {strange}")
 
 
-def _once(name: str, what: str, found: Iterable[str]) -> None:
-    twice = [one for one, count in Counter(found).items() if count > 1]
-    if twice:
-        raise ModelError(f"feature spec {name}: expected each {what} once; found twice: {twice}")
+def _once(spec: FeatureSpec, what: str, found: Iterable[str]) -> None:
+    if twice := [one for one, count in Counter(found).items() if count > 1]:
+        raise ModelError(f"feature spec {spec.name}: expected each {what} once; found twice: {twice}")
 
 
 SPECS = read(resources.files("inference.features").joinpath("specs.toml").read_text("utf-8"))
