@@ -24,5 +24,9 @@ async def prepare(clock: Clock) -> None:
     began, cold = clock.monotonic(), not cached()
     if cold:
         log.info("kernels_compiling", reason="none for this version yet", folder=str(CACHE))
-    await asyncio.to_thread(warm)
+    await asyncio.to_thread(warm, _say if cold else None)
     log.info("kernels_ready", cold=cold, seconds=round((clock.monotonic() - began) / SECOND, 1))
+
+
+def _say(number: int, of: int, name: str) -> None:
+    log.info("kernel_compiling", kernel=name, number=number, of=of)
