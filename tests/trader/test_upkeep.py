@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import msgspec
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
@@ -154,6 +155,60 @@ def test_the_sample_spreads_from_liquid_to_quiet():
     assert spread(ranked, 1) == ("0",)
     assert spread(ranked, 0) == ()
     assert spread(ranked[:3], 4) == ("0", "1", "2")
+
+
+def shifted(bars, factor):
+    """Give a history as another witness tells it: every price by a factor off, bar by bar."""
+    return [
+        msgspec.structs.replace(
+            bar,
+            open=bar.open * factor,
+            high=bar.high * factor * factor,
+            low=bar.low / factor,
+            close=bar.close * factor,
+        )
+        for bar in bars
+    ]
+
+
+def later(bars, count):
+    """Give the bars that close next after a history, at the last price."""
+    newest = {(bar.instrument, bar.timeframe): bar for bar in bars}
+    return [
+        msgspec.structs.replace(bar, ts_open=bar.ts_open + (step + 1) * bar.timeframe.ns)
+        for bar in newest.values()
+        for step in range(count)
+    ]
+
+
+def test_a_history_that_repairs_replaces_what_live_bars_had_done():
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    watched = WatchedSource(source, PAIRS)
+    watched.warm(shifted(history(), 1.01))  # what the feed had made of it
+    watched.on_bars(shifted(later(history(), 3), 1.01))
+    repaired = [*history(), *later(history(), 3)][12:]
+    watched.warm(repaired)
+    expected = OpinionSource({"scalp": MODEL}, PAIRS)
+    expected.warm(repaired)
+    assert source.save() == expected.save(), "wrong bars outlived their repair"
+    assert watched.check() == []
+
+
+def test_a_restored_state_is_not_held_against_a_history_that_it_never_saw():
+    kept = OpinionSource({"scalp": MODEL}, PAIRS)
+    kept.warm(history())
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    source.restore(kept.save())
+    watched = WatchedSource(source, PAIRS)
+    as_rounded = shifted([*history()[5:], *later(history(), 2)], 1.0001)
+    watched.warm(as_rounded)
+    watched.on_bars(later(as_rounded, 3))
+    assert watched.check() == []
+    assert watched.checked > 0, "short columns are compared at once"
+    went_on = OpinionSource({"scalp": MODEL}, PAIRS)
+    went_on.warm(as_rounded)
+    went_on.on_bars(later(as_rounded, 3))
+    assert source.save() != went_on.save(), "the state began anew with the history"
 
 
 # ---- what is kept ----
