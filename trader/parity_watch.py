@@ -61,6 +61,11 @@ class WatchedSource:
         """Pass a request on."""
         return self._source.answer(request)
 
+    def save(self, doubtful: Collection[str]) -> bytes:
+        """Give what a restart goes on from, without those whose repair is still to come."""
+        self._frame.forget(self._warmed.intersection(doubtful))
+        return self._source.save()
+
     def check(self) -> list[Mismatch]:
         """Compute the sample again offline; gives the columns that differ."""
         return self._monitor.check(self._frame)

@@ -50,16 +50,16 @@ class Desk:
         self.thread = PredictorThread(
             self.watched, budget_ns=10**12, clock=self.clock, deliver=lambda _: None
         )
-        self.board, self.wishes = Board(), []
+        self.board, self.wishes, self.cold = Board(), [], ()
         self.path = tmp_path / "features.state"
         self.upkeep = Upkeep(
             self.watched,
-            self.source.save,
             Worker(self.thread),
             self.path,
             table=Inference(**table),
             clock=self.clock,
             board=self.board,
+            cold=lambda: self.cold,
             put=self.wishes.append,
         )
         self.upkeep.calm = 0
@@ -232,6 +232,24 @@ async def test_kept_features_answer_as_those_that_never_stopped(tmp_path):
     assert other.restore(raw) == PAIRS
     assert other.answer(request).opinions == expected
     assert expected[0].ready
+
+
+async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
+    async with desk(tmp_path) as made:
+        made.cold = ("ETH/USDT",)
+        await made.upkeep.keep()
+    other = OpinionSource({"scalp": MODEL}, PAIRS)
+    assert feature_state.restore(made.path, other.restore, END + MINUTE) == PAIRS
+    btc, eth = other.answer(RequestOpinion("scalp", "p", Timeframe.M5, END, PAIRS)).opinions
+    assert (btc.ready, eth.ready) == (True, False)
+
+
+def test_what_was_restored_and_not_yet_led_on_is_kept_again():
+    kept = OpinionSource({"scalp": MODEL}, PAIRS)
+    kept.warm(history())
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    source.restore(kept.save())
+    assert WatchedSource(source, PAIRS).save(PAIRS) == kept.save()
 
 
 def test_nothing_kept_is_no_error(tmp_path):
