@@ -177,6 +177,12 @@ class FeatureFrame:
             if outside.name == name and instrument in self._row:
                 known.learn(self._row[instrument], known_at, tuple(values))
 
+    def forget(self, instruments: Iterable[str]) -> None:
+        """Know nothing more of these: bars of theirs were wrong, so the next history replaces the state."""
+        rows = np.array([self._row[one] for one in instruments if one in self._row], np.int64)
+        for live in self._live.values():
+            live.forget(rows)
+
     def inputs(self, spec: FeatureSpec, instruments: Sequence[str], ts_close: int) -> Inputs:
         """Give what a model is fed for the decision bar that closed at `ts_close`.
 

@@ -114,6 +114,12 @@ class Live:
         for columns, ring in self.rings.items():
             ring.fill(row, hole, np.concatenate(chunks[columns]))
 
+    def forget(self, rows: Ints) -> None:
+        """Know nothing more of these rows: the next history or bar begins anew."""
+        self.marks[:, rows] = new_marks(len(rows))
+        for state in self.states:
+            state[rows] = 0.0
+
     def _knows_more(self, row: int, bars: BarTable) -> bool:
         """Tell whether the state reaches further back than a history that overlaps or follows it.
 
