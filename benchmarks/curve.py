@@ -82,7 +82,7 @@ def markdown(rows: Sequence[dict[str, float]]) -> str:
         "`python -m benchmarks.curve --out docs/results`",
         "",
         "Untrained twins of the final networks on 7 timeframes that close together at 00:00 UTC; one trader",
-        f"on all instruments, journal included. {ROUNDS} midnights a size, each size in a process of its own,",
+        f"on all instruments, journal included. {ROUNDS} midnights a size, each size in its own process,",
         f"{os.cpu_count()} cores. Step: all columns of the catalogue, one timeframe, Bar structs in.",
         "",
         "| instruments | " + " | ".join(FIGURES.values()) + " |",

@@ -53,9 +53,9 @@ def measure() -> Found:
         worker.join()
     return Found(
         {"stop_path.p99_ms": p99(busy)},
-        f"drawdown breaker on one position, {ROUNDS} rounds: median {median(busy):.2f}, slowest {max(busy):.2f} ms "
-        f"(p99 {p99(quiet):.2f} ms without inference); {answered[0]} answers of {PAIRS} opinions meanwhile, "
-        f"one after the other, by {TWINS} on up to 5 timeframes; "
+        f"drawdown breaker on one position, {ROUNDS} rounds: median {median(busy):.2f}, slowest "
+        f"{max(busy):.2f} ms (p99 {p99(quiet):.2f} ms without inference); {answered[0]} answers of {PAIRS} "
+        f"opinions meanwhile, one after the other, by {TWINS} on up to 5 timeframes; "
         f"thread switch interval {SWITCH_S * 1e3:g} ms",
     )
 

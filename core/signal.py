@@ -7,6 +7,9 @@ import enum
 
 import msgspec
 
+GATES = ("sanity", "stale", "meta", "regime", "spread", "conformal")
+"""First words (before a colon) of the reasons for which the models' own gates refuse an opinion."""
+
 
 class Direction(enum.StrEnum):
     """What a model would do."""

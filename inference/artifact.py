@@ -5,9 +5,8 @@ by `trader model verify` and by training.export, which checks its own work the s
 """
 
 import hashlib
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from core.errors import ModelError
 from core.market import Timeframe
 from inference import calibrate, golden
-from inference.card import (
-    CLASSES_OF,
-    POSITION_COLUMNS,
-    SCHEMA,
-    VOTE_COLUMNS,
-    Calibration,
-    Card,
-    Conformal,
-    Kind,
-    RobustScaler,
-    decode,
-    identity,
-)
+from inference.card import CLASSES_OF, SCHEMA, Card, RobustScaler, decode, identity
+from inference.card_check import check
 from inference.features.spec import SPECS, FeatureSpec
 
 CARD_FILE = "card.json"
@@ -40,7 +28,6 @@ MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
 FILES = {CARD_FILE, GOLDEN_FILE, MODEL_FILE}
 INPUT, OUTPUT = "x", "probabilities"
-POSITION, VOTES = "position", "votes"
 TOLERANCE = 1e-5
 """Largest difference allowed between the golden probabilities and this machine's."""
 
@@ -53,13 +40,14 @@ _RUNTIME_ERRORS = tuple(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Artifact:
-    """A verified model: its card, the spec that its input follows, and the ONNX bytes."""
+    """A verified model: its card, the spec that its input follows, the ONNX bytes and golden vectors."""
 
     card: Card
     spec: FeatureSpec
     model: bytes
+    vectors: golden.Arrays = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -79,6 +67,32 @@ class Artifact:
         fed = {name: scaled(self.card.scalers.get(name), tensors[name]) for name in self.card.inputs}
         return calibrate.apply(self.card.calibration, session.run([OUTPUT], fed)[0])
 
+    def prove(self, session: Any) -> float:
+        """Run the golden rows, whole and one by one; give the largest difference.
+
+        ModelError if it is above TOLERANCE, or if they do not run.
+        """
+        tensors = dict(self.vectors)
+        expected = tensors.pop(golden.ANSWERS, None)
+        if expected is None:
+            raise ModelError(f"{self.name}: expected golden rows; found none")
+        try:
+            together = self.run(session, tensors)
+            alone = [
+                self.run(session, {name: x[k : k + 1] for name, x in tensors.items()})
+                for k in range(len(expected))
+            ]
+        except _RUNTIME_ERRORS as refused:
+            reason = " ".join(str(refused).split())
+            raise ModelError(f"expected golden rows to run; found: {reason}") from refused
+        if together.shape != expected.shape:
+            raise ModelError(f"expected golden answers {expected.shape}; found {together.shape}")
+        difference = np.maximum(np.abs(together - expected), np.abs(np.concatenate(alone) - expected))
+        error = float(np.max(difference))
+        if not error <= TOLERANCE:  # also catches NaN
+            raise ModelError(f"expected golden rows within {TOLERANCE:g}; found {error:g}")
+        return error
+
 
 def load(path: Path | str) -> Artifact:
     """Read a folder and prove it; ModelError in one line says what was expected and found."""
@@ -89,7 +103,7 @@ def verify(path: Path | str) -> dict[str, object]:
     """Prove a folder and give the findings as plain values; a bad one has ok=False and `error`."""
     folder = Path(path)
     try:
-        artifact, error, rows = _checked(folder)
+        artifact, error = _checked(folder)
     except ModelError as refused:
         return {"path": str(folder), "ok": False, "error": str(refused)}
     return {
@@ -103,7 +117,7 @@ def verify(path: Path | str) -> dict[str, object]:
         "feature_spec": artifact.card.features.name,
         "decision": artifact.decision.value,
         "bytes": len(artifact.model),
-        "golden_rows": rows,
+        "golden_rows": len(artifact.vectors[golden.ANSWERS]),
         "golden_max_error": error,
     }
 
@@ -131,20 +145,19 @@ def scaled(scaler: RobustScaler | None, x: npt.NDArray[np.float32]) -> npt.NDArr
     return np.clip((x - center) / scale, -clip, clip)
 
 
-def shapes_of(spec: FeatureSpec) -> dict[str, tuple[int, ...]]:
-    """Give the tensors that a spec makes, without the batch."""
-    return {INPUT: (len(spec.names),)}
-
-
-def _checked(folder: Path) -> tuple[Artifact, float, int]:
+def _checked(folder: Path) -> tuple[Artifact, float]:
     card = _card(folder)
     _expect(folder, "schema", SCHEMA, card.schema)
     _expect(folder, "model_hash of this card's content", identity(card), card.model_hash)
     _expect(folder, f"classes of kind {card.kind.value}", CLASSES_OF[card.kind], card.classes)
     model, vectors = _files(folder, card)
-    artifact = Artifact(card, _spec(folder, card), model)
-    _terms(folder, artifact)
-    return artifact, *_golden(folder, artifact, vectors)
+    spec = _spec(folder, card)
+    try:
+        check(card, spec.shapes)
+    except ModelError as refused:
+        raise ModelError(f"{folder}: {refused}") from refused
+    artifact = Artifact(card, spec, model, _vectors(folder, card, vectors))
+    return artifact, _proved(folder, artifact)
 
 
 def _card(folder: Path) -> Card:
@@ -182,84 +195,18 @@ def _spec(folder: Path, card: Card) -> FeatureSpec:
     return spec
 
 
-def _terms(folder: Path, artifact: Artifact) -> None:
-    """Check what the card says of inputs, scaling, labels and calibration against kind and spec."""
+def _proved(folder: Path, artifact: Artifact) -> float:
     card = artifact.card
-    offered = shapes_of(artifact.spec)
-    if card.kind is Kind.MANAGER:
-        offered[POSITION] = (len(POSITION_COLUMNS),)
-    if card.kind is Kind.META:
-        offered[VOTES] = (len(VOTE_COLUMNS),)
-    if not card.inputs or not card.inputs.items() <= offered.items():
-        raise ModelError(f"{folder}: expected input tensors of {offered}; found {card.inputs}")
-    for name, scaler in card.scalers.items():
-        _scaler(folder, name, scaler, card.inputs)
-    label = card.label
-    barrier = label.barrier_atr > 0 if card.kind is Kind.ENTRY else label.barrier_atr >= 0 and label.rule
-    if not (barrier and label.horizon_bars > 0):
-        raise ModelError(f"{folder}: expected a positive barrier (or a rule) and horizon; found {label}")
-    check_calibration(folder, card.calibration, len(card.classes))
-    check_conformal(folder, card.conformal)
-    for name, columns in card.deciles.items():
-        _expect(folder, f"columns of deciles of {name}", card.inputs.get(name, (0,))[-1], len(columns))
-        if {len(column) for column in columns} != {9} or not np.isfinite(columns).all():
-            raise ModelError(f"{folder}: expected nine finite deciles for each column of {name}")
-
-
-def check_calibration(folder: Path, calibration: Calibration | None, classes: int) -> None:
-    """Raise ModelError for a calibration that would not give probabilities of these classes."""
-    if calibration is None:
-        return
-    figures = (calibration.temperature, *calibration.bias)
-    if len(figures) != classes + 1 or calibration.temperature <= 0 or not all(map(math.isfinite, figures)):
-        raise ModelError(
-            f"{folder}: expected a temperature above 0 and {classes} finite biases; found {calibration}"
-        )
-
-
-def check_conformal(folder: Path, conformal: Conformal | None) -> None:
-    """Raise ModelError for a level or quantile that cannot be."""
-    if conformal is not None and not (0 < conformal.alpha < 1 and 0 <= conformal.quantile <= 1):
-        raise ModelError(f"{folder}: expected conformal alpha and quantile within 0 and 1; found {conformal}")
-
-
-def _scaler(folder: Path, name: str, scaler: RobustScaler, inputs: Mapping[str, tuple[int, ...]]) -> None:
-    columns = inputs.get(name, (0,))[-1]
-    _expect(
-        folder,
-        f"columns of the scaler of {name}",
-        (columns, columns),
-        (len(scaler.center), len(scaler.scale)),
-    )
-    scales = np.array([*scaler.scale, scaler.clip])
-    if not (np.isfinite([*scaler.center, *scales]).all() and (scales > 0).all()):
-        raise ModelError(f"{folder}: expected finite centers and positive scales and clip for {name}")
-
-
-def _golden(folder: Path, artifact: Artifact, content: bytes) -> tuple[float, int]:
-    """Run the golden rows, whole and one by one; give the largest difference and how many there are."""
-    card = artifact.card
-    vectors = _vectors(folder, card, content)
-    expected = vectors.pop(golden.ANSWERS)
     try:
         session = open_session(artifact.model)
     except ModelError as refused:
         raise ModelError(f"{folder}: {refused}") from refused
     _expect(folder, "model inputs", sorted(card.inputs), sorted(node.name for node in session.get_inputs()))
     _expect(folder, "model outputs", [OUTPUT], [node.name for node in session.get_outputs()])
-    rows = range(len(expected))
     try:
-        together = artifact.run(session, vectors)
-        alone = [artifact.run(session, {name: x[k : k + 1] for name, x in vectors.items()}) for k in rows]
-    except _RUNTIME_ERRORS as refused:
-        reason = " ".join(str(refused).split())
-        raise ModelError(f"{folder}: expected golden rows to run; found: {reason}") from refused
-    _expect(folder, "shape of the golden answers", expected.shape, together.shape)
-    difference = np.maximum(np.abs(together - expected), np.abs(np.concatenate(alone) - expected))
-    error = float(np.max(difference))
-    if not error <= TOLERANCE:  # also catches NaN
-        raise ModelError(f"{folder}: expected golden rows within {TOLERANCE:g}; found {error:g}")
-    return error, len(expected)
+        return artifact.prove(session)
+    except ModelError as refused:
+        raise ModelError(f"{folder}: {refused}") from refused
 
 
 def _vectors(folder: Path, card: Card, content: bytes) -> golden.Arrays:

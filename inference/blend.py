@@ -72,6 +72,8 @@ def bounded(raw: Floats, votes: Flags, floor: float, cap: float) -> Floats:
     has it all. The weights are clip(s x raw, floor, cap) with the one s per row that makes them sum
     to 1, so who has more raw weight never gets less.
     """
+    if raw.shape[1] == 1:
+        return votes.astype(np.float64)  # what follows would come to the same
     count = votes.sum(axis=1, keepdims=True)
     equal = 1.0 / np.maximum(count, 1)
     low = np.where(votes, np.minimum(floor, equal), 0.0)

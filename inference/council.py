@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from core.market import Timeframe
+from core.market import Bar, Timeframe
 from inference import calibrate, conformal
 from inference.artifact import Artifact
 from inference.blend import Blend, Standing, blend, weigh
@@ -31,8 +32,8 @@ Matrix = npt.NDArray[np.float32]
 class Models(Protocol):
     """What runs models on features: live, or looked up in what was folded."""
 
-    def answers(self, due: Sequence[tuple[Artifact, int]]) -> list[Answers]:
-        """Give each model's answers about all instruments at the close beside it."""
+    def answers(self, due: Sequence[tuple[Member, int]]) -> list[Answers]:
+        """Give each member's answers about all instruments at the close beside it."""
 
     def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
         """Give a meta-model's probabilities [n, 2] for `rows` with their `votes`, and which are ready."""
@@ -55,12 +56,24 @@ class Verdicts(NamedTuple):
     weights: Floats
     vote_age_s: Floats
 
+    def of(self, rows: Sequence[int]) -> "Verdicts":
+        """Give the verdicts of some rows, in that order."""
+        if list(rows) == list(range(len(self.reason))):
+            return self
+        at = np.array(rows, np.int64)
+        picked = {
+            name: value[:, at] if name == "scales" else value[at]
+            for name, value in self._asdict().items()
+            if name != "reason"
+        }
+        return Verdicts(reason=[self.reason[row] for row in rows], **picked)
+
 
 class Council:
     """All ensembles over a fixed list of instruments; a model in several of them runs and is judged once."""
 
     def __init__(self, ensembles: Mapping[str, Ensemble], instruments: Sequence[str], models: Models) -> None:
-        self._size = len(instruments)
+        self._row = {instrument: row for row, instrument in enumerate(instruments)}
         self._models = models
         self._members: dict[tuple[object, ...], Member] = {}
         self._panels: dict[str, _Panel] = {}
@@ -77,10 +90,19 @@ class Council:
         used = {member for panel in self._panels.values() for member in panel.members}
         self._members = {key: member for key, member in self._members.items() if member in used}
 
+    def names(self, trader: str) -> tuple[str, ...]:
+        """Give the names of a trader's voters, in the order of Verdicts."""
+        return self._panels[trader].names
+
     @property
     def members(self) -> tuple[Member, ...]:
         """Every member once."""
         return tuple(self._members.values())
+
+    @property
+    def seats(self) -> dict[str, Member]:
+        """Every member by a name that says what it is and on which terms it is judged."""
+        return {msgspec.json.encode(key).decode(): member for key, member in self._members.items()}
 
     @property
     def judging(self) -> frozenset[Timeframe]:
@@ -93,24 +115,55 @@ class Council:
             if member.decision is timeframe:
                 member.on_bars(rows, ts_close, bars)
 
+    def on_close(self, bars: Sequence[Bar]) -> None:
+        """Take in closed bars of any timeframes and instruments; those of one timeframe oldest first."""
+        judging = self.judging
+        groups: dict[tuple[Timeframe, int], list[Bar]] = {}
+        for bar in bars:
+            if bar.timeframe in judging and bar.instrument in self._row:
+                groups.setdefault((bar.timeframe, bar.ts_open), []).append(bar)
+        for (timeframe, ts_open), group in groups.items():
+            rows = np.array([self._row[bar.instrument] for bar in group], np.int64)
+            path = ([bar.open for bar in group], [bar.high for bar in group], [bar.low for bar in group])
+            self.on_bars(timeframe, rows, ts_open + timeframe.ns, np.array(path))
+
+    def on_history(self, bars: Sequence[Bar]) -> None:
+        """Take in the past of some instruments; where no prediction waits, its newest bars are enough."""
+        judging = self.judging
+        series: dict[tuple[Timeframe, str], list[Bar]] = {}
+        for bar in bars:
+            if bar.timeframe in judging and bar.instrument in self._row:
+                series.setdefault((bar.timeframe, bar.instrument), []).append(bar)
+        for (timeframe, instrument), past in series.items():
+            boards = [member.board for member in self.members if member.decision is timeframe]
+            waits = any(board.made[:, self._row[instrument]].any() for board in boards if board)
+            past.sort(key=lambda bar: bar.ts_open)
+            self.on_close(past if waits else past[-1:])
+
     def decide(self, trader: str, ts_close: int, rows: Ints) -> Verdicts:
         """Give the verdicts about `rows` at a close of the trader's decision timeframe."""
         panel = self._panels[trader]
         self._ask(panel, ts_close)
         return _Sitting(panel, ts_close, rows, self.counts).verdicts(self._models)
 
+    def peek(self, trader: str, ts_close: int, rows: Ints) -> Verdicts:
+        """Give what `decide` would, and change nothing."""
+        panel = self._panels[trader].shadow()
+        self._ask(panel, ts_close)
+        return _Sitting(panel, ts_close, rows, Counter()).verdicts(self._models)
+
     def _member(self, seat: Seat, ensemble: Ensemble) -> Member:
         policy = ensemble.card.policy
-        terms = (policy.skill_half_life_days, policy.skill_prior_windows, policy.sanity)
+        terms = (policy.skill_half_life_days, policy.sanity)
         key = (seat.artifact.model_hash, terms)
         if key not in self._members:
-            self._members[key] = Member(seat.artifact, policy, self._size)
+            self._members[key] = Member(seat.artifact, policy, len(self._row))
         return self._members[key]
 
     def _ask(self, panel: "_Panel", ts_close: int) -> None:
         waiting = [(member, due) for member in panel.asked if (due := member.due(ts_close))]
         if waiting:
-            answers = self._models.answers([(member.artifact, due) for member, due in waiting])
+            answers = self._models.answers(waiting)
             for (member, due), found in zip(waiting, answers, strict=True):
                 member.take(due, found)
 
@@ -120,6 +173,7 @@ class _Panel:
 
     def __init__(self, ensemble: Ensemble, members: Mapping[Seat, Member]) -> None:
         self.ensemble = ensemble
+        self._seats = members
         self.members = tuple(members.values())
         voting = ensemble.of(Role.VOTE)
         self.voters = tuple(members[seat] for seat in voting)
@@ -131,9 +185,15 @@ class _Panel:
         labels = [seat.artifact.card.label for seat in voting]
         self.anchor = self.voters[labels.index(ensemble.label)]
 
+    def shadow(self) -> "_Panel":
+        """Give a panel whose members leave no trace."""
+        shadows = {member: member.shadow() for member in self.members}
+        return _Panel(self.ensemble, {seat: shadows[member] for seat, member in self._seats.items()})
+
     def standing(self, ts_close: int) -> Standing:
         """Give what the weights need to know of the voters."""
-        skill = np.array([member.score.skill for member in self.voters])
+        windows = self.ensemble.card.policy.skill_prior_windows
+        skill = np.array([member.score(windows).skill for member in self.voters])
         age = np.array([member.data_age_days(ts_close) for member in self.voters])
         return Standing(self.prior, skill, age)
 
@@ -172,14 +232,17 @@ class _Sitting:
             p=np.where(self._left[:, None], mixed, 0.0),
             scales=scales[:3],
             spread=found.spread,
-            age_s=scales[3],
+            age_s=np.where(panel.anchor.ready[rows], scales[3], 0.0),
             vote_p=p,
             weights=weights,
             vote_age_s=np.where(np.isfinite(age), age, 0.0) * lengths,
         )
 
     def _refuse(self, wrong: Flags, text: Callable[[int], str]) -> None:
-        for k in np.flatnonzero(self._left & wrong).tolist():
+        bad = self._left & wrong
+        if not bad.any():
+            return
+        for k in np.flatnonzero(bad).tolist():
             self._reason[k] = text(k)
             self._counts[self._reason[k].partition(":")[0]] += 1
         self._left = self._left & ~wrong
@@ -188,6 +251,8 @@ class _Sitting:
         """Refuse where the scales of the decision are not known or too few members may vote."""
         panel, rows = self._panel, self._rows
         current = panel.anchor.ran_at == self._ts
+        if panel.anchor.ran_at > self._ts:
+            self._refuse(self._left, lambda _: "stale: a later close was asked about before")
         self._refuse(~(panel.anchor.ready[rows] & current), lambda k: panel.anchor.why(int(rows[k])))
         needed = min(self._policy.min_votes, len(panel.voters))
         self._refuse(

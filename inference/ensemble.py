@@ -12,8 +12,8 @@ import msgspec
 
 from core.errors import ModelError
 from core.market import Timeframe
-from inference import artifact
-from inference.artifact import Artifact, check_calibration, check_conformal
+from inference import artifact, card_check
+from inference.artifact import Artifact
 from inference.card import CLASSES, Kind, LabelTerms
 from inference.ensemble_card import SCHEMA, EnsembleCard, MemberRef, Policy, Role, decode, identity
 
@@ -31,7 +31,7 @@ _ABOVE_ZERO = (
 _SHARES = ("floor", "cap", "min_take", "regime_low", "regime_high")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
     """One verified model in its role; `prior` as on the ensemble's card."""
 
@@ -39,7 +39,7 @@ class Member:
     artifact: Artifact
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ensemble:
     """Verified members and the policy over them; `model_hash` stands for every byte of it."""
 
@@ -71,6 +71,12 @@ class Ensemble:
             t for member in self.members for t in (member.artifact.decision, *member.artifact.spec.timeframes)
         ]
         return tuple(dict.fromkeys([self.decision, *wanted]))
+
+    @property
+    def warm_up_ns(self) -> int:
+        """How much history its features need before the first opinion."""
+        blocks = [block for member in self.members for block in member.artifact.spec.blocks]
+        return max(block.warm_up * block.timeframe.ns for block in blocks)
 
     def of(self, role: Role) -> tuple[Member, ...]:
         """Give the members of a role, in the card's order."""
@@ -137,7 +143,7 @@ def _checked(folder: Path) -> Ensemble:
     _policy(folder, card)
     names = [ref.name for ref in card.members]
     _expect(folder, "member names, each once", sorted(set(names)), sorted(names))
-    inside = {PurePosixPath(ref.folder).parts[0] for ref in card.members} - {".."}
+    inside = {part for ref in card.members for part in PurePosixPath(ref.folder).parts[:1]} - {".."}
     _expect(
         folder, "files", sorted({ENSEMBLE_FILE, *inside}), sorted(entry.name for entry in folder.iterdir())
     )
@@ -211,8 +217,11 @@ def _policy(folder: Path, card: EnsembleCard) -> None:
         )
     if policy.abstain in ("conformal", "either") and card.conformal is None:
         raise ModelError(f"{folder}: expected a conformal quantile to abstain by; found none")
-    check_calibration(folder, card.calibration, len(CLASSES))
-    check_conformal(folder, card.conformal)
+    try:
+        card_check.calibration(card.calibration, len(CLASSES))
+        card_check.conformal(card.conformal)
+    except ModelError as refused:
+        raise ModelError(f"{folder}: {refused}") from refused
 
 
 def _expect(folder: Path, what: str, expected: object, found: object) -> None:

@@ -4,8 +4,9 @@ Must not know other members, features or how answers are made. Called by inferen
 object serves every trader whose ensemble holds the model.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,20 @@ from core.market import Timeframe
 from inference.artifact import Artifact
 from inference.card import Kind
 from inference.ensemble_card import Policy
-from inference.sanity import Inspection, Repeats, inspect
-from inference.scoreboard import Memory, Score, Scoreboard
+from inference.sanity import Inspection, Range, Repeats, inspect
+from inference.scoreboard import Score, Scoreboard
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+
+
+BOARD = ("made", "width", "entry", "kind", "met", "gain", "together", "newest", "totals")
+"""Arrays of a scoreboard."""
+AXES = dict.fromkeys(("made", "p", "repeats.last", "repeats.run", "board.newest"), 0) | dict.fromkeys(
+    ("board.made", "board.width", "board.entry", "board.kind", "board.met", "board.gain"), 1
+)
+"""Which axis of each lasting array runs over instruments; the others have none."""
 
 
 class Answers(NamedTuple):
@@ -59,10 +68,18 @@ class Member:
         self.scales = np.zeros((4, size))  # atr, volatility, close, age_s
         self.repeats = Repeats(size, len(card.classes))
         self.board = (
-            Scoreboard(card.label, card.metrics.class_shares, size) if card.kind is Kind.ENTRY else None
+            Scoreboard(
+                card.label,
+                card.metrics.class_shares,
+                size,
+                half_life_days=policy.skill_half_life_days,
+            )
+            if card.kind is Kind.ENTRY
+            else None
         )
+        self.range = Range(card, policy.sanity.outside_spread)
+        self.keeps_record = True
         self._limits = policy.sanity
-        self._memory = Memory(policy.skill_half_life_days, policy.skill_prior_windows)
         self._reason: Sequence[str] = [""] * size
         self._why: dict[int, str] = {}
 
@@ -71,11 +88,10 @@ class Member:
         """Timeframe at whose closes it speaks."""
         return self.artifact.decision
 
-    @property
-    def score(self) -> Score:
-        """Its record; a new member starts with the gain on its card."""
+    def score(self, prior_windows: float) -> Score:
+        """Give its record; a new member starts with the gain on its card."""
         gain = self.artifact.card.metrics.log_loss_gain.value or 0.0
-        return self.board.score(gain, self._memory) if self.board else Score(gain, 0.0, 0)
+        return self.board.score(gain, prior_windows) if self.board else Score(gain, 0.0, 0)
 
     def due(self, ts_close: int) -> int:
         """Give the newest of its own closes by `ts_close`, 0 if it has been asked about that."""
@@ -93,13 +109,43 @@ class Member:
         self.scales = np.stack([answers.atr, answers.volatility, answers.close, answers.age_s])
         self.made = np.where(found.usable, ts_close, self.made)
         self.p = np.where(found.usable[:, None], p, self.p)
-        if self.board:
+        if self.board and self.keeps_record:
             self.board.record(ts_close, p, found.usable, answers.atr)
+
+    def shadow(self) -> "Member":
+        """Give a member that starts where this one is and leaves no trace in it."""
+        other = copy.copy(self)
+        other.repeats = copy.copy(self.repeats)
+        other.keeps_record = False
+        return other
+
+    @property
+    def lasting(self) -> dict[str, npt.NDArray[Any]]:
+        """What a restart must not lose, by name; the axis of the instruments is as in AXES."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "ran_at": np.array([self.ran_at]),
+            "made": self.made,
+            "p": self.p,
+            "repeats.last": self.repeats.last,
+            "repeats.run": self.repeats.run,
+        }
+        if self.board:
+            arrays |= {f"board.{name}": getattr(self.board, name) for name in BOARD}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what `lasting` gave, of the same shapes."""
+        self.ran_at = int(arrays["ran_at"][0])
+        self.made, self.p = arrays["made"], arrays["p"]
+        self.repeats.last, self.repeats.run = arrays["repeats.last"], arrays["repeats.run"]
+        if self.board:
+            for name in BOARD:
+                setattr(self.board, name, arrays[f"board.{name}"])
 
     def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Judge earlier answers by open, high and low [3, n] of bars of its timeframe."""
         if self.board:
-            self.board.on_bars(rows, ts_close, bars, self._memory)
+            self.board.on_bars(rows, ts_close, bars)
 
     def age_bars(self, ts_close: int, rows: Ints) -> Floats:
         """Give the age of the answers in bars of its own timeframe, inf where there is none."""

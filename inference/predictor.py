@@ -51,6 +51,10 @@ class Predictor:
             return np.empty((0, self._classes), np.float32)
         return self._artifact.run(self._session, tensors)
 
+    def prove(self) -> None:
+        """Run the golden rows again, on this session; ModelError if they come out differently."""
+        self._artifact.prove(self._session)
+
 
 class Source(Protocol):
     """What turns bars into predictions; inference.pipeline.OpinionSource is the real one."""
@@ -81,6 +85,7 @@ class PredictorThread:
         self._idle: queue.Queue[Callable[[], None]] = queue.Queue(SPARE)
         self._stopping = threading.Event()
         self._broken = ""
+        self._stepped = 0  # ns spent on bars since the last answer
         self.lost = 0
         """Bar sets that found the queue full; their instruments then report themselves not ready."""
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
@@ -155,18 +160,26 @@ class PredictorThread:
                     self.do(_nothing)  # there may be more of it
 
     def _fold(self, verb: Callable[[Sequence[Bar]], None], what: str, bars: tuple[Bar, ...]) -> None:
+        began = self._clock.monotonic()
         try:
             verb(bars)
         except Exception as error:  # noqa: BLE001 - edge of a thread: told with every later answer
             # Half of it may have been folded in, so nothing that follows can be believed.
             self._broken = self._broken or f"features failed at {what}: {_words(error)}"
+        self._stepped += self._clock.monotonic() - began
 
     def _answer(self, request: RequestOpinion, since: int) -> None:
+        waited, stepped = self._clock.monotonic() - since, self._stepped
+        self._stepped = 0
         if self._broken:
             self._tell(unanswered(request, self._broken), since)
             return
         try:
             prediction = self._source.answer(request)
+            if prediction.stages:
+                _, features, *rest = prediction.stages
+                stages = (max(0, waited - stepped), features + stepped, *rest)
+                prediction = msgspec.structs.replace(prediction, stages=stages)
         except Exception as error:  # noqa: BLE001 - edge of a thread: the answer tells it
             prediction = unanswered(request, _words(error))
         self._tell(prediction, since)

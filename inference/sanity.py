@@ -91,7 +91,10 @@ def inspect(kind: Kind, batch: Inspection, limits: SanityLimits) -> Findings:
     p, usable, why = batch.p, batch.ready.copy(), dict[int, str]()
 
     def refuse(wrong: Flags, text: str) -> None:
-        for row in np.flatnonzero(usable & wrong).tolist():
+        bad = usable & wrong
+        if not bad.any():
+            return
+        for row in np.flatnonzero(bad).tolist():
             why[row] = text.format(
                 p=float(p[row].max()), n=int(batch.repeats[row]), far=batch.outside[row], age=batch.age_s[row]
             )

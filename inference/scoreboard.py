@@ -24,13 +24,6 @@ _LEAST_P = 0.01
 """Probabilities below this count as this much: one surprise must not undo a month."""
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """How long a score remembers: half-life, and the independent outcomes that the card counts for."""
-
-    half_life_days: float
-    prior_windows: float
-
-
 class Score(msgspec.Struct, frozen=True):
     """A member's record: skill in nats per prediction over the base rates, and what it rests on.
 
@@ -46,10 +39,13 @@ class Score(msgspec.Struct, frozen=True):
 class Scoreboard:
     """The record of one member over a fixed number of instruments."""
 
-    def __init__(self, label: LabelTerms, shares: tuple[float, ...], size: int) -> None:
+    def __init__(
+        self, label: LabelTerms, shares: tuple[float, ...], size: int, *, half_life_days: float
+    ) -> None:
         self._length = Timeframe(label.decision).ns
         self._barrier = label.barrier_atr
         self._horizon = label.horizon_bars
+        self._half_life = half_life_days * DAY
         self._base = np.log(np.maximum(np.array(shares), _LEAST_P))
         slots = (self._horizon, size)
         self.made = np.zeros(slots, np.int64)  # close that the prediction is about, 0 = free
@@ -58,13 +54,14 @@ class Scoreboard:
         self.kind = np.full(slots, _HOLD, np.int8)
         self.met = np.zeros(slots, np.bool_)
         self.gain = np.zeros((*slots, 3))  # log p - log base of each class
+        self.together = np.ones(self._horizon, np.int64)  # predictions made at the same close
         self.newest = np.zeros(size, np.int64)  # close of each instrument's last bar
         self.totals = np.zeros(4)  # decayed gain, decayed windows, predictions judged, decayed up to
 
-    def score(self, prior: float, memory: Memory) -> Score:
-        """Give the record; `prior` is the skill on the card, with which a new member starts."""
+    def score(self, prior: float, prior_windows: float) -> Score:
+        """Give the record; `prior` is the skill on the card, which counts for so many outcomes."""
         gain, windows, judged, _ = self.totals.tolist()
-        skill = (memory.prior_windows * prior + gain) / (memory.prior_windows + windows)
+        skill = (prior_windows * prior + gain) / (prior_windows + windows)
         return Score(skill, windows, int(judged))
 
     def record(self, ts_close: int, p: npt.NDArray[np.floating], usable: Flags, atr: Floats) -> None:
@@ -72,11 +69,12 @@ class Scoreboard:
         slot = self._slot(ts_close)
         good = usable & (atr > 0)
         self.made[slot] = np.where(good, ts_close, 0)
+        self.together[slot] = max(1, int(good.sum()))
         self.width[slot] = np.where(good, self._barrier * atr, 0.0)
         self.gain[slot] = np.log(np.maximum(p, _LEAST_P)) - self._base
         self.kind[slot], self.met[slot], self.entry[slot] = _HOLD, False, np.nan
 
-    def on_bars(self, rows: Ints, ts_close: int, bars: Floats, memory: Memory) -> None:
+    def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Take in open, high and low [3, n] of the bars of `rows` that closed at `ts_close`.
 
         Bars that were seen before are ignored.
@@ -90,7 +88,7 @@ class Scoreboard:
         self.newest[rows] = ts_close
         if self.made[:, rows].any():
             self._walk(rows, ts_close, bars)
-            self._judge(rows, ts_close, memory)
+            self._judge(rows, ts_close)
 
     def _walk(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         opened, high, low = bars
@@ -108,7 +106,7 @@ class Scoreboard:
         self.kind[:, rows] = np.where(hit, kind, self.kind[:, rows])
         self.met[:, rows] |= hit
 
-    def _judge(self, rows: Ints, ts_close: int, memory: Memory) -> None:
+    def _judge(self, rows: Ints, ts_close: int) -> None:
         made = ts_close - self._horizon * self._length
         slot = self._slot(made)
         due = rows[self.made[slot, rows] == made]
@@ -116,14 +114,16 @@ class Scoreboard:
             return
         gains = self.gain[slot, due, self.kind[slot, due]]
         self.made[slot, due] = 0
+        # All predictions of one close weigh one bar's share of a window, however their bars come in.
+        weight = 1.0 / (self._horizon * int(self.together[slot]))
         gain, windows, judged, until = self.totals.tolist()
-        fade = 0.5 ** (max(0.0, ts_close - until) / (memory.half_life_days * DAY)) if until else 1.0
-        weight = 1.0 / self._horizon
+        now = max(float(ts_close), until)
+        old, new = (0.5 ** ((now - ts) / self._half_life) for ts in (until or now, ts_close))
         self.totals[:] = (
-            gain * fade + weight * float(gains.mean()),
-            windows * fade + weight,
+            gain * old + weight * new * float(gains.sum()),
+            windows * old + weight * new * len(due),
             judged + len(due),
-            ts_close,
+            now,
         )
 
     def _slot(self, ts_close: int) -> int:

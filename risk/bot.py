@@ -12,7 +12,7 @@ import msgspec
 from core.events import Decision, Decisions, Fill, Notice, Prediction, Verb
 from core.instrument import Instrument
 from core.orders import Approved, OrderIntent, Refused
-from core.signal import Opinion
+from core.signal import GATES, Opinion
 from risk import breakers, edge, exits, limits
 from risk.gate import Gate
 from risk.policy import ModelTerms, RiskPolicy, ns
@@ -146,7 +146,8 @@ class RiskBot:
             return Verdict(opinion, edge.NONE, stale)
         unusable = edge.usable(opinion)
         if unusable:
-            return Verdict(opinion, edge.NONE, Refused("not_ready", unusable))
+            rule = "model_gate" if unusable.partition(":")[0] in GATES else "not_ready"
+            return Verdict(opinion, edge.NONE, Refused(rule, unusable))
         quote = view.quotes.get(opinion.instrument)
         worth = edge.read(opinion, quote, terms=self.terms, taker_fee=self.policy.taker_fee)
         if opinion.instrument in view.portfolio.positions:

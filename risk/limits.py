@@ -21,6 +21,7 @@ RULES: Final[dict[str, str]] = {
     "late_opinion": "The answer came too long after the bar had closed.",
     "unknown_instrument": "The instrument is not on this trader's list.",
     "not_ready": "Features are still warming up, incomplete or not finite.",
+    "model_gate": "The models refuse by themselves: they disagree, cannot tell, or cannot be believed.",
     "low_confidence": "The likelier direction is not likely enough.",
     "expected_value": "After fees and spread the trade is not expected to earn enough.",
     "already_positioned": "A position in this direction is already open.",

@@ -23,7 +23,7 @@ from feeds.live import FeedLimits, LiveFeed
 from feeds.pace import Pace
 from feeds.recorder import Recorder
 from feeds.sink import FeedSink
-from inference.artifact import Artifact
+from inference.ensemble import Ensemble
 from inference.pipeline import OpinionSource
 from inference.predictor import PredictorThread
 from risk.state import Mode
@@ -62,7 +62,7 @@ class Parts:
         clock: Clock,
         *,
         paths: StatePaths,
-        models: Mapping[str, Artifact],
+        models: Mapping[str, Ensemble],
         rest: PublicRest,
         recovered: "_Recovered",
     ) -> None:
@@ -78,11 +78,11 @@ class Parts:
         self.instruments = dict(selection.instruments)
         self.terms = {name: terms_of(model) for name, model in models.items()}
         self.setup: DeskSetup = config.desk_setup(self.terms, tuple(self.instruments.values()))
-        self.source = OpinionSource(models, self.symbols)
+        self.source = OpinionSource(models, self.symbols, clock.monotonic)
         table = config.inference
         self.watched = WatchedSource(self.source, spread(self.ranked, table.parity_sample))
         feature_state.restore(paths.features, self.source.restore, clock.now())
-        self.timeframes = frozenset(t for m in models.values() for t in m.spec.timeframes)
+        self.timeframes = frozenset(t for m in models.values() for t in m.timeframes)
         self.builder = BarBuilder()
         self.pace = Pace(clock)
         self.recorder = _recorder(config, clock)

@@ -40,7 +40,7 @@ from core.text import iso
 from core.version import VERSION
 from feeds.lake import BarArrays, Lake, Series, aggregate
 from feeds.replay import replay
-from inference.artifact import Artifact
+from inference.ensemble import Ensemble
 from risk.policy import ModelTerms
 from trader.backtest_market import close_quote, path
 from trader.backtest_opinions import FoldedOpinions
@@ -85,14 +85,14 @@ def run(
     """
     if start % DAY or end % DAY or end <= start:
         raise UsageError(f"expected whole UTC days, first before last; found {iso(start)} to {iso(end)}")
-    artifacts = load_models(config)
+    models = load_models(config)
     lake = _GridLake(lake_root, config)
     series = _series(lake, config)
-    needed = sorted({t for a in artifacts.values() for t in a.spec.timeframes}, key=lambda t: t.ns)
+    needed = sorted({t for model in models.values() for t in model.timeframes}, key=lambda t: t.ns)
     return simulate(
         config,
-        {name: terms_of(artifact) for name, artifact in artifacts.items()},
-        opinions or _folded(artifacts, lake, series, start, end),
+        {name: terms_of(model) for name, model in models.items()},
+        opinions or _folded(models, lake, series, start, end),
         _told(replay(lake, series, start, end, timeframes=needed), on_day),
         start=start,
         end=end,
@@ -103,15 +103,15 @@ def run(
 
 def whole_span(config: Config, lake_root: Path) -> tuple[int, int]:
     """Give the longest [start, end) in whole days that all instruments share and that begins warm."""
-    artifacts = load_models(config)
+    models = load_models(config)
     lake = _GridLake(lake_root, config)
     bars = [lake.read(*one).ts_open for one in _series(lake, config)]
     first = max(int(times[0]) for times in bars)
     last = min(int(times[-1]) for times in bars)
-    start = -(-(first + _warm_up(artifacts)) // DAY) * DAY
+    start = -(-(first + _warm_up(models)) // DAY) * DAY
     end = last // DAY * DAY
     if end <= start:
-        needed = _warm_up(artifacts) // DAY
+        needed = _warm_up(models) // DAY
         raise DataError(
             f"{lake_root}: expected more than {needed} days of bars, which the features need; "
             f"found {(last - first) // DAY}"
@@ -141,21 +141,21 @@ def simulate(
 
 def span_opinions(config: Config, lake_root: Path, start: int, end: int) -> FoldedOpinions:
     """Give the models' opinions about [start, end), to be used for more than one run."""
-    artifacts = load_models(config)
+    models = load_models(config)
     lake = _GridLake(lake_root, config)
-    return _folded(artifacts, lake, _series(lake, config), start, end)
+    return _folded(models, lake, _series(lake, config), start, end)
 
 
 def _folded(
-    artifacts: Mapping[str, Artifact], lake: Lake, series: Sequence[Series], start: int, end: int
+    models: Mapping[str, Ensemble], lake: Lake, series: Sequence[Series], start: int, end: int
 ) -> FoldedOpinions:
-    needed = {t for artifact in artifacts.values() for t in artifact.spec.timeframes}
-    since = max(0, start - _warm_up(artifacts))
+    needed = {t for model in models.values() for t in model.timeframes}
+    since = max(0, start - _warm_up(models))
     histories = {}
     for one in series:
         bars = lake.read(*one, start=since, end=end)
         histories[one.instrument] = {timeframe: aggregate(bars, timeframe) for timeframe in needed}
-    return FoldedOpinions(artifacts, histories)
+    return FoldedOpinions(models, histories)
 
 
 class _GridLake(Lake):
@@ -419,9 +419,9 @@ def _series(lake: Lake, config: Config) -> list[Series]:
     return [Series(config.exchange.source, symbol, finest) for symbol in symbols]
 
 
-def _warm_up(artifacts: Mapping[str, Artifact]) -> int:
+def _warm_up(models: Mapping[str, Ensemble]) -> int:
     """Give the time before the first decision that the features need, in whole days of ns."""
-    needed = max(b.warm_up * b.timeframe.ns for a in artifacts.values() for b in a.spec.blocks)
+    needed = max(model.warm_up_ns for model in models.values())
     return (needed // DAY + 2) * DAY
 
 

@@ -130,6 +130,11 @@ class Statistics:
             self._steps[row] += values.sum(axis=0)
 
     def _add_products(self, x: Floats, present: Floats) -> None:
+        if present.all():
+            for row, sums in enumerate((float(len(x)), x.sum(axis=0), (x * x).sum(axis=0))):
+                self._products[row] += np.reshape(sums, (-1, 1))
+            self._products[3] += x.T @ x
+            return
         pairs = ((present, present), (x, present), (x * x, present), (x, x))
         for row, (left, right) in enumerate(pairs):
             self._products[row] += left.T @ right

@@ -163,7 +163,7 @@ def _port(config: Config) -> Finding:
 
 
 def _models(config: Config) -> Iterator[Finding]:
-    from inference.artifact import verify  # noqa: PLC0415  # onnxruntime, only where there is a model to prove
+    from inference.ensemble import verify  # noqa: PLC0415  # onnxruntime, only where there is a model to prove
 
     for trader in config.traders:
         proof = verify(trader.model)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.clock import DAY
+from core.clock import DAY, HOUR
 from core.market import Timeframe
 from inference.features import (
     direction,
@@ -72,8 +72,9 @@ def warm_up_of(column: str, timeframe: Timeframe) -> int:
     if column == MISSING:
         return 1
     family = _FAMILY[column]
-    days = -(-family.days * DAY // timeframe.ns)
-    return max(family.warm_up[column], days + 1 if days else 0)
+    # Days are told by the hour, and the first hour seen may have been half over.
+    span = family.days * DAY + HOUR if family.days else 0
+    return max(family.warm_up[column], -(-span // timeframe.ns))
 
 
 class Layout(NamedTuple):

@@ -43,4 +43,4 @@ class Family(NamedTuple):
     needs: str = ""
     """What besides prices and volume it reads: "" or "flow"; such columns need a tape."""
     days: int = 0
-    """Days of bars that its columns need besides, whatever the timeframe."""
+    """Days of bars (and an hour) that its columns need besides, whatever the timeframe."""

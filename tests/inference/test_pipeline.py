@@ -8,10 +8,16 @@ from core.errors import InternalError
 from core.events import RequestOpinion
 from core.market import Timeframe
 from feeds.lake import Lake, aggregate
+from inference import golden
 from inference.artifact import load
+from inference.ensemble import alone
 from inference.features.fold import fold
-from inference.pipeline import NOT_FINITE, UNKNOWN, OpinionSource
+from inference.features.spec import SPECS
+from inference.opinions import UNKNOWN
+from inference.pipeline import OpinionSource
 from inference.predictor import Predictor
+from inference.sanity import NOT_FINITE
+from tests.inference.making import write_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NAMES = ("BTC/USDT", "ETH/USDT")
@@ -39,7 +45,12 @@ def history():
 def fed(artifacts, history):
     """A source that was warmed by history and then saw the last closes one by one."""
     source = OpinionSource(
-        {"fast": artifacts["entry-5m"], "twin": artifacts["entry-5m"], "slow": artifacts["entry-15m"]}, NAMES
+        {
+            "fast": alone(artifacts["entry-5m"]),
+            "twin": alone(artifacts["entry-5m"]),
+            "slow": alone(artifacts["entry-15m"]),
+        },
+        NAMES,
     )
     closes = history[NAMES[0]][Timeframe.M5].ts_close[-LAST:].tolist()
     until = closes[0]
@@ -113,24 +124,60 @@ def test_cold_features_say_why_and_give_no_probability(fed):
 
 def test_stale_close_is_not_answered_with_old_bars(fed):
     source, answers = fed
-    found = source.answer(ask("fast", max(answers) + Timeframe.M5.ns))
+    found = source.peek(ask("fast", max(answers) + Timeframe.M5.ns))
     assert all(not opinion.ready and opinion.reason for opinion in found.opinions)
 
 
-def test_probabilities_that_are_not_finite_are_no_opinion(fed):
+def test_close_before_the_last_answer_is_past(fed):
     source, answers = fed
+    found = source.answer(ask("fast", max(answers) - Timeframe.M5.ns))
+    assert {opinion.reason for opinion in found.opinions} == {"stale: a later close was asked about before"}
 
-    class Broken:
-        def predict(self, tensors):
-            x = tensors["x"]
-            return np.where(np.arange(len(x))[:, None] == 0, np.nan, np.full((len(x), 3), 1 / 3)).astype("f4")
 
-    other = OpinionSource.__new__(OpinionSource)
-    vars(other).update(vars(source))
-    other._predictors = dict.fromkeys(source._predictors, Broken())
-    bad, good = other.answer(ask("fast", max(answers))).opinions
-    assert (bad.ready, bad.reason) == (False, NOT_FINITE)
-    assert good.ready
+def test_peeking_leaves_no_trace(fed):
+    source, answers = fed
+    later = ask("fast", max(answers) + Timeframe.M5.ns)
+    before = source.answer(ask("fast", max(answers)))
+    seen, counts = source.peek(later), dict(source.counts)
+    assert source.peek(later) == seen
+    assert source.answer(ask("fast", max(answers))) == before
+    assert source.counts == counts
+
+
+def test_chances_of_given_rows_are_the_models_own(fed, artifacts):
+    source, _ = fed
+    vectors = artifacts["entry-5m"].vectors
+    assert np.abs(source.chances("fast", vectors) - vectors[golden.ANSWERS]).max() < 1e-6
+    with pytest.raises(InternalError, match="expected rows of"):
+        source.chances("fast", {})
+    with pytest.raises(InternalError, match="expected a trader of"):
+        source.chances("nobody", vectors)
+
+
+def test_one_voter_has_all_the_weight(fed):
+    _, answers = fed
+    for answer in answers.values():
+        assert answer.members == ("entry-5m",)
+        for opinion in answer.opinions:
+            (vote,) = opinion.votes
+            assert (vote.weight, vote.age_s, opinion.spread, opinion.age_s) == (1.0, 0.0, 0.0, 0.0)
+            assert (vote.p_down, vote.p_hold, vote.p_up) == (opinion.p_down, opinion.p_hold, opinion.p_up)
+
+
+def test_probabilities_that_are_not_finite_are_no_opinion(fed, history, tmp_path):
+    """The model takes a root of the last return: where that fell there is no number."""
+    column = SPECS["entry_5m"].names.index("5m.return_1")
+    write_model(tmp_path / "rooted", "entry_5m", nan_below=column)
+    _, answers = fed
+    source = OpinionSource({"fast": alone(load(tmp_path / "rooted"))}, NAMES)
+    every = [bar for frames in history.values() for bars in frames.values() for bar in bars.bars()]
+    source.warm([bar for bar in every if bar.ts_close <= max(answers)])
+    opinions = source.answer(ask("fast", max(answers))).opinions
+    for name, opinion in zip(NAMES, opinions, strict=True):
+        bars = history[name][Timeframe.M5]
+        fell = bars.close[-1] < bars.close[-2]
+        assert opinion.ready is not fell
+        assert opinion.reason == (NOT_FINITE if fell else "")
 
 
 def test_unknown_trader_and_wrong_timeframe_are_our_own_mistakes(fed):

@@ -8,19 +8,18 @@ from hypothesis import strategies as st
 from core.clock import DAY
 from core.market import Timeframe
 from inference.card import LabelTerms
-from inference.scoreboard import Memory, Scoreboard
+from inference.scoreboard import Scoreboard
 
 LENGTH = Timeframe.M15.ns
 START = 1_000 * LENGTH
 SHARES = (0.3, 0.4, 0.3)
-MEMORY = Memory(half_life_days=30.0, prior_windows=20.0)
 HORIZON = 4
 UP = (0.1, 0.2, 0.7)
 LABEL = LabelTerms("15m", 2.0, HORIZON)
 
 
 def board(size: int = 1) -> Scoreboard:
-    return Scoreboard(LABEL, SHARES, size)
+    return Scoreboard(LABEL, SHARES, size, half_life_days=30.0)
 
 
 def tell(to: Scoreboard, step: int, p=UP, atr: float = 1.0, usable: bool = True) -> None:
@@ -33,7 +32,7 @@ def tell(to: Scoreboard, step: int, p=UP, atr: float = 1.0, usable: bool = True)
 def feed(to: Scoreboard, step: int, *ohl: tuple[float, float, float]) -> None:
     """Close bar `step` of instruments 0, 1, ... with open, high and low."""
     bars = np.array(ohl).T
-    to.on_bars(np.arange(len(ohl)), START + step * LENGTH, bars, MEMORY)
+    to.on_bars(np.arange(len(ohl)), START + step * LENGTH, bars)
 
 
 def total(of: Scoreboard) -> float:
@@ -61,24 +60,24 @@ def test_prediction_is_judged_as_its_label_is_made(path, kind):
     feed(one, 0, QUIET)
     tell(one, 0)
     for step, bar in enumerate(path, start=1):
-        assert one.score(0.0, MEMORY).judged == 0
+        assert one.score(0.0, 20.0).judged == 0
         feed(one, step, bar)
-    assert one.score(0.0, MEMORY).judged == 1
+    assert one.score(0.0, 20.0).judged == 1
     assert total(one) == pytest.approx(math.log(UP[kind] / SHARES[kind]))
 
 
 def test_new_member_starts_at_its_prior_and_outcomes_take_over():
     one = board()
-    assert one.score(0.02, MEMORY).skill == 0.02
+    assert one.score(0.02, 20.0).skill == 0.02
     skills = []
     feed(one, 0, (100, 100, 100))
     for step in range(1, 400):  # a rising market and a member that says so
         tell(one, step - 1, atr=0.5)
         feed(one, step, (100 + step, 101.5 + step, 99.5 + step))
-        skills.append(one.score(0.02, MEMORY).skill)
+        skills.append(one.score(0.02, 20.0).skill)
     assert skills == sorted(skills)
     gain = math.log(UP[2] / SHARES[2])
-    windows = one.score(0.0, MEMORY).windows
+    windows = one.score(0.0, 20.0).windows
     assert skills[-1] == pytest.approx((20 * 0.02 + windows * gain) / (20 + windows))
     assert windows == pytest.approx(396 / HORIZON, rel=0.05)
 
@@ -107,7 +106,26 @@ def test_path_with_a_missing_bar_is_never_judged():
     feed(one, 2, QUIET)  # the second instrument's bar is lost
     feed(one, 3, QUIET, QUIET)
     feed(one, 4, QUIET, QUIET)
-    assert one.score(0.0, MEMORY).judged == 1
+    assert one.score(0.0, 20.0).judged == 1
+
+
+def test_records_do_not_depend_on_which_bars_come_in_together():
+    """Histories come one instrument after the other, live bars all at once."""
+    together, apart = board(2), board(2)
+    rng = np.random.default_rng(3)
+    path = [[(100, 100 + up, 100 - down) for up, down in rng.exponential(2, (2, 2))] for _ in range(12)]
+    for to in (together, apart):
+        feed(to, 0, QUIET, QUIET)
+        tell(to, 0)
+        feed(to, 1, QUIET, QUIET)
+        tell(to, 1)
+    for step, (one, other) in enumerate(path, start=2):
+        feed(together, step, one, other)
+    for k in (1, 0):
+        for step, bars in enumerate(path, start=2):
+            apart.on_bars(np.array([k]), START + step * LENGTH, np.array(bars[k])[:, None])
+    assert together.totals[2] == 4
+    assert apart.totals.tolist() == pytest.approx(together.totals.tolist(), rel=1e-12)
 
 
 def test_prediction_that_was_not_usable_or_has_no_scale_is_not_judged():
@@ -118,7 +136,7 @@ def test_prediction_that_was_not_usable_or_has_no_scale_is_not_judged():
     tell(one, 1, atr=0.0)
     for step in range(2, 8):
         feed(one, step, QUIET)
-    assert one.score(0.0, MEMORY).judged == 0
+    assert one.score(0.0, 20.0).judged == 0
 
 
 def test_bars_seen_before_change_nothing():
@@ -156,7 +174,7 @@ def test_score_equals_a_plain_recount(seed):
     for step in range(steps):
         rows = np.flatnonzero(seen[step])
         bars = np.stack([opens[step, rows], highs[step, rows], lows[step, rows]])
-        one.on_bars(rows, START + step * LENGTH, bars, MEMORY)
+        one.on_bars(rows, START + step * LENGTH, bars)
         one.record(START + step * LENGTH, p[step], seen[step], np.ones(size))
     gains = []
     for step in range(steps - HORIZON):
@@ -171,4 +189,4 @@ def test_score_equals_a_plain_recount(seed):
                     kind = 2 if gap_up or (rose and not fell) else 0 if gap_down or not rose else 1
                     break
             gains.append(math.log(p[step, k, kind] / SHARES[kind]) if p[step, k, kind] > 0.01 else None)
-    assert one.score(0.0, MEMORY).judged == len(gains)
+    assert one.score(0.0, 20.0).judged == len(gains)

@@ -14,7 +14,7 @@ from core.instrument import Instrument
 from core.market import Quote, Timeframe
 from core.orders import Side
 from core.portfolio import Portfolio, Position
-from core.signal import Direction, Opinion
+from core.signal import GATES, Direction, Opinion
 from risk import edge, limits
 from risk.bot import RiskBot
 from risk.policy import CEILINGS, ModelTerms, RiskPolicy
@@ -199,6 +199,13 @@ def test_no_answer_at_all_is_a_decision_for_each_instrument():
 )
 def test_an_unusable_opinion_is_not_ready(changes):
     assert rule(bot(), opinion(**changes)) == "not_ready"
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_a_gate_of_the_models_is_told_apart_from_features_that_are_cold(gate):
+    refused = opinion(ready=False, reason=f"{gate}: in its own words")
+    assert rule(bot(), refused) == "model_gate"
+    assert rule(bot(), opinion(ready=False, reason="15m: 3 of 340 bars")) == "not_ready"
 
 
 @pytest.mark.parametrize(

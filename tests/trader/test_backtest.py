@@ -14,7 +14,7 @@ from core.signal import Opinion
 from core.text import iso, parse_iso
 from feeds.lake import Lake, Series, aggregate
 from feeds.replay import replay
-from inference.artifact import load as load_model
+from inference.ensemble import load as load_model
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms
 from trader.backtest import run, simulate, whole_span
@@ -128,8 +128,9 @@ def test_the_report_is_plain(result):
 @pytest.mark.skipif(not MODEL.is_dir(), reason="needs the shipped model entry-15m")
 def test_folded_opinions_are_those_of_the_live_source():
     artifacts = {"swing": load_model(MODEL)}
-    spec = artifacts["swing"].spec
-    since, end = START - 62 * DAY, START + DAY
+    (member,) = artifacts["swing"].members
+    spec = member.artifact.spec
+    since, end = START - 70 * DAY, START + DAY
     series = [Series("binance", symbol, Timeframe.M5) for symbol in PAIRS]
     lake = Lake(MARKET)
     histories = {}
@@ -156,7 +157,7 @@ def test_an_instant_that_nobody_recorded_has_no_opinion():
     lake = Lake(MARKET)
     bars = lake.read("binance", "BTC/USDT", Timeframe.M5, start=START, end=START + DAY)
     artifacts = {"swing": load_model(MODEL)}
-    timeframes = artifacts["swing"].spec.timeframes
+    timeframes = artifacts["swing"].timeframes
     table = FoldedOpinions(artifacts, {"BTC/USDT": {t: aggregate(bars, t) for t in timeframes}})
     later = RequestOpinion("swing", "p", Timeframe.M15, START + 5 * DAY, ("BTC/USDT",))
     (opinion,) = table.answer(later).opinions
@@ -243,5 +244,5 @@ def test_the_whole_span_begins_when_features_are_warm_and_ends_with_a_whole_day(
     start, end = whole_span(config, MARKET)
     assert start % DAY == 0
     assert end % DAY == 0
-    assert iso(start)[:10] == "2024-02-28"
+    assert iso(start)[:10] == "2024-03-09"
     assert iso(end)[:10] == "2024-07-18"

@@ -3,6 +3,7 @@
 Must not know figures or columns. Called by trader.commands.data.
 """
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,8 @@ def data_columns(
     deviations) are the worst. Exit 65 names pairs of columns with a correlation above 0.98 that no line
     of inference/features/kept.py explains.
     """
+    # Products of narrow blocks gain nothing by threads, and lose all where other work holds a core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from trader.column_report import Wanted, reports
 
     if bool(spec) == everything:

@@ -50,7 +50,7 @@ def _folders(models: Path) -> list[Path]:
 
 
 def _verified(path: Path) -> dict[str, Any]:
-    from inference.artifact import verify as prove
+    from inference.ensemble import verify as prove
 
     return prove(path)
 

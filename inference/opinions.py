@@ -1,0 +1,48 @@
+"""Verdicts as arrays to opinions as values, a thousand in some milliseconds.
+
+Must not know models. Called by inference.pipeline and by the backtest.
+"""
+
+from collections.abc import Container, Sequence
+
+import numpy as np
+
+from core.signal import Opinion, Vote
+from inference.council import Verdicts
+
+UNKNOWN = "not among the instruments that features are kept for"
+
+
+def opinions_of(asked: Sequence[str], known: Container[str], verdicts: Verdicts) -> tuple[Opinion, ...]:
+    """Give an opinion for each instrument asked for; `verdicts` has a row for each known one, in order.
+
+    One that is not ready carries neither probabilities nor scales, but the votes that there were.
+    """
+    rows = iter(_opinions([name for name in asked if name in known], verdicts))
+    return tuple(next(rows) if name in known else silent(name, UNKNOWN) for name in asked)
+
+
+def silent(instrument: str, reason: str) -> Opinion:
+    """Give the opinion that says nothing, and why."""
+    return Opinion(instrument, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, reason)
+
+
+def _opinions(names: Sequence[str], verdicts: Verdicts) -> list[Opinion]:
+    usable = verdicts.usable
+    figures = np.where(usable[:, None], np.column_stack([verdicts.p, verdicts.scales.T]), 0.0).tolist()
+    columns = (verdicts.vote_p, verdicts.weights[:, :, None], verdicts.vote_age_s[:, :, None])
+    votes = np.concatenate(columns, axis=2).tolist()
+    some = np.asarray((verdicts.weights > 0).any(axis=1)).tolist()
+    ready, spread = usable.tolist(), verdicts.spread.tolist()
+    age_s = verdicts.age_s.tolist()
+    made = []
+    for k, name in enumerate(names):
+        p_down, p_hold, p_up, atr, volatility, close = figures[k]
+        voted = tuple([Vote(*vote) for vote in votes[k]]) if some[k] else ()
+        made.append(
+            Opinion(
+                name, ready[k], p_down, p_hold, p_up, atr, volatility, close,
+                verdicts.reason[k], voted, spread[k], age_s[k],
+            )
+        )  # fmt: skip
+    return made

@@ -1,0 +1,133 @@
+"""Models run on live features: what is due at a close, batched over instruments, on two cores.
+
+Must not know how answers become opinions. Called by inference.council through its protocol Models.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from core.errors import InternalError
+from inference.artifact import Artifact
+from inference.card_check import POSITION, VOTES
+from inference.crew import Crew, Job
+from inference.features.frame import FeatureFrame, Inputs
+from inference.members import Answers, Member
+from inference.predictor import Predictor
+
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float32]
+
+CHUNK = 128
+"""Rows per call of a session: a thousand at once leave the second-level cache and cost a third more."""
+HELPERS = 1
+"""Threads beside the predictor's own. The daemon's loop stays under 5 ms beside two, not beside three."""
+
+
+class Continuation(NamedTuple):
+    """What a manager said of open positions: `p` [n, 2] in the order of its classes where `ready`."""
+
+    p: Matrix
+    ready: Flags
+    reason: list[str]
+
+
+class Runner:
+    """One session for each model, over one frame. `spent` is ns since it was last read: features, models."""
+
+    def __init__(self, frame: FeatureFrame, monotonic: Callable[[], int]) -> None:
+        self.predictors: dict[str, Predictor] = {}
+        self._frame = frame
+        self._crew = Crew(HELPERS)
+        self._monotonic = monotonic
+        self._spent = [0, 0]
+
+    def spent(self) -> tuple[int, int]:
+        """Give the ns that features and models took since this was asked last."""
+        features, models = self._spent
+        self._spent = [0, 0]
+        return features, models
+
+    def answers(self, due: Sequence[tuple[Member, int]]) -> list[Answers]:
+        """Run each member on all instruments as of the close beside it."""
+        began = self._monotonic()
+        every = self._frame.instruments
+        asked = {(member.artifact.spec.name, ts): member.artifact.spec for member, ts in due}
+        inputs = {key: self._frame.inputs(spec, every, key[1]) for key, spec in asked.items()}
+        found = [inputs[member.artifact.spec.name, ts] for member, ts in due]
+        outside = [
+            member.range.outside(one.tensors, len(every)) for (member, _), one in zip(due, found, strict=True)
+        ]
+        between = self._monotonic()
+        p = self._run([(member.artifact, one) for (member, _), one in zip(due, found, strict=True)])
+        self._note(began, between)
+        return [
+            Answers(p[k], one.ready, one.reason, outside[k], one.atr, one.volatility, one.close, one.age_s)
+            for k, one in enumerate(found)
+        ]
+
+    def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
+        """Give a meta-model's probabilities [n, 2] and which rows are ready."""
+        found = self._beside(model, ts_close, [self._frame.instruments[row] for row in rows], {VOTES: votes})
+        return found.p, found.ready
+
+    def manage(
+        self, model: Artifact, ts_close: int, instruments: Sequence[str], position: Matrix
+    ) -> Continuation:
+        """Give a manager's probabilities [n, 2] for positions [n, columns] (card.POSITION_COLUMNS)."""
+        return self._beside(model, ts_close, instruments, {POSITION: position})
+
+    def _beside(
+        self, model: Artifact, ts_close: int, instruments: Sequence[str], given: Mapping[str, Matrix]
+    ) -> Continuation:
+        """Run a model on features and on tensors that are not features."""
+        began = self._monotonic()
+        count = len(instruments)
+        if any(len(tensor) != count for tensor in given.values()):
+            raise InternalError(
+                f"expected {count} rows beside the features; found {[*map(len, given.values())]}"
+            )
+        tensors, ready, reason = dict(given), np.ones(count, np.bool_), [""] * count
+        if not model.card.inputs.keys() <= given.keys():
+            found = self._frame.inputs(model.spec, instruments, ts_close)
+            tensors, ready, reason = tensors | found.tensors, found.ready, found.reason
+        between = self._monotonic()
+        p: Matrix = np.zeros((count, len(model.card.classes)), np.float32)
+        p[ready] = self.predictors[model.model_hash].predict({name: x[ready] for name, x in tensors.items()})
+        self._note(began, between)
+        return Continuation(p, ready, reason)
+
+    def _run(self, work: Sequence[tuple[Artifact, Inputs]]) -> list[Matrix]:
+        """Run models on their ready rows, dearest first: networks in chunks on both threads, trees whole."""
+        results: list[Matrix] = [
+            np.zeros((len(inputs.ready), len(model.card.classes)), np.float32) for model, inputs in work
+        ]
+        shared: list[tuple[int, Job]] = []
+        for (model, inputs), p in zip(work, results, strict=True):
+            rows = np.flatnonzero(inputs.ready)
+            cost = max(len(shape) for shape in model.card.inputs.values())
+            chunk = CHUNK if cost > 1 else max(len(rows), 1)
+            for first in range(0, len(rows), chunk):
+                job: Job = partial(self._chunk, model, inputs, rows[first : first + chunk], p)
+                shared.append((cost * len(model.model), job))
+        jobs: list[Job] = [job for _, job in sorted(shared, key=lambda one: -one[0])]
+        if any(len(shape) > 1 for model, _ in work for shape in model.card.inputs.values()):
+            self._crew.run(jobs)
+        else:
+            for one in jobs:
+                one()
+        return results
+
+    def _chunk(self, model: Artifact, inputs: Inputs, rows: Ints, p: Matrix) -> None:
+        whole = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+        at = slice(rows[0], rows[-1] + 1) if whole else rows
+        fed = {name: inputs.tensors[name][at] for name in model.card.inputs}
+        p[at] = self.predictors[model.model_hash].predict(fed)
+
+    def _note(self, began: int, between: int) -> None:
+        self._spent[0] += between - began
+        self._spent[1] += self._monotonic() - between

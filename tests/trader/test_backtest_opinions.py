@@ -1,0 +1,141 @@
+"""The backtest's opinions are the live source's: several members, gates, records and all."""
+
+import math
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.clock import DAY
+from core.events import RequestOpinion
+from core.market import Timeframe
+from feeds.lake import Lake, aggregate
+from inference.card import Calibration, Conformal, Kind
+from inference.ensemble import load
+from inference.ensemble_card import Policy
+from inference.features.spec import SPECS
+from inference.pipeline import OpinionSource
+from tests.inference.making import SHIPPED, write_ensemble, write_model
+from trader.backtest_opinions import NOT_READY, FoldedOpinions
+
+MARKET = Path(__file__).parents[2] / "configs" / "market"
+PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+START = 1_714_521_600 * 10**9  # 2024-05-01
+TRADED = 4 * DAY
+
+
+@pytest.fixture(scope="module")
+def ensembles(tmp_path_factory):
+    """A quarter-hour blend of real and made voters with every gate, and one of its members alone."""
+    root = tmp_path_factory.mktemp("models")
+    for name in ("entry-15m", "entry-1h"):
+        shutil.copytree(SHIPPED / name, root / name)
+    write_model(root / "fast", "entry_5m", seed=2, calibration=Calibration(1.3, (0.0, 0.1, 0.0)))
+    write_model(root / "regime", "entry_1h", Kind.REGIME, seed=4, pull=0.1)
+    inputs = {"votes": (5,), **SPECS["entry_15m"].shapes}
+    write_model(root / "meta", "entry_15m", Kind.META, seed=5, inputs=inputs, pull=0.02)
+    write_ensemble(
+        root / "blend",
+        *(root / name for name in ("entry-15m", "entry-1h", "fast", "regime", "meta")),
+        policy=Policy(
+            abstain="either",
+            max_spread=0.25,
+            regime_low=0.1,
+            regime_high=0.9,
+            min_take=0.3,
+            skill_prior_windows=2.0,
+        ),
+        calibration=Calibration(0.9, (0.0, 0.0, 0.05)),
+        conformal=Conformal(0.1, 0.72, 0.9, 0.5),
+    )
+    return {"blend": load(root / "blend"), "hour": load(root / "entry-1h")}
+
+
+@pytest.fixture(scope="module")
+def both(ensembles):
+    """What the live source answered, asked at every close, and what the fold says: (live, pairs).
+
+    Each timeframe begins as long before START as its columns need, so nobody answers earlier.
+    """
+    lake, end = Lake(MARKET), START + TRADED
+    blocks = [b for e in ensembles.values() for m in e.members for b in m.artifact.spec.blocks]
+    needed = {t: max(b.warm_up for b in blocks if b.timeframe is t) for t in {b.timeframe for b in blocks}}
+    read = {name: lake.read("binance", name, Timeframe.M5, start=START - 80 * DAY, end=end) for name in PAIRS}
+    histories = {
+        name: {t: aggregate(bars, t).between(START - count * t.ns, end) for t, count in needed.items()}
+        for name, bars in read.items()
+    }
+    folded = FoldedOpinions(ensembles, histories)
+    live = OpinionSource(ensembles, PAIRS)
+    every = [bar for frames in histories.values() for bars in frames.values() for bar in bars.bars()]
+    live.warm([bar for bar in every if bar.ts_close <= START])
+    closes = defaultdict(list)
+    for bar in sorted(every, key=lambda bar: bar.timeframe.ns):
+        closes[bar.ts_close].append(bar)
+    answers = []
+    for ts_close in sorted(ts for ts in closes if ts >= START):
+        live.on_bars(closes[ts_close])
+        for trader, ensemble in ensembles.items():
+            if ts_close % ensemble.decision.ns == 0:
+                asked = RequestOpinion(trader, "p", ensemble.decision, ts_close, PAIRS[::-1])
+                answers.append((live.answer(asked), folded.answer(asked)))
+    return live, answers
+
+
+def close(one: object, other: object) -> bool:
+    """Compare nested plain values; floats may differ in their last digits."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == other
+
+
+def test_folded_ensemble_answers_as_the_live_source_does(both):
+    _, answers = both
+    ready = 0
+    for expected, found in answers:
+        assert (expected.members, expected.model_hash) == (found.members, found.model_hash)
+        for one, other in zip(expected.opinions, found.opinions, strict=True):
+            if one.ready or one.votes:
+                assert close(msgspec.to_builtins(one)[:8], msgspec.to_builtins(other)[:8]), (one, other)
+                assert close(msgspec.to_builtins(one)[9:], msgspec.to_builtins(other)[9:]), (one, other)
+                assert other.reason in (one.reason, NOT_READY)
+            else:
+                assert not other.ready
+            ready += one.ready
+    assert ready > 200
+
+
+def test_every_gate_had_its_say(both):
+    live, answers = both
+    reasons = {o.reason.partition(":")[0] for answer, _ in answers for o in answer.opinions}
+    assert {"meta", "regime", "spread", "conformal"} <= reasons
+    assert live.counts["conflict"] > 0
+    assert live.counts["spread"] > 0
+
+
+def test_slow_members_vote_between_their_closes_with_their_age(both):
+    _, answers = both
+    ages = {
+        opinion.votes[1].age_s
+        for answer, _ in answers
+        for opinion in answer.opinions
+        if answer.trader == "blend" and opinion.votes
+    }
+    assert ages == {0.0, 900.0, 1800.0, 2700.0}
+
+
+def test_records_moved_the_weights(both):
+    live, _ = both
+    scores = {member.artifact.name: member.score(20.0) for member in live._council.members if member.board}
+    assert scores["fast"].judged > scores["entry-15m"].judged > scores["entry-1h"].judged > 100
+    assert len({score.skill for score in scores.values()}) == len(scores)
+
+
+def test_member_of_two_ensembles_sits_once(both):
+    live, _ = both
+    names = [member.artifact.name for member in live._council.members]
+    assert sorted(names) == ["entry-15m", "entry-1h", "fast", "meta", "regime"]
