@@ -14,7 +14,7 @@ import numpy.typing as npt
 from core.errors import DataError
 from core.market import Timeframe
 from feeds.lake import BarArrays, aggregate
-from inference.features.fold import Folded, Sources, fold
+from inference.features.fold import Folded, fold
 from inference.features.spec import FLAT, FeatureSpec
 from training import columns
 from training.labels import UNKNOWN, BarrierTerms, label
@@ -87,7 +87,7 @@ def folds(series: Sequence[BarArrays], spec: FeatureSpec) -> Iterator[Folded]:
     for bars in series:
         quote = bars.instrument.partition("/")[2]
         others = {base: bases.get(f"{base}/{quote}", {}) for base in spec.bases}
-        folded = fold(spec, _history(bars, spec), Sources(others))
+        folded = fold(spec, _history(bars, spec), others)
         if not folded.ready.any():
             columns.require_numbers(folded.x, spec.names, bars.instrument)
         yield folded
