@@ -124,7 +124,7 @@ def of_catalogue(name: str, series: Series, bars: BarArrays, tell: Progress) -> 
     counts[at.slots[at.slots >= 0]] = at.counts[at.slots >= 0]
     plan = layout(columns)
     picked = plan.positions(columns)
-    warm = np.array([warm_up_of(column) for column in columns])
+    warm = np.array([warm_up_of(column, series.timeframe) for column in columns])
     statistics = Statistics(columns, at.total)
 
     def sink(origin: int, count: int, out: Floats) -> None:
