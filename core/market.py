@@ -95,6 +95,8 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
     volume: float
     vwap: float
     trades: int
+    delta: float | None = None
+    """Bought minus sold volume, by the takers' sides; None where the source does not know them."""
 
     @property
     def ts_close(self) -> int:

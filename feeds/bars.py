@@ -14,6 +14,7 @@ from decimal import Decimal
 from core.clock import MINUTE
 from core.errors import InternalError
 from core.market import TIMEFRAMES, Bar, Timeframe, Trade
+from core.orders import Side
 
 # So many own minutes are kept to bridge a history that arrives after the minute it ends with.
 _RECENT = 16
@@ -21,16 +22,17 @@ _COARSE_FIRST = tuple(timeframe.ns for timeframe in reversed(TIMEFRAMES))
 
 
 _NOTHING = Decimal(0)
+_BUY = Side.BUY  # looked up once: an enum is slow to ask, and every trade would
 
 
 class _Minute:
     """The running bar of one minute. Sums are exact: a bar equals the venue's to the last digit."""
 
-    __slots__ = ("close", "high", "low", "open", "trades", "turnover", "volume")
+    __slots__ = ("bought", "close", "high", "low", "open", "sold", "trades", "turnover")
 
     def __init__(self, price: float) -> None:
         self.open = self.high = self.low = self.close = price
-        self.volume = self.turnover = _NOTHING
+        self.bought = self.sold = self.turnover = _NOTHING
         self.trades = 0
 
 
@@ -144,7 +146,10 @@ class BarBuilder:
         elif price < minute.low:
             minute.low = price
         minute.close = price
-        minute.volume += trade.quantity
+        if trade.side is _BUY:
+            minute.bought += trade.quantity
+        else:
+            minute.sold += trade.quantity
         minute.turnover += trade.price * trade.quantity
         minute.trades += 1
         return True
@@ -233,23 +238,27 @@ class BarBuilder:
 
 def quiet(instrument: str, timeframe: Timeframe, ts_open: int, price: float) -> Bar:
     """Give the bar of a time in which nobody traded; `price` is the close before it."""
-    return Bar(instrument, timeframe, ts_open, price, price, price, price, 0.0, price, 0)
+    return Bar(instrument, timeframe, ts_open, price, price, price, price, 0.0, price, 0, 0.0)
 
 
 def merged(timeframe: Timeframe, parts: Sequence[Bar]) -> Bar:
     """Give the bar that consists of `parts`, which follow each other without a hole.
 
     Quiet parts lend no price: a bar opens with its first trade, as if made from trades directly.
+    Takers' sides are known where they are of every part in which somebody traded.
     """
     traded = [part for part in parts if part.trades] or parts
     first, last = traded[0], traded[-1]
     high, low, volume, turnover, trades = first.high, first.low, 0.0, 0.0, 0
+    delta: float | None = 0.0
     for part in traded:
         high = max(high, part.high)
         low = min(low, part.low)
         volume += part.volume
         turnover += part.vwap * part.volume
         trades += part.trades
+        if part.trades:
+            delta = None if delta is None or part.delta is None else delta + part.delta
     vwap = turnover / volume if volume > 0.0 else last.close
     return Bar(
         first.instrument,
@@ -262,11 +271,13 @@ def merged(timeframe: Timeframe, parts: Sequence[Bar]) -> Bar:
         volume,
         vwap,
         trades,
+        delta,
     )
 
 
 def _finished(instrument: str, opened: int, minute: _Minute) -> Bar:
-    vwap = float(minute.turnover / minute.volume) if minute.volume else minute.close
+    volume = minute.bought + minute.sold
+    vwap = float(minute.turnover / volume) if volume else minute.close
     return Bar(
         instrument,
         Timeframe.M1,
@@ -275,9 +286,10 @@ def _finished(instrument: str, opened: int, minute: _Minute) -> Bar:
         minute.high,
         minute.low,
         minute.close,
-        float(minute.volume),
+        float(volume),
         vwap,
         minute.trades,
+        float(minute.bought - minute.sold),
     )
 
 

@@ -5,7 +5,6 @@ by `trader model verify` and by training.export, which checks its own work the s
 """
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +19,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from core.errors import ModelError
 from core.market import Timeframe
 from inference import calibrate, golden
-from inference.card import (
-    CLASSES_OF,
-    POSITION_COLUMNS,
-    SCHEMA,
-    VOTE_COLUMNS,
-    Calibration,
-    Card,
-    Conformal,
-    Kind,
-    RobustScaler,
-    decode,
-    identity,
-)
+from inference.card import CLASSES_OF, SCHEMA, Card, RobustScaler, decode, identity
+from inference.card_check import check
 from inference.features.spec import SPECS, FeatureSpec
 
 CARD_FILE = "card.json"
@@ -40,7 +28,6 @@ MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
 FILES = {CARD_FILE, GOLDEN_FILE, MODEL_FILE}
 INPUT, OUTPUT = "x", "probabilities"
-POSITION, VOTES = "position", "votes"
 TOLERANCE = 1e-5
 """Largest difference allowed between the golden probabilities and this machine's."""
 
@@ -165,7 +152,10 @@ def _checked(folder: Path) -> tuple[Artifact, float]:
     _expect(folder, f"classes of kind {card.kind.value}", CLASSES_OF[card.kind], card.classes)
     model, vectors = _files(folder, card)
     spec = _spec(folder, card)
-    _terms(folder, card, spec)
+    try:
+        check(card, spec.shapes)
+    except ModelError as refused:
+        raise ModelError(f"{folder}: {refused}") from refused
     artifact = Artifact(card, spec, model, _vectors(folder, card, vectors))
     return artifact, _proved(folder, artifact)
 
@@ -203,59 +193,6 @@ def _spec(folder: Path, card: Card) -> FeatureSpec:
     _expect(folder, f"columns of feature spec {ref.name}", len(spec.names), ref.columns)
     _expect(folder, "decision timeframe", spec.decision.value, card.label.decision)
     return spec
-
-
-def _terms(folder: Path, card: Card, spec: FeatureSpec) -> None:
-    """Check what the card says of inputs, scaling, labels and calibration against kind and spec."""
-    offered = spec.shapes
-    if card.kind is Kind.MANAGER:
-        offered[POSITION] = (len(POSITION_COLUMNS),)
-    if card.kind is Kind.META:
-        offered[VOTES] = (len(VOTE_COLUMNS),)
-    if not card.inputs or not card.inputs.items() <= offered.items():
-        raise ModelError(f"{folder}: expected input tensors of {offered}; found {card.inputs}")
-    for name, scaler in card.scalers.items():
-        _scaler(folder, name, scaler, card.inputs)
-    label = card.label
-    barrier = label.barrier_atr > 0 if card.kind is Kind.ENTRY else label.barrier_atr >= 0 and label.rule
-    if not (barrier and label.horizon_bars > 0):
-        raise ModelError(f"{folder}: expected a positive barrier (or a rule) and horizon; found {label}")
-    check_calibration(folder, card.calibration, len(card.classes))
-    check_conformal(folder, card.conformal)
-    for name, columns in card.deciles.items():
-        _expect(folder, f"columns of deciles of {name}", card.inputs.get(name, (0,))[-1], len(columns))
-        if {len(column) for column in columns} != {9} or not np.isfinite(columns).all():
-            raise ModelError(f"{folder}: expected nine finite deciles for each column of {name}")
-
-
-def check_calibration(folder: Path, calibration: Calibration | None, classes: int) -> None:
-    """Raise ModelError for a calibration that would not give probabilities of these classes."""
-    if calibration is None:
-        return
-    figures = (calibration.temperature, *calibration.bias)
-    if len(figures) != classes + 1 or calibration.temperature <= 0 or not all(map(math.isfinite, figures)):
-        raise ModelError(
-            f"{folder}: expected a temperature above 0 and {classes} finite biases; found {calibration}"
-        )
-
-
-def check_conformal(folder: Path, conformal: Conformal | None) -> None:
-    """Raise ModelError for a level or quantile that cannot be."""
-    if conformal is not None and not (0 < conformal.alpha < 1 and 0 <= conformal.quantile <= 1):
-        raise ModelError(f"{folder}: expected conformal alpha and quantile within 0 and 1; found {conformal}")
-
-
-def _scaler(folder: Path, name: str, scaler: RobustScaler, inputs: Mapping[str, tuple[int, ...]]) -> None:
-    columns = inputs.get(name, (0,))[-1]
-    _expect(
-        folder,
-        f"columns of the scaler of {name}",
-        (columns, columns),
-        (len(scaler.center), len(scaler.scale)),
-    )
-    scales = np.array([*scaler.scale, scaler.clip])
-    if not (np.isfinite([*scaler.center, *scales]).all() and (scales > 0).all()):
-        raise ModelError(f"{folder}: expected finite centers and positive scales and clip for {name}")
 
 
 def _proved(folder: Path, artifact: Artifact) -> float:

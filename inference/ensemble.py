@@ -12,8 +12,8 @@ import msgspec
 
 from core.errors import ModelError
 from core.market import Timeframe
-from inference import artifact
-from inference.artifact import Artifact, check_calibration, check_conformal
+from inference import artifact, card_check
+from inference.artifact import Artifact
 from inference.card import CLASSES, Kind, LabelTerms
 from inference.ensemble_card import SCHEMA, EnsembleCard, MemberRef, Policy, Role, decode, identity
 
@@ -217,8 +217,11 @@ def _policy(folder: Path, card: EnsembleCard) -> None:
         )
     if policy.abstain in ("conformal", "either") and card.conformal is None:
         raise ModelError(f"{folder}: expected a conformal quantile to abstain by; found none")
-    check_calibration(folder, card.calibration, len(CLASSES))
-    check_conformal(folder, card.conformal)
+    try:
+        card_check.calibration(card.calibration, len(CLASSES))
+        card_check.conformal(card.conformal)
+    except ModelError as refused:
+        raise ModelError(f"{folder}: {refused}") from refused
 
 
 def _expect(folder: Path, what: str, expected: object, found: object) -> None:

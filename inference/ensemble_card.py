@@ -49,7 +49,7 @@ class SanityLimits(_Strict, frozen=True):
     batch: int = 8  # rows that a batch needs before it is judged as a whole
     repeats: int = 96  # closes in a row with one and the same answer for an instrument
     outside: float = 0.25  # share of columns far outside the training range
-    outside_spread: float = 5.0  # "far": so many 10-90 % ranges beyond the outer deciles
+    outside_spread: float = 2.0  # "far": so many 10-90 % ranges beyond the outer deciles
     feature_age_s: float = 7_200.0  # age of the newest input
 
 

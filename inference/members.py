@@ -24,7 +24,7 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-BOARD = ("made", "width", "entry", "kind", "met", "gain", "newest", "totals")
+BOARD = ("made", "width", "entry", "kind", "met", "gain", "together", "newest", "totals")
 """Arrays of a scoreboard."""
 AXES = dict.fromkeys(("made", "p", "repeats.last", "repeats.run", "board.newest"), 0) | dict.fromkeys(
     ("board.made", "board.width", "board.entry", "board.kind", "board.met", "board.gain"), 1

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InternalError
-from inference.artifact import POSITION, VOTES, Artifact
+from inference.artifact import Artifact
+from inference.card_check import POSITION, VOTES
 from inference.crew import Crew, Job
 from inference.features.frame import FeatureFrame, Inputs
 from inference.members import Answers, Member

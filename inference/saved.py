@@ -4,6 +4,7 @@ Must not know files. Called by inference.pipeline. Arrays go as raw bytes with t
 are taken back only where both are what the running members expect.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,8 @@ from inference.members import AXES, Member
 
 STATE = 1
 """Version of the layout."""
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 class Array(msgspec.Struct, frozen=True, array_like=True):
@@ -48,14 +51,18 @@ def kept(members: Mapping[str, Member]) -> dict[str, dict[str, Array]]:
 
 
 def encode(state: State) -> bytes:
-    """Give the bytes of a state."""
-    return msgspec.msgpack.encode(state)
+    """Give the bytes of a state, their SHA-256 first."""
+    body = msgspec.msgpack.encode(state)
+    return hashlib.sha256(body).digest() + body
 
 
 def decode(raw: bytes) -> State:
     """Read a state; DataError in one line for anything else."""
+    digest, body = raw[:_DIGEST], raw[_DIGEST:]
+    if hashlib.sha256(body).digest() != digest:
+        raise DataError("state of the models: expected the bytes that were kept; found others")
     try:
-        state = msgspec.msgpack.decode(raw, type=State)
+        state = msgspec.msgpack.decode(body, type=State)
     except (msgspec.DecodeError, UnicodeDecodeError) as broken:
         raise DataError(f"state of the models: expected version {STATE}; found: {broken}") from broken
     if state.schema != STATE:
@@ -79,16 +86,16 @@ def fitting(
             continue
         fresh = {name: array.copy() for name, array in member.lasting.items()}
         if arrays.keys() != fresh.keys():
-            raise DataError(f"state of {member.artifact.name}: expected {sorted(fresh)}; found {sorted(arrays)}")
+            raise DataError(
+                f"state of {member.artifact.name}: expected {sorted(fresh)}; found {sorted(arrays)}"
+            )
         for name, array in fresh.items():
             _take(name, arrays[name], array, (len(state.instruments), before, now))
         found.append((member, fresh))
     return found
 
 
-def _take(
-    name: str, saved: Array, into: npt.NDArray[Any], places: tuple[int, list[int], list[int]]
-) -> None:
+def _take(name: str, saved: Array, into: npt.NDArray[Any], places: tuple[int, list[int], list[int]]) -> None:
     size, before, now = places
     axis = AXES.get(name)
     shape = list(into.shape)

@@ -54,6 +54,7 @@ class Scoreboard:
         self.kind = np.full(slots, _HOLD, np.int8)
         self.met = np.zeros(slots, np.bool_)
         self.gain = np.zeros((*slots, 3))  # log p - log base of each class
+        self.together = np.ones(self._horizon, np.int64)  # predictions made at the same close
         self.newest = np.zeros(size, np.int64)  # close of each instrument's last bar
         self.totals = np.zeros(4)  # decayed gain, decayed windows, predictions judged, decayed up to
 
@@ -68,6 +69,7 @@ class Scoreboard:
         slot = self._slot(ts_close)
         good = usable & (atr > 0)
         self.made[slot] = np.where(good, ts_close, 0)
+        self.together[slot] = max(1, int(good.sum()))
         self.width[slot] = np.where(good, self._barrier * atr, 0.0)
         self.gain[slot] = np.log(np.maximum(p, _LEAST_P)) - self._base
         self.kind[slot], self.met[slot], self.entry[slot] = _HOLD, False, np.nan
@@ -112,14 +114,16 @@ class Scoreboard:
             return
         gains = self.gain[slot, due, self.kind[slot, due]]
         self.made[slot, due] = 0
+        # All predictions of one close weigh one bar's share of a window, however their bars come in.
+        weight = 1.0 / (self._horizon * int(self.together[slot]))
         gain, windows, judged, until = self.totals.tolist()
-        fade = 0.5 ** (max(0.0, ts_close - until) / self._half_life) if until else 1.0
-        weight = 1.0 / self._horizon
+        now = max(float(ts_close), until)
+        old, new = (0.5 ** ((now - ts) / self._half_life) for ts in (until or now, ts_close))
         self.totals[:] = (
-            gain * fade + weight * float(gains.mean()),
-            windows * fade + weight,
+            gain * old + weight * new * float(gains.sum()),
+            windows * old + weight * new * len(due),
             judged + len(due),
-            ts_close,
+            now,
         )
 
     def _slot(self, ts_close: int) -> int:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
 from feeds.lake import BarArrays
-from inference.artifact import VOTES, Artifact
+from inference.artifact import Artifact
 from inference.card import Kind
+from inference.card_check import VOTES
 from inference.council import Council, Verdicts
 from inference.ensemble import Ensemble
 from inference.features.fold import Folded, fold

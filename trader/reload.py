@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from core.errors import ConfigError, SeamarkError, UsageError
+from core.errors import ConfigError, SeamarkError, TemporaryError, UsageError
 from core.events import Notice, SetupChanged, Severity
 from core.instrument import Instrument
 from risk.policy import ModelTerms
@@ -121,8 +121,11 @@ class Changes:
         setup = fresh.desk_setup(self.terms, self._instruments)
         journaled = asyncio.Event()
         self._put(SetupChanged(0, fresh.hash, msgspec.msgpack.encode(setup)), journaled.set)
-        async with asyncio.timeout(WAIT_S):
-            await journaled.wait()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await journaled.wait()
+        except TimeoutError:
+            raise TemporaryError(f"expected the change in the journal within {WAIT_S:g} s") from None
 
     def _refuse(self, code: str, error: SeamarkError) -> None:
         log.error(code, reason=str(error))

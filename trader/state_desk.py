@@ -271,6 +271,7 @@ class DeskBoard:
     def _on_setup(self, setup: DeskSetup) -> None:
         self.setup = setup
         self.instruments.update({i.symbol: i for i in setup.instruments})
+        self.opinions.on_setup({trader.name: trader.decision for trader in setup.traders})
 
     def _on_operator(self, event: Operator) -> None:
         """Show what was asked for. A resume may be refused, so its notice is waited for."""

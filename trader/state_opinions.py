@@ -4,7 +4,7 @@ Must not know accounts or the market. A part of trader.state, which feeds it and
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -111,6 +111,10 @@ class OpinionBoard:
         asked = Asked.of(event)
         for opinion in event.opinions:
             self.opinions[event.trader, opinion.instrument, event.timeframe] = OpinionLine(asked, opinion)
+
+    def on_setup(self, decisions: Mapping[str, Timeframe]) -> None:
+        """Forget opinions of traders and timeframes that are decided on no more."""
+        self.opinions = {key: line for key, line in self.opinions.items() if decisions.get(key[0]) is key[2]}
 
     def on_decisions(self, command: Decisions) -> None:
         """Keep the newest decision per trader and instrument."""

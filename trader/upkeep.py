@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from core.clock import SECOND, Clock
+from core.clock import MINUTE, SECOND, Clock
 from core.errors import DataError, TemporaryError
 from core.events import Notice, Operator, Severity, Verb
 from inference.features.parity import Mismatch
@@ -22,6 +22,10 @@ from trader.tables import Inference
 from trader.worker import Worker
 
 ACTOR = "parity"
+CALM = MINUTE // 3
+"""Market time after a close, before the state is kept: of a thousand pairs it takes a second, which no
+request may have to wait for.
+"""
 NAMED = 3
 """Differing columns that are told of one by one."""
 
@@ -63,6 +67,7 @@ class Upkeep:
         self._closed = asyncio.Event()
         self._kept_at = clock.monotonic()
         self._trusted = True
+        self.calm = CALM
 
     def on_bars(self) -> None:
         """Note that bars closed."""
@@ -79,6 +84,7 @@ class Upkeep:
                     self._closes = 0
                     await self.check()
                 if self._clock.monotonic() - self._kept_at >= self._table.save_every_s * SECOND:
+                    await asyncio.sleep(self._clock.wall_seconds(self.calm))
                     await self.keep()
             except TemporaryError as busy:
                 log.warning("upkeep_put_off", reason=str(busy))

@@ -7,6 +7,7 @@ imported before a command runs, so `--help` answers without the training stack.
 import importlib.util
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -120,7 +121,7 @@ def train(
         seed=seed,
         trials=trials,
         max_rows=max_rows,
-        command=_command(words),
+        command=_command("train", words),
         scaled=scaled,
     )
     with screen.phases() as say:
@@ -148,6 +149,97 @@ def evaluate(
     screen.show(load(artifact).card, as_json=as_json)
 
 
+@app.command(
+    help="""Bind models into one ensemble (ensemble.json) that a trader can be given in their place.
+
+    \b
+    Examples:
+      training blend --vote models/entry-15m,models/entry-1h --out models/blend-15m
+      training blend --vote models/entry-15m --regime models/regime-1h --regime-low 0.1 --out models/calm-15m
+    """
+)
+def blend(
+    out: Annotated[Path, typer.Option(help="Folder beside the members'; its last part is the name.")],
+    vote: Annotated[str, typer.Option(help="Entry models, each FOLDER or FOLDER=PRIOR; the first decides.")],
+    regime: Annotated[str, typer.Option(help="Regime models that may refuse entries.")] = "",
+    regime_low: Annotated[float, typer.Option(help="No entry below this chance of high volatility.")] = 0.0,
+    regime_high: Annotated[float, typer.Option(help="No entry above it.")] = 1.0,
+    min_votes: Annotated[int, typer.Option(help="Fewest fresh votes for an opinion.")] = 1,
+    max_spread: Annotated[float, typer.Option(help="Members may differ by this in p_up - p_down.")] = 0.25,
+    abstain: Annotated[str, typer.Option(help="none or spread.")] = "spread",
+    model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
+) -> None:
+    """Write an ensemble; see `help` above."""
+    from inference.ensemble_card import Policy, Role
+    from training.blend import Part, write
+
+    if abstain not in ("none", "spread"):
+        raise UsageError(f"--abstain: expected none or spread; found {abstain!r}")
+    policy = Policy(
+        regime_low=regime_low,
+        regime_high=regime_high,
+        min_votes=min_votes,
+        max_spread=max_spread,
+        abstain="spread" if abstain == "spread" else "none",
+    )
+    parts = [Part(folder, Role.VOTE, prior) for folder, prior in _weighed("--vote", vote)]
+    parts += [Part(folder, Role.REGIME, prior) for folder, prior in _weighed("--regime", regime)]
+    words: dict[str, str | bool] = {
+        "vote": vote,
+        "regime": regime,
+        "regime-low": f"{regime_low:g}",
+        "regime-high": f"{regime_high:g}",
+        "min-votes": str(min_votes),
+        "max-spread": f"{max_spread:g}",
+        "abstain": abstain,
+        "model-version": model_version,
+        "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
+    }
+    card = write(out, parts, policy, version=model_version, command=_command("blend", words))
+    print(f"{card.name} version {card.version}, {card.model_hash[:12]}")
+    for member in card.members:
+        print(f"  {member.role.value:6} {member.name} {member.model_hash[:12]} prior {member.prior:g}")
+
+
+@app.command(
+    help="""Show which columns of a spec a network could do without: nearly constant, or twins of others.
+
+    \b
+    Examples:
+      training columns --spec entry_15m --lake configs/market --test-start 2024-05-01
+    """
+)
+def columns(
+    spec: Annotated[str, typer.Option(help="Feature spec, such as entry_15m.")],
+    lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
+    venue: Annotated[str, typer.Option(help="Whose bars to use.")] = "binance",
+    timeframe: Annotated[str, typer.Option(help="Bars to read.")] = "5m",
+    test_start: Annotated[str, typer.Option(help="Rows from this day on are not looked at.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Show spare columns of the training rows; see `help` above."""
+    import msgspec
+
+    from inference.features.spec import SPECS
+    from training.labels import BarrierTerms
+    from training.provenance import Recipe
+    from training.recipe import spare_columns
+
+    if spec not in SPECS:
+        raise UsageError(f"--spec: expected one of {', '.join(SPECS)}; found {spec!r}")
+    terms = BarrierTerms(SPECS[spec].decision)
+    plan = Recipe("columns", SPECS[spec], venue, _timeframe(timeframe), terms, test_start=_day(test_start))
+    found = spare_columns(plan, lake)
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+        return
+    print(f"{len(SPECS[spec].names)} columns, {len(found.dropped)} of them spare")
+    for name in found.constant:
+        print(f"{name}: nearly constant")
+    for kept, twin, related in found.twins:
+        print(f"{twin}: correlation {related:.3f} with {kept}")
+
+
 def main() -> None:
     """Run the command line; every refusal is one line on stderr and an exit code of core.errors."""
     sys.exit(run(sys.argv[1:]))
@@ -171,11 +263,20 @@ def _refuse(text: str, code: int) -> int:
     return code
 
 
-def _command(words: dict[str, str | bool]) -> str:
+def _command(verb: str, words: dict[str, str | bool]) -> str:
     """Give the command line as the card shows it: every decision, no folder of this machine."""
     told = ((f"--{name}", value) for name, value in words.items() if value)
     flags = (flag if value is True else f"{flag} {shlex.quote(str(value))}" for flag, value in told)
-    return " ".join(("training train", *flags))
+    return " ".join((f"training {verb}", *flags))
+
+
+def _weighed(option: str, text: str) -> Iterator[tuple[Path, float]]:
+    for one in _listed(text):
+        folder, _, prior = one.partition("=")
+        try:
+            yield Path(folder), float(prior or 1.0)
+        except ValueError as wrong:
+            raise UsageError(f"{option}: expected FOLDER or FOLDER=PRIOR; found {one!r}") from wrong
 
 
 def _listed(text: str) -> tuple[str, ...]:

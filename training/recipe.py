@@ -89,6 +89,12 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     return export.write(out, card(recipe, series, result, fitted.x), model, rows_shown)
 
 
+def spare_columns(recipe: Recipe, lake: Path) -> columns.Spare:
+    """Tell which columns of the recipe's training rows say nothing, or nothing new."""
+    rows = joined(list(build(read(recipe, lake), recipe.spec, recipe.terms)))
+    return columns.spare(rows.x[_spans(rows, recipe).train], recipe.spec.names)
+
+
 def _spans(rows: Rows, recipe: Recipe) -> Spans:
     return cut(
         rows.outcomes.ts,

@@ -67,26 +67,22 @@ class Folded(NamedTuple):
         return tensors
 
 
-class Sources(NamedTuple):
-    """What a fold joins besides the instrument's own bars.
-
-    The bars of the instruments that blocks are `of`, by base, and outside series by name; a series that
-    is absent is not known.
-    """
-
-    references: Mapping[str, History] = {}
-    known: Mapping[str, KnownSeries] = {}
-
-
-def fold(spec: FeatureSpec, history: History, sources: Sources = Sources()) -> Folded:  # noqa: B008  # immutable
+def fold(
+    spec: FeatureSpec,
+    history: History,
+    references: Mapping[str, History] | None = None,
+    known: Mapping[str, KnownSeries] | None = None,
+) -> Folded:
     """Give the vectors of one instrument's whole history.
 
-    Row t uses bars that closed by ts_close[t] and no others; it equals bit for bit what a FeatureFrame
-    says that was fed the same bars from the same first one. Raises DataError if a timeframe or a
-    reference of the specification is absent.
+    `references` are the bars of the instruments that blocks are `of`, by base; `known` the outside series
+    by name, of which an absent one is not known. Row t uses what was there by ts_close[t] and nothing
+    else; it equals bit for bit what a FeatureFrame says that was fed the same bars from the same first
+    one. Raises DataError if a timeframe or a reference of the specification is absent.
     """
+    sources = {"": history, **(references or {})}
     walked = {
-        key: _Series(spec, key, history if not key[0] else sources.references.get(key[0], {}))
+        key: _Series(spec, key, sources.get(key[0], {}))
         for key in dict.fromkeys([("", spec.decision), *map(_key, spec.needed)])
     }
     decision = walked["", spec.decision]
@@ -106,7 +102,7 @@ def fold(spec: FeatureSpec, history: History, sources: Sources = Sources()) -> F
     for cross in spec.cross:
         values = [walked[_key(block)].values(block, ts_close, ready) for block in cross.blocks]
         parts.append(crossed(spec, cross, values, (atr, close)))
-    parts += [_outside(outside, sources, ts_close) for outside in spec.known]
+    parts += [_outside(outside, known or {}, ts_close) for outside in spec.known]
     rest = np.hstack([*parts, clock(spec, ts_close)])
     ready &= finite & np.isfinite(rest).all(axis=1)
     return Folded(spec, tuple(placed), rest, ready, atr, scales[1], close, ts_close)
@@ -116,10 +112,10 @@ def _key(block: Block) -> tuple[str, Timeframe]:
     return block.of, block.timeframe
 
 
-def _outside(outside: Outside, sources: Sources, ts_close: Ints) -> Matrix:
+def _outside(outside: Outside, known: Mapping[str, KnownSeries], ts_close: Ints) -> Matrix:
     columns = len(outside.columns)
     nothing = KnownSeries(np.empty(0, np.int64), np.empty((0, columns)))
-    return as_of(sources.known.get(outside.name, nothing), ts_close, outside.max_age_s, columns)
+    return as_of(known.get(outside.name, nothing), ts_close, outside.max_age_s, columns)
 
 
 class _Series:

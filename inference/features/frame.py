@@ -101,7 +101,9 @@ def crossed(
     """Give a cross column [n, 1] from its timeframes' inputs, each [needs, n], and the decision's scales."""
     lengths = np.array([timeframe.ns / spec.decision.ns for timeframe in cross.timeframes])
     out = np.empty(len(scales[0]))
-    CROSS[cross.column].combine(np.vstack(values), np.vstack(scales), lengths, out)
+    # Columns of a fancy index may lie the other way round: another type to a kernel, compiled anew.
+    inputs = np.ascontiguousarray(np.vstack(values))
+    CROSS[cross.column].combine(inputs, np.vstack(scales), lengths, out)
     return out.astype(np.float32)[:, None]
 
 

@@ -179,7 +179,7 @@ def tables(bars: Sequence[Bar], row_of: Mapping[str, int], timeframe: Timeframe)
     """Give the rows and the table of those bars that are of this timeframe and of known instruments."""
     known = [bar for bar in bars if bar.timeframe is timeframe and bar.instrument in row_of]
     values = np.empty((INPUTS, len(known)))
-    values[DELTA] = np.nan
+    values[DELTA] = [np.nan if bar.delta is None else bar.delta for bar in known]
     values[:DELTA] = (
         [bar.open for bar in known],
         [bar.high for bar in known],

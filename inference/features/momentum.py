@@ -22,14 +22,13 @@ from inference.features.kernel import Floats, Ints, inlined, kernel
 from inference.features.rolling import (
     TINY,
     bounded,
-    extreme_slots,
     in_units,
     mean_deviation,
     moment_slots,
-    push_extremes,
     push_moments,
     reciprocal,
 )
+from inference.features.totals import push_reach, reach_slots
 
 COLUMNS = (
     "rsi",  # 14, -1..1
@@ -56,8 +55,8 @@ _CLOSES = 7
 _KEPT = 64  # closes, a power of two above 60
 _TYPICAL = _CLOSES + _KEPT
 _RANGE_14 = _TYPICAL + moment_slots(_CCI_WINDOW)
-_RANGE_20 = _RANGE_14 + extreme_slots(14)
-_SLOTS = _RANGE_20 + extreme_slots(20)
+_RANGE_20 = _RANGE_14 + reach_slots(14)
+_SLOTS = _RANGE_20 + reach_slots(20)
 
 
 @inlined
@@ -101,14 +100,14 @@ def _advance(
             gain += (max(move, 0.0) - gain) * _WILDER
             loss += (max(-move, 0.0) - loss) * _WILDER
             out[_RSI, at] = in_units(gain - loss, gain + loss, floor)
-            highest, lowest = push_extremes(row, _RANGE_14, 14, count, high, low)
+            highest, lowest = push_reach(row, _RANGE_14, 14, count, high, low)
             raw = _place(close, highest, lowest, floor)
             smooth = (raw + raw_1 + raw_2) * (1 / 3)
             out[_K, at] = smooth
             out[_D, at] = (smooth + smooth_1 + smooth_2) * (1 / 3)
             raw_1, raw_2, smooth_1, smooth_2 = raw, raw_1, smooth, smooth_1
             out[_CCI, at] = _channel(row, count, (high + low + close) * (1 / 3), floor)
-            highest, lowest = push_extremes(row, _RANGE_20, 20, count, high, low)
+            highest, lowest = push_reach(row, _RANGE_20, 20, count, high, low)
             out[_POSITION, at] = _place(close, highest, lowest, floor)
             out[_ACCELERATION, at] = bounded((move - last) * per)
             _moves(row, count, close, per, out, at)

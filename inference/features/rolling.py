@@ -1,6 +1,7 @@
-"""Windows of the last W values in constant time: sums, moments, slopes and extremes that never drift.
+"""Windows of the last W values in constant time: moments, slopes and shapes that never drift.
 
-Must not know bars or columns. Called by the families of this folder, inside their kernels.
+Must not know bars or columns. Called by the families of this folder, inside their kernels; plain sums and
+extremes are in `totals`.
 
 Nothing is ever subtracted from a sum: a window is the tail of the previous block of W values and the
 head of the running one. Tails are prepared once a block. Deviations are counted from an anchor inside
@@ -16,31 +17,6 @@ first value; `count` is how many values were pushed before. Give W as a constant
 import math
 
 from inference.features.kernel import Floats, inlined, kernel
-
-# ---- sums ----
-
-
-def sum_slots(window: int) -> int:
-    """Give the doubles that `push_sum` needs: head, then a value, later its tail, a position."""
-    return 1 + window
-
-
-@inlined
-def push_sum(state: Floats, o: int, window: int, count: int, value: float) -> float:
-    """Take the newest value in; give the sum of the last `window`. For values of one sign."""
-    position = count % window
-    total = value + state[o] if position > 0 else value
-    state[o] = total
-    state[o + 1 + position] = value
-    if position == window - 1:
-        tail = 0.0
-        for k in range(1, window):
-            tail += state[o + 1 + window - k]
-            state[o + 1 + window - k] = tail
-    elif count >= window:
-        total += state[o + 2 + position]
-    return total
-
 
 # ---- mean and deviation ----
 
@@ -250,50 +226,6 @@ def push_shape(
     s1 *= share
     variance, skew, kurtosis = _central(s1, s2 * share, s3 * share, s4 * share)
     return anchor + s1, variance, skew, kurtosis
-
-
-# ---- extremes ----
-
-
-def extreme_slots(window: int) -> int:
-    """Give the doubles that `push_extremes` needs: two heads; a high, later its tail, and a low likewise."""
-    return 2 + 2 * window
-
-
-@kernel
-def _extreme_tails(state: Floats, o: int, window: int) -> None:
-    highest = -math.inf
-    lowest = math.inf
-    for k in range(1, window):
-        cell = o + 2 + 2 * (window - k)
-        highest = max(highest, state[cell])
-        lowest = min(lowest, state[cell + 1])
-        state[cell] = highest
-        state[cell + 1] = lowest
-
-
-@inlined
-def push_extremes(
-    state: Floats, o: int, window: int, count: int, high: float, low: float
-) -> tuple[float, float]:
-    """Take the newest high and low in; give the highest and the lowest of the last `window`."""
-    position = count % window
-    highest = high
-    lowest = low
-    if position > 0:
-        highest = max(high, state[o])
-        lowest = min(low, state[o + 1])
-    state[o] = highest
-    state[o + 1] = lowest
-    cell = o + 2 + 2 * position
-    state[cell] = high
-    state[cell + 1] = low
-    if position == window - 1:
-        _extreme_tails(state, o, window)
-    elif count >= window:
-        highest = max(highest, state[cell + 2])
-        lowest = min(lowest, state[cell + 3])
-    return highest, lowest
 
 
 # ---- whole windows: a value against each of the last ----

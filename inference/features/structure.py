@@ -23,9 +23,10 @@ TOUCH = 0.5
 _NOWHERE = -math.inf  # an empty place: near no level, however large the ATR
 
 # A state row. The reach of 60 bars as of the bar before; the last swing high and low; how many
-# swings were found, how many of them are remembered; their ring, prices and then bars; windows.
-_HIGHEST, _LOWEST, _TOP, _TOP_BAR, _BOTTOM, _BOTTOM_BAR, _FOUND, _KNOWN = range(8)
-_PRICES = 8
+# swings were found, how many of them are remembered, the two around the close; their ring, prices and
+# then bars; windows.
+_HIGHEST, _LOWEST, _TOP, _TOP_BAR, _BOTTOM, _BOTTOM_BAR, _FOUND, _KNOWN, _SUPPORT, _RESISTANCE = range(10)
+_PRICES = 10
 _BARS = _PRICES + LEVELS
 _CLOSES = _BARS + LEVELS
 _PATH = _CLOSES + 20
@@ -44,19 +45,22 @@ def _remember(row: Floats, price: float, bar: int) -> None:
 
 
 @kernel
-def _forget(row: Floats, count: int) -> None:
-    """Empty the places of swings that are too old; they come in the order of their bars."""
+def _forget(row: Floats, count: int) -> bool:
+    """Empty the places of swings that are too old; they come in the order of their bars. Tell of any."""
+    forgot = False
     while row[_KNOWN] > 0.0:
         place = int(row[_FOUND] - row[_KNOWN]) % LEVELS
         if row[_BARS + place] >= count - MEMORY:
-            return
+            break
         row[_PRICES + place] = _NOWHERE
         row[_KNOWN] -= 1.0
+        forgot = True
+    return forgot
 
 
 @kernel
-def _take_swings(row: Floats, count: int, high: float, low: float) -> None:
-    """Take what this bar confirms in; forget what is too old."""
+def _take_swings(row: Floats, count: int, high: float, low: float) -> bool:
+    """Take what this bar confirms in; forget what is too old. Tell whether anything changed."""
     top, bottom = push_pivot(row, _PIVOTS, count, high, low)
     bar = count - CONFIRM
     if top > 0.0:
@@ -65,16 +69,17 @@ def _take_swings(row: Floats, count: int, high: float, low: float) -> None:
     if bottom > 0.0:
         _remember(row, bottom, bar)
         row[_BOTTOM], row[_BOTTOM_BAR] = bottom, bar
-    _forget(row, count)
+    forgot = _forget(row, count)
     if row[_TOP_BAR] < count - MEMORY:
         row[_TOP] = 0.0
     if row[_BOTTOM_BAR] < count - MEMORY:
         row[_BOTTOM] = 0.0
+    return forgot | (top > 0.0) | (bottom > 0.0)
 
 
 @kernel
-def _around(row: Floats, close: float) -> tuple[float, float]:
-    """Give the highest remembered swing at or below the close, else 0, and the lowest above it, else inf."""
+def _look_around(row: Floats, close: float) -> None:
+    """Find the highest remembered swing at or below the close, else 0, and the lowest above it, else inf."""
     support, resistance = 0.0, math.inf
     for k in range(_PRICES, _PRICES + LEVELS):
         price = row[k]
@@ -82,7 +87,7 @@ def _around(row: Floats, close: float) -> tuple[float, float]:
             support = price
         if (price > close) & (price < resistance):
             resistance = price
-    return support, resistance
+    row[_SUPPORT], row[_RESISTANCE] = support, resistance
 
 
 @kernel
@@ -136,6 +141,7 @@ def advance(
         at = plan[k, TARGET]
         if count == 0:
             row[_PRICES:_BARS] = _NOWHERE
+            row[_RESISTANCE] = math.inf
         for t in range(plan[k, FIRST], plan[k, STOP]):
             close = bars[CLOSE, t]
             atr = scales[ATR, at]
@@ -143,12 +149,11 @@ def advance(
             out[5, at] = _breakout(close, row[_LOWEST], row[_HIGHEST], count)
             highest, lowest = push_reach(row, _REACH, 60, count, bars[HIGH, t], bars[LOW, t])
             row[_HIGHEST], row[_LOWEST] = highest, lowest
-            _take_swings(row, count, bars[HIGH, t], bars[LOW, t])
-            support, resistance = _around(row, close)
-            if support == 0.0:
-                support = lowest
-            if resistance == math.inf:
-                resistance = highest
+            changed = _take_swings(row, count, bars[HIGH, t], bars[LOW, t])
+            if changed | (close < row[_SUPPORT]) | (close >= row[_RESISTANCE]):
+                _look_around(row, close)
+            support = row[_SUPPORT] if row[_SUPPORT] > 0.0 else lowest
+            resistance = row[_RESISTANCE] if row[_RESISTANCE] < math.inf else highest
             out[0, at] = in_units(close - support, atr, floor)
             out[1, at] = in_units(resistance - close, atr, floor)
             out[2, at], out[3, at] = _touches(row, support, resistance, TOUCH * atr)

@@ -11,7 +11,7 @@ were pushed before.
 
 import math
 
-from inference.features.kernel import Floats, kernel
+from inference.features.kernel import Floats, inlined
 
 
 def sum_slots(window: int) -> int:
@@ -19,7 +19,7 @@ def sum_slots(window: int) -> int:
     return 1 + window
 
 
-@kernel
+@inlined
 def push_sum(state: Floats, o: int, window: int, count: int, value: float) -> float:
     """Take the newest value in; give the sum of the last `window`, of those there are before that."""
     position = count % window
@@ -41,7 +41,7 @@ def reach_slots(window: int) -> int:
     return 2 + 2 * window
 
 
-@kernel
+@inlined
 def push_reach(
     state: Floats, o: int, window: int, count: int, high: float, low: float
 ) -> tuple[float, float]:

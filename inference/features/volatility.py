@@ -27,11 +27,10 @@ from inference.features.rolling import (
     moment_slots,
     push_moments,
     push_rank,
-    push_sum,
     rank_slots,
     reciprocal,
-    sum_slots,
 )
+from inference.features.totals import push_sum, sum_slots
 
 COLUMNS = (
     "bollinger_position",  # 20, +-1 at two deviations

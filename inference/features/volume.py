@@ -31,18 +31,18 @@ BURST = 3
 """The third highest of 60 volumes is the least of the top 5 %; what exceeds it is a burst."""
 BURST_LIMIT = 5.0
 
-# Windows of a state row: what is summed, and over how many bars.
+# A state row: mean and deviation as of the bar before, windows, then rings. A sum over 40 or 60 bars is
+# that over 20 and the one or two that it was 20 and 40 bars ago.
 _MEAN, _DEVIATION = range(2)
 _MOMENTS = 2
 _VOLUME_5 = _MOMENTS + moment_slots(20)
 _VOLUME_15 = _VOLUME_5 + sum_slots(5)
-_VOLUME_60 = _VOLUME_15 + sum_slots(15)
-_FLOW_20 = _VOLUME_60 + sum_slots(60)
+_FLOW_20 = _VOLUME_15 + sum_slots(15)
 _SIGNED_15 = _FLOW_20 + sum_slots(20)
 _TURNOVER_20 = _SIGNED_15 + sum_slots(15)
-_TURNOVER_40 = _TURNOVER_20 + sum_slots(20)
-_TURNOVER_60 = _TURNOVER_40 + sum_slots(40)
-_LAST_60 = _TURNOVER_60 + sum_slots(60)
+_TURNOVERS = _TURNOVER_20 + sum_slots(20)
+_VOLUMES = _TURNOVERS + 40
+_LAST_60 = _VOLUMES + 40
 _SLOTS = _LAST_60 + 60
 
 
@@ -74,6 +74,16 @@ def _burst(state: Floats, count: int, volume: float) -> float:
 
 
 @kernel
+def _longer(state: Floats, o: int, count: int, sum_20: float) -> tuple[float, float]:
+    """Take the newest sum of 20 bars into the ring of the last 40 such sums; give those of 40 and of 60."""
+    now = count % 40
+    sum_40 = sum_20 + state[o + (now + 20) % 40]
+    sum_60 = sum_40 + state[o + now]
+    state[o + now] = sum_20
+    return sum_40, sum_60
+
+
+@kernel
 def advance(
     state: Floats, plan: Ints, _ts_open: Ints, bars: Floats, _length: int, scales: Floats, out: Floats
 ) -> None:
@@ -93,7 +103,7 @@ def advance(
             mean, variance = push_moments(row, _MOMENTS, 20, count, volume)
             deviation = math.sqrt(variance)
             volume_20 = mean * min(count + 1, 20)
-            volume_60 = push_sum(row, _VOLUME_60, 60, count, volume)
+            _, volume_60 = _longer(row, _VOLUMES, count, volume_20)
             mean_60 = volume_60 / min(count + 1, 60)
             mean_15 = push_sum(row, _VOLUME_15, 15, count, volume) / min(count + 1, 15)
             mean_5 = push_sum(row, _VOLUME_5, 5, count, volume) / min(count + 1, 5)
@@ -101,8 +111,7 @@ def advance(
             signed = push_sum(row, _SIGNED_15, 15, count, sign(close - bars[OPEN, t]) * z)
             turnover = (bars[HIGH, t] + bars[LOW, t] + close) / 3.0 * volume
             turnover_20 = push_sum(row, _TURNOVER_20, 20, count, turnover)
-            turnover_40 = push_sum(row, _TURNOVER_40, 40, count, turnover)
-            turnover_60 = push_sum(row, _TURNOVER_60, 60, count, turnover)
+            turnover_40, turnover_60 = _longer(row, _TURNOVERS, count, turnover_20)
             out[0, at] = flow / volume_20 if volume_20 > 0.0 else 0.0
             out[1, at] = log_ratio(mean_5, mean_60)
             out[2, at] = log_ratio(mean_15, mean_60)

@@ -12,8 +12,8 @@ from inference.features.totals import push_reach, push_sum, reach_slots, sum_slo
 _WINDOW = 240
 _REACH = 0
 _VOLUME_60 = _REACH + reach_slots(_WINDOW)
-_VOLUME_240 = _VOLUME_60 + sum_slots(60)
-_SLOTS = _VOLUME_240 + sum_slots(_WINDOW)
+_VOLUMES = _VOLUME_60 + sum_slots(60)  # sums over 60 bars as of the last 180
+_SLOTS = _VOLUMES + 180
 
 
 @kernel
@@ -27,10 +27,13 @@ def advance(
         at = plan[k, TARGET]
         for t in range(plan[k, FIRST], plan[k, STOP]):
             highest, lowest = push_reach(row, _REACH, _WINDOW, count, bars[HIGH, t], bars[LOW, t])
-            hour = push_sum(row, _VOLUME_60, 60, count, bars[VOLUME, t]) / min(count + 1, 60)
-            session = push_sum(row, _VOLUME_240, _WINDOW, count, bars[VOLUME, t]) / min(count + 1, _WINDOW)
+            hour = push_sum(row, _VOLUME_60, 60, count, bars[VOLUME, t])
+            now = count % 180
+            session = hour + row[_VOLUMES + (now + 120) % 180] + row[_VOLUMES + (now + 60) % 180]
+            session += row[_VOLUMES + now]
+            row[_VOLUMES + now] = hour
             out[0, at] = in_range(bars[CLOSE, t], lowest, highest)
-            out[1, at] = log_ratio(hour, session)
+            out[1, at] = log_ratio(hour / min(count + 1, 60), session / min(count + 1, _WINDOW))
             count += 1
             at += 1
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,16 @@ def test_a_longer_bar_holds_every_shorter_one(ts):
 def test_lengths_are_what_the_names_say():
     assert [t.minutes for t in TIMEFRAMES] == [1, 5, 15, 30, 60, 240, 1440]
     assert (Timeframe("15m").ns, Timeframe.D1.ns) == (15 * MINUTE, DAY)
+
+
+def test_a_bar_written_before_takers_sides_were_known_is_read_as_one_that_lacks_them():
+    old = b'["BTC/USD","1m",60000000000,1.0,2.0,0.5,1.5,3.0,1.2,4]'
+    bar = msgspec.json.decode(old, type=Bar)
+    assert bar == Bar("BTC/USD", Timeframe.M1, MINUTE, 1.0, 2.0, 0.5, 1.5, 3.0, 1.2, 4)
+    assert bar.delta is None
+    assert msgspec.json.decode(msgspec.json.encode(bar), type=Bar) == bar
+    packed = msgspec.msgpack.encode(msgspec.json.decode(old))
+    assert msgspec.msgpack.decode(packed, type=Bar) == bar
 
 
 @given(st.decimals(1, 10**6, places=4), st.decimals(0, 100, places=4))

@@ -94,7 +94,7 @@ async def play_daemon(home: Path, plan: Plan, place: Place, *, paced: bool = Tru
         stack.push_async_callback(journal.close)
         daemon = Observed(parts, journal, started=started)
         daemon.observer = Observer(clock)
-        await stack.enter_async_context(parts.dashboard(daemon))
+        await stack.enter_async_context(parts.dashboard(daemon, daemon))
         watch = Watch(daemon, plan, clock, began)
         await daemon.run(on_ready=watch.begin)
         await watch.task

@@ -100,11 +100,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         until(lambda: bool(world.shown()["session"]), "the next session", process=world.daemon)
         until(lambda: world.shown()["state"]["state"] == "running", "a reconciled desk", process=world.daemon)
         made.after = world.shown()
-        decided = made.after["latency"]["instruments"]
-        until(lambda: world.shown()["latency"]["instruments"] > decided, "decisions", process=world.daemon)
+        decided = decisions(made.after)
+        until(lambda: decisions(world.shown()) > decided, "decisions", process=world.daemon)
         made.exit_code = world.terminate()
         made.told = Told(world.journal)
         yield made
+
+
+def decisions(state: dict[str, Any]) -> int:
+    """Give how many closing instants this process has decided on."""
+    return int(state["latency"]["decision_ms"]["count"])
 
 
 def guarded(state: dict[str, Any]) -> bool:
@@ -221,7 +226,7 @@ def test_the_backtest_sends_the_same_entries(run: Run):
     models = load_models(config)
     lake = Lake(lake_root)
     series = [s for s in lake.series() if s.instrument in config.universe.instruments]
-    timeframes = sorted({t for model in models.values() for t in model.spec.timeframes}, key=lambda t: t.ns)
+    timeframes = sorted({t for model in models.values() for t in model.timeframes}, key=lambda t: t.ns)
     instants = replay(lake, series, START, START + DAY, timeframes=timeframes)
     result = simulate(
         config,

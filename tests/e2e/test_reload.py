@@ -1,4 +1,4 @@
-"""SIGHUP: a running daemon takes over changed limits, and refuses by name what needs a restart."""
+"""A running daemon takes over limits and models, refuses the rest by name, and keeps its features."""
 
 import signal
 from collections.abc import Iterator
@@ -41,8 +41,9 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.fixture
-def world(tmp_path: Path, copy: Copy) -> Iterator[World]:
-    with World(tmp_path, {}, speed=120, file=copy.path) as made:
+def world(tmp_path: Path, copy: Copy, request: pytest.FixtureRequest) -> Iterator[World]:
+    speed = getattr(request, "param", 120)
+    with World(tmp_path, {"inference.parity_every_closes": 1}, speed=speed, file=copy.path) as made:
         made.start_daemon()
         yield made
 
@@ -76,7 +77,8 @@ def test_limits_are_taken_over_and_everything_else_is_refused_by_name(world: Wor
     assert verify(world.journal).remains == ""
 
 
-def test_a_model_is_swapped_while_trading_and_a_bad_one_changes_nothing(
+@pytest.mark.parametrize("world", [300], indirect=True)
+def test_models_are_swapped_while_trading_and_features_outlive_the_process(
     world: World, copy: Copy, tmp_path: Path
 ) -> None:
     daemon = world.daemon
@@ -104,7 +106,15 @@ def test_a_model_is_swapped_while_trading_and_a_bad_one_changes_nothing(
     body = {"trader": "scalp", "path": str(new)}
     assert checked(ask(world.config, "POST", "/api/v1/model", body))["model_hash"] == hash_of(new)
     assert checked(ask(world.config, "POST", "/api/v1/model", {"trader": "scalp"}))["model_hash"] == old
+    until(lambda: world.shown()["parity"]["values"] > 100, "features to be checked", process=daemon)
+    assert world.terminate() == 0
 
+    world.start_daemon()
+    until(world.ready, "an opinion after a restart", process=world.daemon)
+    assert world.log().count('"features_restored"') == 1, "the first start had nothing to go on from"
+    until(lambda: world.shown()["parity"]["values"] > 100, "restored features to be checked")
+    assert world.shown()["parity"]["differing"] == 0
+    assert "features_differ" not in world.notices()
     assert world.terminate() == 0
     reader = JournalReader(world.journal)
     records = [record for step in reader.steps() for record in step.records]

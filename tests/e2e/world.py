@@ -122,6 +122,10 @@ class World:
         names = {row["instrument"] for row in self.shown()["opinions"]}
         return any(model_hash == row["model_hash"] for name in names for row in self.why(name))
 
+    def ready(self) -> bool:
+        """Tell whether there is an opinion that may be used."""
+        return any(row["ready"] for row in self.shown()["opinions"])
+
     def why(self, instrument: str) -> list[dict[str, Any]]:
         """Give the explanations of the newest opinions about an instrument."""
         answer = ask(self.config, "GET", f"/api/v1/explain?instrument={instrument}")

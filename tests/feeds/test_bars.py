@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def test_minute_holds_open_high_low_close_volume_vwap_and_count():
         assert builder.on_trade(trade(START + second * SECOND, price, quantity))
     ((ts_close, (bar,)),) = builder.close_until(START + MINUTE)
     assert ts_close == START + MINUTE
-    assert bar == Bar(BTC, Timeframe.M1, START, 100, 104, 98, 101, 8, 810 / 8, 4)
+    assert bar == Bar(BTC, Timeframe.M1, START, 100, 104, 98, 101, 8, 810 / 8, 4, 8)
 
 
 def test_sums_are_exact_where_floats_would_drift():
@@ -132,7 +133,7 @@ def test_midnight_closes_every_timeframe_at_once_smallest_first():
     ts_close, bars = builder.close_until(START + DAY)[-1]
     assert ts_close == START + DAY
     assert [bar.timeframe for bar in bars] == list(TIMEFRAMES)
-    assert bars[-1] == Bar(BTC, Timeframe.D1, START, 100, 100, 100, 100, 1, 100, 1)
+    assert bars[-1] == Bar(BTC, Timeframe.D1, START, 100, 100, 100, 100, 1, 100, 1, 1)
 
 
 def test_history_gives_the_last_close_and_what_running_bars_began_with():
@@ -220,7 +221,8 @@ def days_of_trades(draw):
     times = draw(st.lists(st.integers(0, 3 * HOUR - 1), min_size=1, max_size=60).map(sorted))
     prices = st.integers(1, 10_000).map(lambda ticks: Decimal(ticks) / 8)
     quantities = st.integers(1, 1000).map(lambda lots: Decimal(lots) / 16)
-    return [Trade(BTC, START + ts, draw(prices), draw(quantities), Side.SELL, 0) for ts in times]
+    sides = st.sampled_from(Side)
+    return [Trade(BTC, START + ts, draw(prices), draw(quantities), draw(sides), 0) for ts in times]
 
 
 def expected_bars(trades: list[Trade], timeframe: Timeframe) -> list[Bar]:
@@ -238,7 +240,8 @@ def expected_bars(trades: list[Trade], timeframe: Timeframe) -> list[Bar]:
         volume = sum(t.quantity for t in inside)
         vwap = float(sum(t.quantity * t.price for t in inside) / volume)
         ends = (prices[0], max(prices), min(prices), prices[-1])
-        bars.append(Bar(BTC, timeframe, opened, *ends, float(volume), vwap, len(inside)))
+        delta = float(sum(t.quantity * t.side.sign for t in inside))
+        bars.append(Bar(BTC, timeframe, opened, *ends, float(volume), vwap, len(inside), delta))
     return bars
 
 
@@ -257,6 +260,7 @@ def test_bars_equal_a_naive_grouping_however_often_the_clock_ticks(trades, timef
     ]
     assert [b.volume for b in made] == pytest.approx([b.volume for b in wanted])
     assert [b.vwap for b in made] == pytest.approx([b.vwap for b in wanted])
+    assert [b.delta for b in made] == [b.delta for b in wanted]  # sixteenths add up exactly
 
 
 def test_bar_opens_with_its_first_trade_not_with_the_silence_before_it():
@@ -264,8 +268,25 @@ def test_bar_opens_with_its_first_trade_not_with_the_silence_before_it():
     builder.on_trade(trade(START, "90"))
     builder.on_trade(trade(START + 7 * MINUTE, "100"))
     assert closed(builder, START + 10 * MINUTE, Timeframe.M5)[1] == Bar(
-        BTC, Timeframe.M5, START + 5 * MINUTE, 100, 100, 100, 100, 1, 100, 1
+        BTC, Timeframe.M5, START + 5 * MINUTE, 100, 100, 100, 100, 1, 100, 1, 1
     )
+
+
+def test_delta_is_exact_where_floats_would_drift():
+    builder = watching()
+    for second, side in enumerate((Side.BUY, Side.BUY, Side.BUY, Side.SELL)):
+        builder.on_trade(Trade(BTC, START + second * SECOND, Decimal(1), Decimal("0.1"), side, 0))
+    (bar,) = closed(builder, START + MINUTE, Timeframe.M1)
+    assert (bar.volume, bar.delta) == (0.4, 0.2)
+
+
+def test_delta_of_a_bar_is_unknown_if_that_of_any_part_with_trades_is():
+    known = msgspec.structs.replace(minute_bar(START), delta=1.5)
+    silent = msgspec.structs.replace(quiet(BTC, Timeframe.M1, START + MINUTE, 100.0), delta=None)
+    served = minute_bar(START + 2 * MINUTE)
+    assert merged(Timeframe.M5, [known, silent, known]).delta == 3.0
+    assert merged(Timeframe.M5, [known, served, known]).delta is None
+    assert merged(Timeframe.M5, [silent, silent]).delta == 0.0
 
 
 def test_merging_quiet_parts_only_is_quiet():

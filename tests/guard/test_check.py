@@ -10,7 +10,7 @@ from training.guard.check import Finding, as_row, check, found, shipped
 
 @pytest.mark.parametrize("name", ["entry_5m", "entry_15m", "entry_1h"])
 def test_a_pipeline_scores_chance_where_nothing_can_be_foreseen(name, tmp_path):
-    finding = check(SPECS[name], "null", 1, tmp_path)
+    finding = check(SPECS[name], "null", 1, tmp_path, pairs=3)
     assert finding.passed, finding
     assert finding.rows > 10_000
     assert finding.side.high - finding.side.low < 0.08
@@ -18,7 +18,7 @@ def test_a_pipeline_scores_chance_where_nothing_can_be_foreseen(name, tmp_path):
 
 
 def test_a_pipeline_finds_a_planted_edge_and_not_more_than_there_is(tmp_path):
-    finding = check(SPECS["entry_15m"], "planted", 1, tmp_path)
+    finding = check(SPECS["entry_15m"], "planted", 1, tmp_path, pairs=3)
     assert finding.passed, finding
     assert finding.oracle.low > 0.6
     assert finding.side.low > 0.55

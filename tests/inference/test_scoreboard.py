@@ -109,6 +109,25 @@ def test_path_with_a_missing_bar_is_never_judged():
     assert one.score(0.0, 20.0).judged == 1
 
 
+def test_records_do_not_depend_on_which_bars_come_in_together():
+    """Histories come one instrument after the other, live bars all at once."""
+    together, apart = board(2), board(2)
+    rng = np.random.default_rng(3)
+    path = [[(100, 100 + up, 100 - down) for up, down in rng.exponential(2, (2, 2))] for _ in range(12)]
+    for to in (together, apart):
+        feed(to, 0, QUIET, QUIET)
+        tell(to, 0)
+        feed(to, 1, QUIET, QUIET)
+        tell(to, 1)
+    for step, (one, other) in enumerate(path, start=2):
+        feed(together, step, one, other)
+    for k in (1, 0):
+        for step, bars in enumerate(path, start=2):
+            apart.on_bars(np.array([k]), START + step * LENGTH, np.array(bars[k])[:, None])
+    assert together.totals[2] == 4
+    assert apart.totals.tolist() == pytest.approx(together.totals.tolist(), rel=1e-12)
+
+
 def test_prediction_that_was_not_usable_or_has_no_scale_is_not_judged():
     one = board()
     feed(one, 0, QUIET)

@@ -130,7 +130,7 @@ def test_folded_opinions_are_those_of_the_live_source():
     artifacts = {"swing": load_model(MODEL)}
     (member,) = artifacts["swing"].members
     spec = member.artifact.spec
-    since, end = START - 62 * DAY, START + DAY
+    since, end = START - 70 * DAY, START + DAY
     series = [Series("binance", symbol, Timeframe.M5) for symbol in PAIRS]
     lake = Lake(MARKET)
     histories = {}
@@ -244,5 +244,5 @@ def test_the_whole_span_begins_when_features_are_warm_and_ends_with_a_whole_day(
     start, end = whole_span(config, MARKET)
     assert start % DAY == 0
     assert end % DAY == 0
-    assert iso(start)[:10] == "2024-02-28"
+    assert iso(start)[:10] == "2024-03-09"
     assert iso(end)[:10] == "2024-07-18"

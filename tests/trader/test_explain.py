@@ -5,7 +5,7 @@ import pytest
 
 from core.clock import MINUTE, ManualClock
 from core.errors import JournalError
-from core.events import Decisions, Prediction
+from core.events import Decisions, Prediction, SetupChanged
 from core.market import Timeframe
 from core.signal import Opinion
 from tests import desk_story as story
@@ -113,6 +113,12 @@ def test_what_is_shown_does_not_keep_a_thousand_opinions_alive():
     (line, _), *_ = model.opinions.of("BTC/USDT")
     assert not any(isinstance(getattr(line.asked, f), Prediction) for f in line.asked.__struct_fields__)
     assert "opinions" not in line.asked.__struct_fields__
+
+
+def test_opinions_on_bars_that_nobody_decides_on_any_more_are_forgotten():
+    steps = [*story.judged(AT, Timeframe.H1), *story.judged(AT)]
+    reloaded = SetupChanged(AT + MINUTE, "f00d", msgspec.msgpack.encode(story.setup()))
+    assert [row["timeframe"] for row in explained([*steps, (reloaded, [])])] == ["15m"]
 
 
 # ---- the journal ----

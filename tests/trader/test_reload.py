@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.errors import ConfigError, ModelError, UsageError
+from core.errors import ConfigError, ModelError, TemporaryError, UsageError
 from core.market import Timeframe
 from risk.policy import ModelTerms
 from tests.venue.fake_kraken import running
+from trader import reload
 from trader.config import load
 from trader.reload import Changes, changed_keys
 from trader.setup import DeskSetup
@@ -151,6 +152,13 @@ async def test_activation_and_rollback_go_back_and_forth():
     done = await desk.changes.activate("swing", None)
     assert (done["path"], done["before"]) == (str(old), "/new")
     assert desk.model_of("swing") == old
+
+
+async def test_a_journal_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(reload, "WAIT_S", 0.01)
+    desk = Running(journals=False)
+    with pytest.raises(TemporaryError, match="expected the change in the journal"):
+        await desk.changes.activate("swing", Path("/new"))
 
 
 async def test_what_cannot_be_activated_is_refused_in_one_line():

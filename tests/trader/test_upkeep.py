@@ -61,6 +61,7 @@ class Desk:
             board=self.board,
             put=self.wishes.append,
         )
+        self.upkeep.calm = 0
 
     async def until(self, holds):
         async with asyncio.timeout(10):
@@ -78,7 +79,7 @@ async def desk(tmp_path, **table):
 
 
 def history():
-    return [bar for timeframe in MODEL.spec.timeframes for pair in PAIRS for bar in walk(pair, timeframe)]
+    return [bar for timeframe in MODEL.timeframes for pair in PAIRS for bar in walk(pair, timeframe)]
 
 
 def walk(pair, timeframe):

@@ -1,8 +1,17 @@
+import json
+
 import numpy as np
 import pytest
 
 from core.errors import DataError
+from core.market import Timeframe
+from inference.features.catalogue import COLUMNS, MISSING, family_of
+from inference.features.spec import Block, FeatureSpec
 from training import columns
+from training.cli import run
+from training.labels import BarrierTerms
+from training.provenance import Recipe
+from training.recipe import train
 
 NAMES = ("15m.a", "15m.b", "15m.c")
 
@@ -46,3 +55,23 @@ def test_spare_columns_are_the_still_ones_and_the_later_of_twins():
 
 def test_different_columns_are_all_kept():
     assert columns.spare(made(), NAMES).dropped == set()
+
+
+def test_a_column_that_needs_a_tape_is_refused_before_any_bar_is_read(tmp_path):
+    taped = next((column for column in COLUMNS if column != MISSING and family_of(column).needs), "")
+    if not taped:
+        pytest.skip("no family of the catalogue needs a tape")
+    spec = FeatureSpec("taped", Timeframe.M5, (Block(Timeframe.M5, ("rsi", taped)),))
+    plan = Recipe("m", spec, "guard", Timeframe.M5, BarrierTerms(Timeframe.M5))
+    with pytest.raises(DataError, match=f"expected columns made of bars; found 5m.{taped}, which needs flow"):
+        train(plan, tmp_path / "nowhere", tmp_path / "out", lambda _: None)
+
+
+def test_the_command_shows_spare_columns_of_the_training_rows(null_lake, capsys):
+    words = ["columns", "--spec", "entry_5m", "--lake", str(null_lake), "--venue", "guard"]
+    assert run([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert run(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(found["constant"]) + len(found["twins"])
+    assert run([*words[:2], "odd", *words[3:]]) == 64

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from inference.features import direction, moments, momentum, trend, volatility
 from tests.inference.features.walk import (
@@ -11,6 +12,7 @@ from tests.inference.features.walk import (
     assert_scale_free,
     flat,
     fold_family,
+    histories,
     jumping,
     recorded,
     silent_after,
@@ -19,7 +21,7 @@ from tests.inference.features.walk import (
 FAMILIES = [trend.FAMILY, direction.FAMILY, momentum.FAMILY, volatility.FAMILY, moments.FAMILY]
 
 
-@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
 def family(request):
     return request.param
 
@@ -38,6 +40,13 @@ def test_live_is_fold_to_the_bit_also_across_holes(family):
     kept[[100, 205, 206]] = False  # the state goes on
     kept[400:403] = False  # it starts over
     assert_live_is_fold(family, history.part(kept))
+
+
+@given(history=histories())
+@settings(max_examples=25, deadline=None)
+def test_any_market_gives_sane_numbers_and_the_same_ones_live(family, history):
+    assert_live_is_fold(family, history)
+    assert_finite(family, history, limit=70.0)
 
 
 @pytest.mark.parametrize("first", [1, 333])

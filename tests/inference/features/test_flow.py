@@ -1,10 +1,13 @@
 """Columns of takers' sides against plain numpy; what is unknown stays unknown."""
 
+import msgspec
 import numpy as np
 import pytest
 
+from core.market import Bar, Timeframe
 from inference.features.family import DELTA
 from inference.features.flow import FAMILY
+from inference.features.live import tables
 from tests.inference.features.walk import (
     assert_finite,
     assert_forgets_its_start,
@@ -69,6 +72,13 @@ def test_a_source_without_sides_gives_no_number_at_all():
 def test_quiet_bars_are_known_to_be_balanced():
     out = fold_family(FAMILY, silent_after(known(300), 150))[0]
     assert (out[:, 170:] == 0.0).all()
+
+
+def test_bars_bring_their_takers_sides_to_the_kernels_and_none_is_unknown():
+    bought = Bar("ETH/USD", Timeframe.M5, 0, 1.0, 1.0, 1.0, 1.0, 4.0, 1.0, 2, 1.5)
+    served = msgspec.structs.replace(bought, ts_open=Timeframe.M5.ns, delta=None)
+    _, table = tables([bought, served], {"ETH/USD": 0}, Timeframe.M5)
+    assert table.values[DELTA] == pytest.approx([1.5, np.nan], nan_ok=True)
 
 
 def test_family_keeps_what_every_family_promises():

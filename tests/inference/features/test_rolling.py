@@ -7,22 +7,18 @@ from hypothesis import strategies as st
 
 from inference.features.rolling import (
     bounded,
-    extreme_slots,
     in_units,
     lagged,
     line_slots,
     mean_deviation,
     moment_slots,
-    push_extremes,
     push_line,
     push_moments,
     push_rank,
     push_shape,
-    push_sum,
     rank_slots,
     reciprocal,
     shape_slots,
-    sum_slots,
 )
 
 WINDOW = 7
@@ -83,20 +79,6 @@ def test_shape_loses_few_digits_however_far_the_level(moves, level, outlier):
         assert kurtosis == pytest.approx(float((z**4).mean() - 3), rel=1e-10, abs=1e-10)
 
 
-def test_sum_is_that_of_the_last_values():
-    state = np.zeros(sum_slots(WINDOW))
-    for count, value in enumerate(series := values()):
-        last = series[max(0, count + 1 - WINDOW) : count + 1]
-        assert push_sum(state, 0, WINDOW, count, value) == pytest.approx(last.sum(), rel=1e-15)
-
-
-def test_sum_of_nothings_is_nothing_after_an_outlier():
-    state = np.zeros(sum_slots(WINDOW))
-    for count, value in enumerate([1e300, *[0.0] * WINDOW]):
-        total = push_sum(state, 0, WINDOW, count, value)
-    assert total == 0.0
-
-
 def test_line_is_the_least_squares_line_of_the_last_values():
     state = np.zeros(line_slots(WINDOW))
     for count, value in enumerate(series := values()):
@@ -141,14 +123,6 @@ def test_shape_is_that_of_the_last_values():
         z = (last - last.mean()) / spread
         assert (mean, variance) == pytest.approx((last.mean(), last.var()), rel=1e-9)
         assert (skew, kurtosis) == pytest.approx(((z**3).mean(), (z**4).mean() - 3), rel=1e-6, abs=1e-6)
-
-
-def test_extremes_are_those_of_the_last_values():
-    state = np.zeros(extreme_slots(WINDOW))
-    for count, value in enumerate(series := values()):
-        found = push_extremes(state, 0, WINDOW, count, value + 1, value - 1)
-        last = series[max(0, count + 1 - WINDOW) : count + 1]
-        assert found == (last.max() + 1, last.min() - 1)
 
 
 def test_quotients_are_bounded_and_silence_is_zero():

@@ -55,7 +55,7 @@ def searched(history: History, t: int) -> tuple[float, float, int, int]:
 
 def test_levels_are_the_nearest_swings_known_by_then(market):
     history, out = market
-    for t in range(300, 3_000, 37):
+    for t in range(300, 3_000, 7):
         support, resistance, held, capped = searched(history, t)
         assert column(FAMILY, out, "level_support")[t] == support
         assert column(FAMILY, out, "level_resistance")[t] == resistance

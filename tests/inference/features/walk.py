@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from core.market import Timeframe
 from inference.features.family import (
@@ -106,6 +108,23 @@ def jumping(history: History, at: int, factor: float = 1_000.0) -> History:
     bars = history.bars.copy()
     bars[: CLOSE + 1, at:] *= factor
     return history._replace(bars=bars)
+
+
+@st.composite
+def histories(draw, longest: int = 80) -> History:
+    """Draw a market: moves, none as often as not, wicks, volume, and holes in time of up to four bars."""
+    count = draw(st.integers(1, longest))
+    move = draw(
+        arrays(float, count, elements=st.sampled_from([0.0, 0.0, 0.0, 1e-4, -1e-4, 3e-3, -2e-3, 0.7]))
+    )
+    wick = draw(arrays(float, (2, count), elements=st.sampled_from([0.0, 0.0, 1e-3, 0.3])))
+    held = draw(arrays(np.int64, count, elements=st.sampled_from([1, 1, 1, 1, 1, 2, 3, 4, 5])))
+    volume = draw(arrays(float, count, elements=st.sampled_from([0.0, 1.0, 1e9])))
+    close = draw(st.sampled_from([1e-7, 1.0, 1e5])) * np.exp(np.cumsum(move))
+    before = np.concatenate((close[:1], close[:-1]))
+    high, low = np.maximum(before, close) * (1 + wick[0]), np.minimum(before, close) * (1 - wick[1])
+    values = np.vstack([before, high, low, close, volume, volume * np.sign(move)])
+    return History(np.cumsum(held) * Timeframe.M5.ns, values, Timeframe.M5.ns)
 
 
 # ---- walks ----

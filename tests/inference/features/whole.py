@@ -6,7 +6,7 @@ from core.market import Bar, Timeframe
 from feeds.lake import BarArrays, Lake, aggregate
 from inference.features.catalogue import COLUMNS, family_of
 from inference.features.cross import CROSS
-from inference.features.fold import Folded, Sources, fold
+from inference.features.fold import Folded, fold
 from inference.features.frame import FeatureFrame, Inputs
 from inference.features.known import KnownSeries
 from inference.features.spec import Block, Cross, FeatureSpec, Outside, check
@@ -54,7 +54,7 @@ def funding(until: int, count: int = 300) -> KnownSeries:
 
 
 def folded(own: Histories, base: Histories, known: KnownSeries) -> Folded:
-    return fold(WHOLE, own, Sources({"BTC": base}, {"funding": known}))
+    return fold(WHOLE, own, {"BTC": base}, {"funding": known})
 
 
 def tensors(found: Folded) -> Tensors:

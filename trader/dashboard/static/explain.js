@@ -61,7 +61,7 @@ function reason(row) {
     { class: "reason" },
     h("h3", {}, `${row.trader} ${row.timeframe}`, " ", h("small", {}, `bar closed ${clock(row.at)}`)),
     h("p", { class: row.gate || row.late ? "late" : null }, row.verdict),
-    row.members.length ? table(`Members of ${row.trader}`, MEMBERS, row.ready ? [...row.members, blend] : row.members, { cards: false }) : null,
+    row.members.length ? table(`Members of ${row.trader}`, MEMBERS, row.ready && row.members.length > 1 ? [...row.members, blend] : row.members, { cards: false }) : null,
     h("p", { class: "under" }, figures.filter(Boolean).join(" \u00b7 ")),
   );
 }

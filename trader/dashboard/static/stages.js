@@ -10,8 +10,8 @@ const WORDS = {
   features: "columns of every instrument",
   models: "from columns to probabilities",
   blend: "gates and blend",
-  risk: "risk and orders",
-  journal: "journal, before orders",
+  risk: "judging every opinion",
+  journal: "on disk, before orders leave",
   order: "until the gateway took them",
 };
 

@@ -1,0 +1,83 @@
+"""Networks over windows run in chunks on two threads and say what one plain call says."""
+
+import numpy as np
+import pytest
+
+from core.market import Bar, Timeframe
+from inference.artifact import Artifact
+from inference.card import Kind, RobustScaler
+from inference.ensemble import alone
+from inference.ensemble_card import Policy
+from inference.features.frame import FeatureFrame
+from inference.features.spec import SPECS, Block, FeatureSpec
+from inference.members import Member
+from inference.pipeline import OpinionSource
+from inference.predictor import Predictor
+from inference.runner import CHUNK, Runner
+from tests.inference import making
+
+INSTRUMENTS = 2 * CHUNK + 9
+NAMES = tuple(f"I{k}/USD" for k in range(INSTRUMENTS))
+END = 1_000_000 * Timeframe.M15.ns
+SPEC = FeatureSpec(
+    "windowed",
+    Timeframe.M5,
+    (
+        Block(Timeframe.M5, ("rsi", "ema_9", "return_1"), window=12),
+        Block(Timeframe.M15, ("rsi", "ema_21"), window=5),
+        Block(Timeframe.M15, ("macd", "volatility")),
+    ),
+)
+
+
+def model(name: str, spec: FeatureSpec, seed: int) -> Artifact:
+    """Give a network of `spec` with a scaler on its first window; not written, so not proved."""
+    inputs = dict(spec.shapes)
+    scaler = {"5m": RobustScaler((0.1, 0.0, 0.0), (0.5, 2.0, 0.01), 4.0)} if "5m" in inputs else {}
+    card = making.card(name, "entry_5m", Kind.ENTRY, inputs, scalers=scaler, model_hash=name)
+    return Artifact(card, spec, making.graph(inputs, 3, seed=seed, pull=0.1))
+
+
+@pytest.fixture(scope="module")
+def frame():
+    made = FeatureFrame((SPEC, SPECS["entry_5m"]), NAMES)
+    rng = np.random.default_rng(1)
+    every = []
+    for timeframe in made.timeframes:
+        for k in range(CHUNK + 70):  # the others stay cold
+            closes = (100 * np.exp(rng.normal(0, 0.003, 720).cumsum())).tolist()
+            for n, price in enumerate(closes):
+                ts = END - (720 - n) * timeframe.ns
+                every.append(Bar(NAMES[k], timeframe, ts, price, price, price, price, 1.0, price, 1))
+    made.warm(every)
+    return made
+
+
+def test_chunks_on_two_threads_equal_one_call(frame):
+    models = [model("wide", SPEC, 1), model("other", SPEC, 2), model("flat", SPECS["entry_5m"], 3)]
+    runner = Runner(frame, lambda: 0)
+    runner.predictors = {one.model_hash: Predictor(one) for one in models}
+    members = [Member(one, Policy(), INSTRUMENTS) for one in models]
+    found = runner.answers([(member, END) for member in members])
+    for one, answers in zip(models, found, strict=True):
+        inputs = frame.inputs(one.spec, NAMES, END)
+        assert answers.ready.tolist() == inputs.ready.tolist() == [k < CHUNK + 70 for k in range(INSTRUMENTS)]
+        rows = np.flatnonzero(inputs.ready)
+        expected = Predictor(one).predict({name: x[rows] for name, x in inputs.tensors.items()})
+        assert np.abs(answers.p[rows] - expected).max() < 1e-6
+        assert not answers.p[~inputs.ready].any()
+
+
+def test_time_is_told_by_stage(frame):
+    ticks = iter(range(0, 1_000_000, 5))
+    runner = Runner(frame, lambda: next(ticks))
+    only = model("wide", SPEC, 1)
+    runner.predictors = {only.model_hash: Predictor(only)}
+    runner.answers([(Member(only, Policy(), INSTRUMENTS), END)])
+    assert runner.spent() == (5, 5)
+    assert runner.spent() == (0, 0)
+
+
+def test_source_serves_a_network_over_windows():
+    source = OpinionSource({"t": alone(model("wide", SPEC, 1))}, NAMES[:2])
+    assert source.frame.timeframes == (Timeframe.M5, Timeframe.M15)
