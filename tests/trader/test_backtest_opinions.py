@@ -44,7 +44,7 @@ def ensembles(tmp_path_factory):
             max_spread=0.25,
             regime_low=0.1,
             regime_high=0.9,
-            min_take=0.3,
+            min_take=0.4,
             skill_prior_windows=2.0,
         ),
         calibration=Calibration(0.9, (0.0, 0.0, 0.05)),
