@@ -79,6 +79,12 @@ def test_single_model_is_an_ensemble_of_one_with_the_same_hash(name):
     assert ensemble.verify(SHIPPED / name)["kind"] == "entry"
 
 
+@pytest.mark.parametrize("folder", sorted(SHIPPED.iterdir()), ids=lambda folder: folder.name)
+def test_everything_that_is_shipped_proves_itself(folder):
+    found = ensemble.verify(folder)
+    assert found["ok"], found["error"]
+
+
 def test_model_that_opens_no_trades_is_no_ensemble(shelf):
     with pytest.raises(ModelError, match="regime: expected an entry model or an ensemble; found kind regime"):
         ensemble.load(shelf / "regime")
