@@ -162,6 +162,7 @@ def test_names_are_unique_and_roles_fit_the_kind(copied):
         ({"policy": Policy(half_life_days=0.0)}, "expected half_life_days above 0"),
         ({"policy": Policy(min_take=1.5)}, "expected min_take within 0 and 1"),
         ({"policy": Policy(min_votes=0)}, "min_votes of 1"),
+        ({"policy": Policy(min_votes=4)}, "expected min_votes of at most 3; found 4"),
         ({"policy": Policy(abstain="conformal")}, "expected a conformal quantile to abstain by; found none"),
         ({"conformal": Conformal(0.0, 0.5, 0.9, 0.5)}, "expected conformal alpha and quantile"),
     ],
