@@ -88,7 +88,7 @@ class Statistics:
         self._add_halves(np.nan_to_num(x), present)
         self._add_steps(np.vstack([self._last, x]))
         self._add_products(np.nan_to_num(x), present.astype(np.float64))
-        self._last = x[-1:]
+        self._last = x[-1:].copy()
         self._seen += len(x)
 
     def columns(self) -> list[Column]:
