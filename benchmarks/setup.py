@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
+from time import perf_counter_ns
 
 import msgspec
 import numpy as np
@@ -124,7 +125,7 @@ def closes(
 def warmed(ensembles: Mapping[str, Ensemble], count: int, ts: int) -> OpinionSource:
     """Give an opinion source whose every feature is warm at `ts`."""
     names = tuple(one.symbol for one in instruments(count))
-    source = OpinionSource(ensembles, names)
+    source = OpinionSource(ensembles, names, perf_counter_ns)
     for bars in closes(needed(specs_of(ensembles.values())), names, ts, np.random.default_rng(3)):
         source.on_bars(bars)
     return source

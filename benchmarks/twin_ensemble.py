@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.twins import COLUMNS, Twin, twins
+from benchmarks.twins import Twin, twins
 from core.market import Timeframe
 from inference.artifact import MODEL_FILE, Artifact, load
 from inference.card import (
@@ -26,13 +26,12 @@ from inference.card import (
 from inference.ensemble import Ensemble, Member
 from inference.ensemble_card import SCHEMA, EnsembleCard, MemberRef, Policy, Role
 from inference.ensemble_card import sealed as sealed_ensemble
-from inference.features.spec import FLAT, Block, FeatureSpec
+from inference.features.spec import FLAT, SPECS, Block, FeatureSpec
 
 PATTERN = Path(__file__).parents[1] / "configs" / "models" / "entry-15m"
-NAMES = (
-    "missing", "ema_9", "ema_21", "ema_cross", "macd", "macd_histogram", "rsi", "adx", "di_plus", "di_minus",
-    "bollinger_position", "bollinger_width", "volume_z", "return_1", "return_4", "volatility",
-)  # fmt: skip
+SHIPPED = {"mtf": SPECS["mtf"], "manager": SPECS["manager_1m5m"]}
+"""Twins that read what the shipped specifications of their kind give."""
+NAMES = SHIPPED["mtf"].windows[0].columns
 NO_FIGURE = Interval(None, None, None)
 BINARY = BinaryMetrics(0.5, NO_FIGURE, 0.5, 0.7, 0.7, NO_FIGURE, NO_FIGURE, "none", 0.7, NO_FIGURE, "none")
 
@@ -57,6 +56,7 @@ def twin_ensemble(policy: Policy | None = None) -> Ensemble:
 def _member(twin: Twin, pattern: Card) -> Member:
     kind, role = _KINDS[twin.name.partition("_")[0]]
     spec = _spec(twin)
+    shapes = {name: shape for name, shape in spec.shapes.items() if name in twin.inputs}
     card = msgspec.structs.replace(
         pattern,
         kind=kind,
@@ -64,11 +64,11 @@ def _member(twin: Twin, pattern: Card) -> Member:
         files={MODEL_FILE: hashlib.sha256(twin.model).hexdigest()},
         features=FeatureRef(spec.name, spec.hash, len(spec.names)),
         inputs=dict(twin.inputs),
-        scalers={name: _scaler(shape[-1]) for name, shape in spec.shapes.items()},
+        scalers={name: _scaler(shape[-1]) for name, shape in shapes.items()},
         label=_label(pattern, twin.timeframe),
         classes=CLASSES_OF[kind],
         metrics=pattern.metrics if kind is Kind.ENTRY else BINARY,
-        deciles={name: ((-1e3, *[0.0] * 7, 1e3),) * shape[-1] for name, shape in spec.shapes.items()},
+        deciles={name: ((-1e3, *[0.0] * 7, 1e3),) * shape[-1] for name, shape in shapes.items()},
     )
     artifact = Artifact(sealed(card), spec, twin.model)
     return Member(MemberRef(twin.name, twin.name, artifact.model_hash, role), artifact)
@@ -85,12 +85,13 @@ _KINDS = {
 
 def _spec(twin: Twin) -> FeatureSpec:
     """Give the specification whose tensors are the twin's inputs."""
-    assert len(NAMES) == COLUMNS
     blocks = tuple(
         Block(Timeframe(name), NAMES, window=shape[0])
         for name, shape in twin.inputs.items()
         if len(shape) == 2
     )
+    if twin.name in SHIPPED:
+        return SHIPPED[twin.name]
     decision = Timeframe(twin.timeframe)
     if FLAT in twin.inputs:
         return FeatureSpec(f"twin_{twin.name}", decision, (Block(decision, NAMES),))

@@ -20,7 +20,7 @@ COLUMNS = 16
 WIDTH = 16
 """Channels of every convolution: a multiple of the block that the runtime's kernels work on."""
 DILATIONS = (1, 2, 4, 8)
-FUSED = {"15m": 64, "30m": 64, "1h": 48, "4h": 32}
+FUSED = {"15m": 64, "1h": 64, "4h": 48, "1d": 32}
 MANAGED = {"1m": 32, "5m": 32}
 REGIMES = ("1h", "1d")
 HYBRIDS = {"15m": 48, "30m": 48, "1h": 48, "4h": 32, "1d": 32}

@@ -35,7 +35,7 @@ Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 _ERROR_LEVEL = 3
 # onnxruntime's exceptions have no class of their own in common.
-_RUNTIME_ERRORS = tuple(
+RUNTIME_ERRORS = tuple(
     kind for kind in vars(ort).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
 
@@ -82,7 +82,7 @@ class Artifact:
                 self.run(session, {name: x[k : k + 1] for name, x in tensors.items()})
                 for k in range(len(expected))
             ]
-        except _RUNTIME_ERRORS as refused:
+        except RUNTIME_ERRORS as refused:
             reason = " ".join(str(refused).split())
             raise ModelError(f"expected golden rows to run; found: {reason}") from refused
         if together.shape != expected.shape:
@@ -130,7 +130,7 @@ def open_session(model: bytes) -> Any:
     options.log_severity_level = _ERROR_LEVEL
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except _RUNTIME_ERRORS as refused:
+    except RUNTIME_ERRORS as refused:
         reason = " ".join(str(refused).split())
         raise ModelError(f"expected an ONNX model that onnxruntime runs; found: {reason}") from refused
 

@@ -1,7 +1,7 @@
 """Several members' probabilities into one: what each weighs, and how far they disagree.
 
 Must not know models, instruments or the clock. Pure arrays, one row per instrument, one column per
-member; called by inference.council live and in the backtest alike.
+member; called by inference.sitting live and in the backtest alike.
 """
 
 from typing import NamedTuple

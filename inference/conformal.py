@@ -1,6 +1,6 @@
 """Split-conformal sets: which classes cannot be ruled out at a stated level of error.
 
-Must not know models or trading. Applied by inference.council; quantile and coverage are measured by
+Must not know models or trading. Applied by inference.sitting; quantile and coverage are measured by
 training. With one quantile for all rows the sets cover the truth 1 - alpha of the time if validation
 rows and new rows are exchangeable, which markets are not: the coverage on the card is the honest figure.
 A weak model's probabilities lie near the base rates. Then a 90 % set can drop one class of three on some

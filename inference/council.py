@@ -1,72 +1,24 @@
-"""From the members' answers to one opinion per instrument, each refusal with a named reason.
+"""All ensembles of a source: who sits where, what members are asked, how they are judged.
 
 Must not know features, how a model runs, or risk. Called by inference.pipeline live and by the
-backtest over folded histories: one code, driven by closed bars, so both decide alike. The order is:
-votes, gates, blend, meta-model, regime filter, calibration, abstention.
+backtest over folded histories: one code, driven by closed bars and requests, so both decide alike.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from core.market import Bar, Timeframe
-from inference import calibrate, conformal
-from inference.artifact import Artifact
-from inference.blend import Blend, Standing, blend, weigh
-from inference.card import VOTE_COLUMNS
 from inference.ensemble import Ensemble
 from inference.ensemble import Member as Seat
-from inference.ensemble_card import Role
-from inference.members import Answers, Member
+from inference.members import Member
+from inference.sitting import Models, Panel, Sitting, Verdicts
 
 Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.float32]
-
-
-class Models(Protocol):
-    """What runs models on features: live, or looked up in what was folded."""
-
-    def answers(self, due: Sequence[tuple[Member, int]]) -> list[Answers]:
-        """Give each member's answers about all instruments at the close beside it."""
-
-    def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
-        """Give a meta-model's probabilities [n, 2] for `rows` with their `votes`, and which are ready."""
-
-
-class Verdicts(NamedTuple):
-    """One row per instrument asked for: what core.signal.Opinion holds, as arrays.
-
-    `vote_p` [n, M, 3], `weights` and `vote_age_s` [n, M] are the voters' in the ensemble's order. A
-    row that is not usable has p = 0; of one that is, `reason` tells which members were left out.
-    """
-
-    usable: Flags
-    reason: list[str]
-    p: Floats
-    scales: Floats  # [3, n]: atr, volatility, close
-    spread: Floats
-    age_s: Floats
-    vote_p: Floats
-    weights: Floats
-    vote_age_s: Floats
-
-    def of(self, rows: Sequence[int]) -> "Verdicts":
-        """Give the verdicts of some rows, in that order."""
-        if list(rows) == list(range(len(self.reason))):
-            return self
-        at = np.array(rows, np.int64)
-        picked = {
-            name: value[:, at] if name == "scales" else value[at]
-            for name, value in self._asdict().items()
-            if name != "reason"
-        }
-        return Verdicts(reason=[self.reason[row] for row in rows], **picked)
 
 
 class Council:
@@ -76,7 +28,7 @@ class Council:
         self._row = {instrument: row for row, instrument in enumerate(instruments)}
         self._models = models
         self._members: dict[tuple[object, ...], Member] = {}
-        self._panels: dict[str, _Panel] = {}
+        self._panels: dict[str, Panel] = {}
         self.counts: Counter[str] = Counter()
         """Refusals by the word before the colon, and opinions whose voters lean to different sides."""
         for trader, ensemble in ensembles.items():
@@ -84,7 +36,7 @@ class Council:
 
     def seat(self, trader: str, ensemble: Ensemble) -> None:
         """Give a trader an ensemble; members that sit already keep their votes and record."""
-        self._panels[trader] = _Panel(
+        self._panels[trader] = Panel(
             ensemble, {seat: self._member(seat, ensemble) for seat in ensemble.members}
         )
         used = {member for panel in self._panels.values() for member in panel.members}
@@ -144,13 +96,13 @@ class Council:
         """Give the verdicts about `rows` at a close of the trader's decision timeframe."""
         panel = self._panels[trader]
         self._ask(panel, ts_close)
-        return _Sitting(panel, ts_close, rows, self.counts).verdicts(self._models)
+        return Sitting(panel, ts_close, rows, self.counts).verdicts(self._models)
 
     def peek(self, trader: str, ts_close: int, rows: Ints) -> Verdicts:
         """Give what `decide` would, and change nothing."""
         panel = self._panels[trader].shadow()
         self._ask(panel, ts_close)
-        return _Sitting(panel, ts_close, rows, Counter()).verdicts(self._models)
+        return Sitting(panel, ts_close, rows, Counter()).verdicts(self._models)
 
     def _member(self, seat: Seat, ensemble: Ensemble) -> Member:
         policy = ensemble.card.policy
@@ -160,162 +112,9 @@ class Council:
             self._members[key] = Member(seat.artifact, policy, len(self._row))
         return self._members[key]
 
-    def _ask(self, panel: "_Panel", ts_close: int) -> None:
+    def _ask(self, panel: "Panel", ts_close: int) -> None:
         waiting = [(member, due) for member in panel.asked if (due := member.due(ts_close))]
         if waiting:
             answers = self._models.answers(waiting)
             for (member, due), found in zip(waiting, answers, strict=True):
                 member.take(due, found)
-
-
-class _Panel:
-    """One ensemble's members by role."""
-
-    def __init__(self, ensemble: Ensemble, members: Mapping[Seat, Member]) -> None:
-        self.ensemble = ensemble
-        self._seats = members
-        self.members = tuple(members.values())
-        voting = ensemble.of(Role.VOTE)
-        self.voters = tuple(members[seat] for seat in voting)
-        self.names = tuple(seat.ref.name for seat in voting)
-        self.prior = np.array([seat.ref.prior for seat in voting])
-        self.regimes = tuple((seat.ref.name, members[seat]) for seat in ensemble.of(Role.REGIME))
-        self.meta = next((members[seat].artifact for seat in ensemble.of(Role.META)), None)
-        self.asked = (*self.voters, *(member for _, member in self.regimes))
-        labels = [seat.artifact.card.label for seat in voting]
-        self.anchor = self.voters[labels.index(ensemble.label)]
-
-    def shadow(self) -> "_Panel":
-        """Give a panel whose members leave no trace."""
-        shadows = {member: member.shadow() for member in self.members}
-        return _Panel(self.ensemble, {seat: shadows[member] for seat, member in self._seats.items()})
-
-    def standing(self, ts_close: int) -> Standing:
-        """Give what the weights need to know of the voters."""
-        windows = self.ensemble.card.policy.skill_prior_windows
-        skill = np.array([member.score(windows).skill for member in self.voters])
-        age = np.array([member.data_age_days(ts_close) for member in self.voters])
-        return Standing(self.prior, skill, age)
-
-
-class _Sitting:
-    """One ensemble's decision about some instruments at one close."""
-
-    def __init__(self, panel: _Panel, ts_close: int, rows: Ints, counts: Counter[str]) -> None:
-        self._panel = panel
-        self._policy = panel.ensemble.card.policy
-        self._ts = ts_close
-        self._rows = rows
-        self._counts = counts
-        self._left = np.ones(len(rows), np.bool_)
-        self._reason = [""] * len(rows)
-
-    def verdicts(self, models: Models) -> Verdicts:
-        panel, rows = self._panel, self._rows
-        age = np.stack([member.age_bars(self._ts, rows) for member in panel.voters], axis=1)
-        p = np.stack([member.p[rows] for member in panel.voters], axis=1)
-        votes = np.asarray(age < self._policy.max_age_bars)
-        self._votes(votes)
-        weights = weigh(p, votes, np.where(votes, age, 0.0), panel.standing(self._ts), self._policy)
-        found = blend(p, votes, weights)
-        self._meta(found, models)
-        for name, member in panel.regimes:
-            self._regime(name, member)
-        mixed = calibrate.apply(panel.ensemble.card.calibration, found.p)
-        self._abstain(mixed, found)
-        self._counts["conflict"] += int(found.conflict.sum())
-        scales = panel.anchor.scales[:, rows]
-        lengths = np.array([member.length for member in panel.voters]) / 1e9
-        return Verdicts(
-            usable=self._left,
-            reason=self._noted(),
-            p=np.where(self._left[:, None], mixed, 0.0),
-            scales=scales[:3],
-            spread=found.spread,
-            age_s=np.where(panel.anchor.ready[rows], scales[3], 0.0),
-            vote_p=p,
-            weights=weights,
-            vote_age_s=np.where(np.isfinite(age), age, 0.0) * lengths,
-        )
-
-    def _refuse(self, wrong: Flags, text: Callable[[int], str]) -> None:
-        bad = self._left & wrong
-        if not bad.any():
-            return
-        for k in np.flatnonzero(bad).tolist():
-            self._reason[k] = text(k)
-            self._counts[self._reason[k].partition(":")[0]] += 1
-        self._left = self._left & ~wrong
-
-    def _votes(self, votes: Flags) -> None:
-        """Refuse where the scales of the decision are not known or too few members may vote."""
-        panel, rows = self._panel, self._rows
-        current = panel.anchor.ran_at == self._ts
-        if panel.anchor.ran_at > self._ts:
-            self._refuse(self._left, lambda _: "stale: a later close was asked about before")
-        self._refuse(~(panel.anchor.ready[rows] & current), lambda k: panel.anchor.why(int(rows[k])))
-        needed = min(self._policy.min_votes, len(panel.voters))
-        self._refuse(
-            np.asarray(votes.sum(axis=1) < needed),
-            lambda k: self._silent(votes[k], int(rows[k]), needed),
-        )
-
-    def _silent(self, votes: Flags, row: int, needed: int) -> str:
-        panel = self._panel
-        if len(panel.voters) == 1:
-            return panel.anchor.why(row)
-        absent = [k for k, voted in enumerate(votes) if not voted]
-        told = "; ".join(f"{panel.names[k]}: {panel.voters[k].why(row)}" for k in absent)
-        limit = f"{self._policy.max_age_bars:g} of its bars"
-        return f"stale: {int(votes.sum())} of {needed} members younger than {limit}; {told}"
-
-    def _meta(self, found: Blend, models: Models) -> None:
-        meta = self._panel.meta
-        if meta is None or not self._left.any():
-            return
-        votes = np.column_stack([found.p, found.spread, found.agreement]).astype(np.float32)
-        assert votes.shape[1] == len(VOTE_COLUMNS)
-        at = np.flatnonzero(self._left)
-        take, ready = np.zeros(len(self._rows)), np.zeros(len(self._rows), np.bool_)
-        p, ready[at] = models.take(meta, self._ts, self._rows[at], votes[at])
-        take[at] = p[:, 1]
-        least = self._policy.min_take
-        silent = ~(ready & np.isfinite(take))
-        self._refuse(silent, lambda _: "meta: no answer, its features are not ready")
-        self._refuse(take < least, lambda k: f"meta: {take[k]:.2f} < {least:.2f} to take it")
-
-    def _regime(self, name: str, member: Member) -> None:
-        low, high = self._policy.regime_low, self._policy.regime_high
-        p = member.p[self._rows, 1]
-        fresh = member.age_bars(self._ts, self._rows) < self._policy.max_age_bars
-        self._refuse(np.asarray(~fresh), lambda k: f"regime: {name}: {member.why(int(self._rows[k]))}")
-        self._refuse(np.asarray(p < low), lambda k: f"regime: low volatility, {p[k]:.2f} < {low:.2f}")
-        self._refuse(np.asarray(p > high), lambda k: f"regime: high volatility, {p[k]:.2f} > {high:.2f}")
-
-    def _abstain(self, p: Matrix, found: Blend) -> None:
-        policy, limit = self._policy, self._policy.max_spread
-        if policy.abstain in ("spread", "either"):
-            self._refuse(
-                found.spread > limit,
-                lambda k: f"spread: members disagree by {found.spread[k]:.2f} > {limit:.2f}",
-            )
-        terms = self._panel.ensemble.card.conformal
-        if policy.abstain in ("conformal", "either") and terms is not None:
-            inside = conformal.sets(p, terms.quantile)
-            self._refuse(
-                conformal.undecided(inside, single_class=policy.single_class),
-                lambda k: f"conformal: {_classes(inside[k])} cannot be told apart at {1 - terms.alpha:.0%}",
-            )
-
-    def _noted(self) -> list[str]:
-        """Give the reasons, and beside usable rows which members were left out for a whole batch."""
-        panel = zip(self._panel.names, self._panel.voters, strict=True)
-        note = "; ".join(f"{name}: {member.fault}" for name, member in panel if member.fault)
-        return [reason or note for reason in self._reason]
-
-
-def _classes(inside: Flags) -> str:
-    return (
-        " and ".join(name for name, held in zip(("down", "hold", "up"), inside, strict=True) if held)
-        or "nothing"
-    )

@@ -54,7 +54,7 @@ class SanityLimits(_Strict, frozen=True):
 
 
 class Policy(_Strict, frozen=True):
-    """How votes become one opinion (inference.blend, inference.council)."""
+    """How votes become one opinion (inference.blend, inference.sitting)."""
 
     # weights
     rate: float = 20.0  # weight grows with e^(rate x skill), skill in nats per prediction

@@ -36,7 +36,7 @@ class Answers(NamedTuple):
     """What one model said of all instruments [N] at one close; `p` [N, K] counts where `ready` holds.
 
     `reason` says why a row is not ready, `outside` is the share of its features far outside the
-    training range, the rest as in features.frame.Inputs.
+    training range, `fault` what kept the model from running at all, the rest as in features.frame.Inputs.
     """
 
     p: npt.NDArray[np.float32]
@@ -47,6 +47,7 @@ class Answers(NamedTuple):
     volatility: Floats
     close: Floats
     age_s: Floats
+    fault: str = ""
 
 
 class Member:
@@ -104,7 +105,7 @@ class Member:
         repeats = self.repeats.count(p, answers.ready)
         batch = Inspection(p, answers.ready, repeats, answers.outside, answers.age_s)
         found = inspect(self.artifact.card.kind, batch, self._limits)
-        self.ran_at, self.fault = ts_close, found.fault
+        self.ran_at, self.fault = ts_close, answers.fault or found.fault
         self.ready, self._reason, self._why = answers.ready, answers.reason, found.why
         self.scales = np.stack([answers.atr, answers.volatility, answers.close, answers.age_s])
         self.made = np.where(found.usable, ts_close, self.made)

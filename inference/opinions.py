@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 import numpy as np
 
 from core.signal import Opinion, Vote
-from inference.council import Verdicts
+from inference.sitting import Verdicts
 
 UNKNOWN = "not among the instruments that features are kept for"
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from core.errors import InternalError, ModelError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar
-from inference.council import Council, Verdicts
+from inference.council import Council
 from inference.ensemble import Ensemble
 from inference.ensemble_card import Role
 from inference.features.frame import FeatureFrame
@@ -22,6 +22,7 @@ from inference.opinions import opinions_of
 from inference.predictor import Predictor
 from inference.runner import Continuation, Runner
 from inference.saved import STATE, State, decode, encode, fitting, kept
+from inference.sitting import Verdicts
 
 Decide = Callable[[str, int, npt.NDArray[np.int64]], Verdicts]
 

@@ -1,6 +1,6 @@
 """Models run on live features: what is due at a close, batched over instruments, on two cores.
 
-Must not know how answers become opinions. Called by inference.council through its protocol Models.
+Must not know how answers become opinions. Called by inference.sitting through its protocol Models.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InternalError
-from inference.artifact import Artifact
+from inference.artifact import RUNTIME_ERRORS, Artifact
 from inference.card_check import POSITION, VOTES
 from inference.crew import Crew, Job
 from inference.features.frame import FeatureFrame, Inputs
@@ -63,10 +63,20 @@ class Runner:
             member.range.outside(one.tensors, len(every)) for (member, _), one in zip(due, found, strict=True)
         ]
         between = self._monotonic()
-        p = self._run([(member.artifact, one) for (member, _), one in zip(due, found, strict=True)])
+        p, failed = self._run([(member.artifact, one) for (member, _), one in zip(due, found, strict=True)])
         self._note(began, between)
         return [
-            Answers(p[k], one.ready, one.reason, outside[k], one.atr, one.volatility, one.close, one.age_s)
+            Answers(
+                p[k],
+                one.ready & (not failed[k]),
+                [failed[k]] * len(every) if failed[k] else one.reason,
+                outside[k],
+                one.atr,
+                one.volatility,
+                one.close,
+                one.age_s,
+                failed[k],
+            )
             for k, one in enumerate(found)
         ]
 
@@ -101,33 +111,44 @@ class Runner:
         self._note(began, between)
         return Continuation(p, ready, reason)
 
-    def _run(self, work: Sequence[tuple[Artifact, Inputs]]) -> list[Matrix]:
-        """Run models on their ready rows, dearest first: networks in chunks on both threads, trees whole."""
-        results: list[Matrix] = [
-            np.zeros((len(inputs.ready), len(model.card.classes)), np.float32) for model, inputs in work
-        ]
+    def _run(self, work: Sequence[tuple[Artifact, Inputs]]) -> tuple[list[Matrix], list[str]]:
+        """Run models on their ready rows, dearest first: networks in chunks on both threads, trees whole.
+
+        Gives the answers, and for each model that failed what it said: the others are not to suffer.
+        """
+        failed = [""] * len(work)
+        results: list[Matrix] = []
         shared: list[tuple[int, Job]] = []
-        for (model, inputs), p in zip(work, results, strict=True):
+        for number, (model, inputs) in enumerate(work):
+            p: Matrix = np.zeros((len(inputs.ready), len(model.card.classes)), np.float32)
+            results.append(p)
             rows = np.flatnonzero(inputs.ready)
-            cost = max(len(shape) for shape in model.card.inputs.values())
-            chunk = CHUNK if cost > 1 else max(len(rows), 1)
+            windows = any(len(shape) > 1 for shape in model.card.inputs.values())
+            chunk = CHUNK if windows else max(len(rows), 1)
             for first in range(0, len(rows), chunk):
-                job: Job = partial(self._chunk, model, inputs, rows[first : first + chunk], p)
-                shared.append((cost * len(model.model), job))
+                job = partial(self._chunk, model, inputs, rows[first : first + chunk], p)
+                shared.append((windows * len(model.model), partial(_guarded, job, failed, number)))
         jobs: list[Job] = [job for _, job in sorted(shared, key=lambda one: -one[0])]
-        if any(len(shape) > 1 for model, _ in work for shape in model.card.inputs.values()):
+        if any(cost for cost, _ in shared):
             self._crew.run(jobs)
         else:
             for one in jobs:
                 one()
-        return results
+        return results, failed
 
     def _chunk(self, model: Artifact, inputs: Inputs, rows: Ints, p: Matrix) -> None:
-        whole = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
-        at = slice(rows[0], rows[-1] + 1) if whole else rows
+        at = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
         fed = {name: inputs.tensors[name][at] for name in model.card.inputs}
         p[at] = self.predictors[model.model_hash].predict(fed)
 
     def _note(self, began: int, between: int) -> None:
         self._spent[0] += between - began
         self._spent[1] += self._monotonic() - between
+
+
+def _guarded(job: Job, failed: list[str], number: int) -> None:
+    """Do a job; note what onnxruntime refused."""
+    try:
+        job()
+    except RUNTIME_ERRORS as refused:
+        failed[number] = f"sanity: the model failed: {' '.join(str(refused).split())}"

@@ -17,12 +17,13 @@ from feeds.lake import BarArrays
 from inference.artifact import Artifact
 from inference.card import Kind
 from inference.card_check import VOTES
-from inference.council import Council, Verdicts
+from inference.council import Council
 from inference.ensemble import Ensemble
 from inference.features.fold import Folded, fold
 from inference.members import Answers, Member
 from inference.opinions import opinions_of, silent
 from inference.predictor import Predictor
+from inference.sitting import Verdicts
 
 NOT_READY = "features are not warm, not finite, or miss a bar"
 _BATCH = 8_192

@@ -100,12 +100,12 @@ class Daemon:
         self.models = ModelDesk(parts.source, thread, lambda: self.read_model.setup, self.clock)
         self.upkeep = Upkeep(
             parts.watched,
-            parts.source.save,
             self.models.worker,
             parts.paths.features,
             table=parts.config.inference,
             clock=self.clock,
             board=self.read_model,
+            cold=lambda: self.history.cold,
             put=self.door.put,
         )
         self.changes = Changes(

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from core.clock import Clock
-from core.errors import InternalError, ModelError, TemporaryError, UsageError
+from core.errors import InternalError, TemporaryError, UsageError
 from core.events import Prediction, RequestOpinion
 from core.market import Timeframe
-from inference.ensemble import Ensemble
 from inference.pipeline import OpinionSource
 from inference.predictor import PredictorThread
 from risk.policy import ModelTerms
@@ -77,22 +76,10 @@ class ModelDesk:
         ModelError when one is not sound or does not fit what is running; then nothing has changed.
         """
         proved = {name: await asyncio.to_thread(load_model, path) for name, path in models.items()}
-        await self.worker.run(lambda: self._swap(proved))
+        await self.worker.run(lambda: self._source.swap(proved))
         return {name: terms_of(model) for name, model in proved.items()}
 
     # ---- inside ----
-
-    def _swap(self, models: Mapping[str, Ensemble]) -> None:
-        before = dict(self._source.ensembles)
-        done: list[str] = []
-        try:
-            for name, model in models.items():
-                self._source.swap(name, model)
-                done.append(name)
-        except ModelError:
-            for name in done:
-                self._source.swap(name, before[name])
-            raise
 
     def _trader(self, name: str) -> TraderSetup:
         traders = self._setup().traders

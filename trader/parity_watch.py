@@ -4,12 +4,15 @@ Must not know the engine or the loop. Made by trader.assemble; every method runs
 owns the source, so that what is compared stands still meanwhile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from core.events import Prediction, RequestOpinion
-from core.market import Bar
+from core.market import Bar, Timeframe
+from inference.features.admit import NEVER
 from inference.features.parity import Mismatch, ParityMonitor
 from inference.pipeline import OpinionSource
+
+Newest = dict[tuple[str, Timeframe], int]
 
 
 def spread(ranked: Sequence[str], count: int) -> tuple[str, ...]:
@@ -27,6 +30,7 @@ class WatchedSource:
         self._source = source
         self._frame = source.frame
         self._monitor = ParityMonitor(self._frame, sample)
+        self._warmed: set[str] = set()
 
     @property
     def checked(self) -> int:
@@ -34,9 +38,19 @@ class WatchedSource:
         return self._monitor.checked
 
     def warm(self, bars: Sequence[Bar]) -> None:
-        """Pass a history on."""
+        """Pass a history on; an instrument's first one may be gone on with, a later one replaces.
+
+        What was restored goes on where the history leads past it. A later history is fetched because
+        live bars were missing or wrong, and a state that took them in must not outlive them.
+        """
+        given = {bar.instrument for bar in bars}
+        self._frame.forget(given & self._warmed)
+        self._warmed |= given
+        before = self._newest(given)
         self._source.warm(bars)
-        self._monitor.on_history(self._frame, bars)
+        passed_over = self._gone_on(before, bars)
+        taken = [bar for bar in bars if bar.ts_open > passed_over.get((bar.instrument, bar.timeframe), NEVER)]
+        self._monitor.on_history(self._frame, taken)
 
     def on_bars(self, bars: Sequence[Bar]) -> None:
         """Pass closed bars on."""
@@ -47,6 +61,34 @@ class WatchedSource:
         """Pass a request on."""
         return self._source.answer(request)
 
+    def save(self, doubtful: Collection[str]) -> bytes:
+        """Give what a restart goes on from, without those whose repair is still to come."""
+        self._frame.forget(self._warmed.intersection(doubtful))
+        return self._source.save()
+
     def check(self) -> list[Mismatch]:
         """Compute the sample again offline; gives the columns that differ."""
         return self._monitor.check(self._frame)
+
+    # ---- inside ----
+
+    def _newest(self, instruments: Collection[str]) -> Newest:
+        """Give the newest bar that the sampled live states know of."""
+        sampled = [one for one in self._monitor.sample if one in instruments]
+        return {(o, t): self._frame.snapshot(o, t).newest for o in sampled for t in self._frame.timeframes}
+
+    def _gone_on(self, before: Newest, bars: Sequence[Bar]) -> Newest:
+        """Give where live states went on instead of starting over with a history, and after which bar.
+
+        What is older came to them live, and the venue rounds the bars of a history otherwise: computing
+        with the one what was stepped with the other would find differences that are no fault.
+        """
+        first: Newest = {}
+        for bar in bars:
+            key = bar.instrument, bar.timeframe
+            first[key] = min(bar.ts_open, first.get(key, bar.ts_open))
+        return {
+            key: newest
+            for key, newest in before.items()
+            if key in first and self._frame.snapshot(*key).since < first[key]
+        }

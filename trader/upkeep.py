@@ -6,7 +6,7 @@ nothing of this process' features is kept: a restart begins with history.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -41,27 +41,27 @@ class Board(Protocol):
 
 
 class Upkeep:
-    """Works after closes, when nothing else waits; `save` gives the source's state as bytes."""
+    """Works after closes, when nothing else waits; `cold` names what waits for its history."""
 
     def __init__(
         self,
         source: WatchedSource,
-        save: Callable[[], bytes],
         worker: Worker,
         path: Path,
         *,
         table: Inference,
         clock: Clock,
         board: Board,
+        cold: Callable[[], Collection[str]],
         put: Callable[[Operator], None],
     ) -> None:
         self._source = source
-        self._save = save
         self._worker = worker
         self._path = path
         self._table = table
         self._clock = clock
         self._board = board
+        self._cold = cold
         self._put = put
         self._closes = 0
         self._closed = asyncio.Event()
@@ -102,7 +102,8 @@ class Upkeep:
         if not self._trusted:
             return
         try:
-            state = await self._worker.run(self._save, idle=True)
+            cold = self._cold()
+            state = await self._worker.run(lambda: self._source.save(cold), idle=True)
             await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
         except DataError as error:
             log.warning("features_not_kept", reason=str(error))

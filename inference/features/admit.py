@@ -46,7 +46,9 @@ def absent(present: int) -> int:
 @kernel
 def take(marks: Ints, row: int, ts_open: int, length: int, limit: int) -> int:
     """Mark a later bar as seen; give how many slots before it are absent, -1 if it starts over."""
-    hole = (ts_open - marks[NEWEST, row]) // length - 1
+    hole = 0
+    if ts_open != marks[NEWEST, row] + length:
+        hole = (ts_open - marks[NEWEST, row]) // length - 1
     if marks[NEWEST, row] == NEVER or hole > limit:
         hole = -1
         marks[SINCE, row] = ts_open

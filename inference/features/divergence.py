@@ -5,7 +5,7 @@ here looks at a bar that had not closed. Both swings lie within SPAN bars, and s
 """
 
 from inference.features.family import BEFORE, CLOSE, COUNT, FIRST, HIGH, LOW, ROW, STOP, TARGET, Family
-from inference.features.kernel import Floats, Ints, kernel
+from inference.features.kernel import Floats, Ints, inlined, kernel
 from inference.features.pivots import CONFIRM, pivot_slots, push_pivot
 from inference.features.rolling import TINY
 
@@ -25,7 +25,7 @@ _SLOTS = _PIVOTS + pivot_slots()
 _NEVER = -(10**6)
 
 
-@kernel
+@inlined
 def _rsi(row: Floats, change: float, floor: float) -> float:
     """Give Wilder's relative strength index (New Concepts, 1978) over 14 bars as 0..1."""
     row[_GAIN] += (max(change, 0.0) - row[_GAIN]) * _WILDER
@@ -34,7 +34,7 @@ def _rsi(row: Floats, change: float, floor: float) -> float:
     return row[_GAIN] / both if both > floor else 0.5
 
 
-@kernel
+@inlined
 def _swing(row: Floats, side: int, bar: int, price: float, rsi: float) -> None:
     """Compare a confirmed swing with the one before it on the same side, then put it in its place."""
     direction = 1.0 if side == _TOP else -1.0
@@ -47,7 +47,7 @@ def _swing(row: Floats, side: int, bar: int, price: float, rsi: float) -> None:
     row[side + _BAR] = bar
 
 
-@kernel
+@inlined
 def _told(row: Floats, side: int, count: int) -> float:
     """Give the bar of a side's last swing if it diverged and is not too old."""
     fresh = row[side + _STRENGTH] > 0.0 and count - row[side + _BAR] < SPAN

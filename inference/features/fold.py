@@ -18,7 +18,7 @@ from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.known import KnownSeries, as_of
 from inference.features.series import BarColumns, BarTable, Numbered, new_marks, numbered, table, walk
 from inference.features.spec import FLAT, Block, FeatureSpec, Outside
-from inference.features.windows import align, finite_since, gather, gather_windows, spread
+from inference.features.windows import align, finite_since, fit, gather, gather_exact, gather_windows, spread
 
 History = Mapping[Timeframe, BarColumns | BarTable]
 
@@ -87,25 +87,29 @@ def fold(
     }
     decision = walked["", spec.decision]
     ts_close = decision.bars.ts_open + spec.decision.ns
-    ready, finite = np.ones((2, len(ts_close)), np.bool_)
-    placed = []
-    for block in spec.blocks:
-        one = walked[_key(block)]
-        at = one.at(block, ts_close, ready)
-        one.finite(block, at, finite)
-        placed.append(Placed(block, one.matrices[block.columns], at))
-    scales = tuple(decision.values(Block(spec.decision, SCALES_OF_DECISION), ts_close, np.ones_like(ready)))
+    ready: Flags = np.ones(len(ts_close), np.bool_)
+    bars = {key: one.align(ts_close) for key, one in walked.items()}
+    placed = [
+        Placed(
+            block, walked[_key(block)].matrices[block.columns], walked[_key(block)].fit(block, bars, ready)
+        )
+        for block in spec.blocks
+    ]
+    atr, volatility = decision.exact(SCALES_OF_DECISION, bars["", spec.decision])
     close = decision.bars.values[CLOSE]
     with np.errstate(invalid="ignore"):  # a close that cannot be true is in a row that is not ready
-        atr = scales[0] * close
+        atr *= close
     parts = []
     for cross in spec.cross:
-        values = [walked[_key(block)].values(block, ts_close, ready) for block in cross.blocks]
+        values = []
+        for block in cross.blocks:
+            walked[_key(block)].fit(block, bars, ready)
+            values.append(walked[_key(block)].exact(block.columns, bars[_key(block)]))
         parts.append(crossed(spec, cross, values, (atr, close)))
     parts += [_outside(outside, known or {}, ts_close) for outside in spec.known]
     rest = np.hstack([*parts, clock(spec, ts_close)])
-    ready &= finite & np.isfinite(rest).all(axis=1)
-    return Folded(spec, tuple(placed), rest, ready, atr, scales[1], close, ts_close)
+    ready &= np.isfinite(rest).all(axis=1)
+    return Folded(spec, tuple(placed), rest, ready, atr, volatility, close, ts_close)
 
 
 def _key(block: Block) -> tuple[str, Timeframe]:
@@ -126,6 +130,7 @@ class _Series:
         found = history.get(timeframe)
         if found is None or len(found.ts_open) == 0:
             raise DataError(f"features: expected {timeframe.value} bars{of and ' of ' + of}, found none")
+        self.timeframe = timeframe
         self.bars = table(found)
         self.numbered: Numbered = numbered(self.bars, timeframe, new_marks(1))
         blocks = [block.columns for block in spec.blocks if _key(block) == key]
@@ -137,34 +142,44 @@ class _Series:
         self.matrices: dict[tuple[str, ...], Matrix] = {
             columns: np.empty((total, len(columns)), np.float32) for columns in blocks
         }
-        self._exact: dict[str, Floats] = {
-            column: np.zeros(max(total, 1)) for columns in exact for column in columns
-        }
+        names = tuple(dict.fromkeys(column for columns in exact for column in columns))
+        self._exact_row = {column: row for row, column in enumerate(names)}
+        self._exact: Floats = np.empty((len(names), max(total, 1)))
         picked = {columns: plan.positions(columns) for columns in blocks}
+        kept = plan.positions(names)
 
         def sink(origin: int, count: int, out: Floats) -> None:
             for columns, matrix in self.matrices.items():
                 spread(out, picked[columns], count, matrix, origin)
-            for column, values in self._exact.items():
-                values[origin : origin + count] = out[plan.rows[column], :count]
+            for row, position in enumerate(kept):
+                self._exact[row, origin : origin + count] = out[position, :count]
 
         walk(plan, plan.states(1), self.bars, self.numbered, timeframe=timeframe, sink=sink)
 
-    def at(self, block: Block, ts_close: Ints, ready: Flags) -> Ints:
-        """Give the slot of the newest bar at each decision; `ready` falls where it does not count."""
-        at = np.empty(len(ts_close), np.int64)
-        terms = np.array([block.timeframe.ns, block.warm_up, block.missing_allowed])
-        align(ts_close, self.bars.ts_open, *self.numbered[:3], terms, at, ready)
+    def align(self, ts_close: Ints) -> Ints:
+        """Give the bar of each decision, -1 where the last that can have closed is absent."""
+        bar = np.empty(len(ts_close), np.int64)
+        align(ts_close, self.bars.ts_open, self.numbered.slots, self.timeframe.ns, bar)
+        return bar
+
+    def fit(self, block: Block, bars: Mapping[tuple[str, Timeframe], Ints], ready: Flags) -> Ints:
+        """Give the slot of each decision's bar; `ready` falls where it may not be used."""
+        bar = bars[_key(block)]
+        run = np.full(max(self.numbered.total, 1), block.window, np.int64)
+        if block.columns in self.matrices:
+            finite_since(self.matrices[block.columns], run)
+        if block.lag and block.window == 1:
+            there = np.zeros(len(run), np.bool_)
+            there[self.numbered.slots[self.numbered.slots >= 0]] = True
+            run[~there] = 0
+        terms = np.array([block.warm_up, block.missing_allowed, block.window, block.lag])
+        at = np.empty(len(bar), np.int64)
+        fit(bar, *self.numbered[:3], terms, run, at, ready)
         return at
 
-    def finite(self, block: Block, at: Ints, finite: Flags) -> None:
-        """Let `finite` fall where a value of a block is not."""
-        matrix = self.matrices[block.columns]
-        run = np.zeros(max(len(matrix), 1), np.int64)
-        finite_since(matrix, run)
-        finite &= (at < 0) | (run[at] >= block.window)
-
-    def values(self, block: Block, ts_close: Ints, ready: Flags) -> Floats:
-        """Give a block's exact columns [columns, T] at each decision, 0 where there is no bar."""
-        at = self.at(block, ts_close, ready)
-        return np.vstack([np.where(at >= 0, self._exact[column][at], 0.0) for column in block.columns])
+    def exact(self, columns: tuple[str, ...], bar: Ints) -> Floats:
+        """Give float64 columns [columns, T] at each decision's bar, 0 where it is absent."""
+        out = np.empty((len(columns), len(bar)))
+        matrix = self._exact[[self._exact_row[column] for column in columns]]
+        gather_exact(matrix, bar, self.numbered.slots, out)
+        return out

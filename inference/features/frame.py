@@ -4,8 +4,6 @@ Must not know models, files or where bars come from. Called by inference.pipelin
 walk histories in fold, so both cannot differ.
 """
 
-import itertools
-import operator
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,7 +17,7 @@ from inference.features.catalogue import Layout
 from inference.features.cross import CROSS
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.known import Known
-from inference.features.live import Live, tables
+from inference.features.live import Live, grouped, tables
 from inference.features.series import BarTable
 from inference.features.spec import CLOCK_COLUMNS, FLAT, Block, Cross, FeatureSpec
 from inference.features.state import Header, pack, unpack
@@ -76,13 +74,14 @@ def _clock_table() -> Floats:
 
 
 # A table, so that both paths read the same bits whatever the sine of this machine gives.
-_CLOCK = _clock_table()
+_CLOCK = _clock_table().astype(np.float32)
 
 
 def clock(spec: FeatureSpec, ts_close: Ints) -> Matrix:
     """Give a specification's clock columns [T, k] at decision times."""
     picked = [CLOCK_COLUMNS.index(name) for name in spec.clock]
-    return _CLOCK[ts_close // MINUTE % _WEEK][:, picked].astype(np.float32)
+    table = np.ascontiguousarray(_CLOCK[:, picked])
+    return table.take(ts_close // MINUTE % _WEEK, axis=0)
 
 
 def columns_of(specs: Iterable[FeatureSpec]) -> dict[Timeframe, list[str]]:
@@ -120,8 +119,9 @@ class FeatureFrame:
             for timeframe in sorted(wanted, key=lambda timeframe: timeframe.ns)
         }
         for spec in self.specs:
-            for block in spec.windows:
-                self._live[block.timeframe].keep(block)
+            for block in spec.blocks:
+                if block.window > 1 or block.lag:
+                    self._live[block.timeframe].keep(block)
         self._known = {
             outside: Known(len(outside.columns), len(self._row))
             for spec in self.specs
@@ -152,9 +152,9 @@ class FeatureFrame:
         Timeframes and instruments outside the frame and bars seen before are ignored. After more absent
         bars than catalogue.hole_limit an instrument and timeframe start over.
         """
-        for timeframe, group in itertools.groupby(bars, operator.attrgetter("timeframe")):
+        for timeframe, group in grouped(bars).items():
             if (live := self._live.get(timeframe)) is not None:
-                live.step(*tables(tuple(group), self._row, timeframe))
+                live.step(*tables(group, self._row))
 
     def warm(self, bars: Sequence[Bar]) -> None:
         """Take the history of each instrument and timeframe found in `bars`.
@@ -162,8 +162,10 @@ class FeatureFrame:
         It replaces the state, unless that reaches further back and the history overlaps or follows it:
         then the state goes on with the bars that it has not seen.
         """
-        for timeframe, live in self._live.items():
-            rows, found = tables(bars, self._row, timeframe)
+        for timeframe, group in grouped(bars).items():
+            if (live := self._live.get(timeframe)) is None:
+                continue
+            rows, found = tables(group, self._row)
             for row in np.unique(rows):
                 own = np.flatnonzero(rows == row)
                 own = own[np.argsort(found.ts_open[own], kind="stable")]
@@ -174,6 +176,12 @@ class FeatureFrame:
         for outside, known in self._known.items():
             if outside.name == name and instrument in self._row:
                 known.learn(self._row[instrument], known_at, tuple(values))
+
+    def forget(self, instruments: Iterable[str]) -> None:
+        """Know nothing more of these: bars of theirs were wrong, so the next history replaces the state."""
+        rows = np.array([self._row[one] for one in instruments if one in self._row], np.int64)
+        for live in self._live.values():
+            live.forget(rows)
 
     def inputs(self, spec: FeatureSpec, instruments: Sequence[str], ts_close: int) -> Inputs:
         """Give what a model is fed for the decision bar that closed at `ts_close`.
@@ -190,9 +198,12 @@ class FeatureFrame:
             live, own = self._live[block.timeframe], self._rows_of(block, rows)
             if block.window > 1:
                 tensors[block.name] = live.window(block, own, finite)
+                continue
+            if block.lag:
+                x[:, start : start + len(block.columns)] = live.window(block, own, finite)[:, 0]
             else:
                 live.pick(block, own, x, start)
-                start += len(block.columns)
+            start += len(block.columns)
         for block in spec.needed:
             live, own = self._live[block.timeframe], self._rows_of(block, rows)
             fit = live.fit(block, own, ts_close)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from core.market import Bar, Timeframe
 from core.text import iso
 from inference.features.admit import BARS, NEVER, NEWEST, PRESENT, SINCE, absent, admit
-from inference.features.catalogue import SLOTS, Layout, Work, hole_limit, layout
-from inference.features.family import CLOSE, COUNT, DELTA, INPUTS, ROW, SCALES
+from inference.features.catalogue import MISSING, SLOTS, Layout, Work, hole_limit, layout
+from inference.features.family import CLOSE, COUNT, DELTA, HIGH, INPUTS, LOW, OPEN, ROW, SCALES, VOLUME
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.series import BarTable, new_marks, numbered, walk
 from inference.features.spec import Block
-from inference.features.windows import ABSENT, pick, push, spread, unroll
+from inference.features.windows import ABSENT, note, pick, push, spread, unroll
 
 
 class Ring:
@@ -54,11 +54,12 @@ class Live:
         self._holes = np.empty(instruments, np.int64)
 
     def keep(self, block: Block) -> None:
-        """Keep the slots that a block with a window needs; blocks of the same columns share them."""
-        instruments = self.marks.shape[1]
-        have = self.rings.get(block.columns)
-        if have is None or have.values.shape[1] < block.window:
-            self.rings[block.columns] = Ring(self.layout.positions(block.columns), block.window, instruments)
+        """Keep the slots that a block with a window or a lag needs; blocks of the same columns share them."""
+        columns = _kept(block)
+        size = block.window + block.lag
+        have = self.rings.get(columns)
+        if have is None or have.values.shape[1] < size:
+            self.rings[columns] = Ring(self.layout.positions(columns), size, self.marks.shape[1])
 
     def step(self, rows: Ints, bars: BarTable) -> None:
         """Take bars in, bar k of instrument rows[k]; each instrument's oldest first."""
@@ -75,10 +76,8 @@ class Live:
         if len(fresh):
             for state in self.states:
                 state[fresh] = 0.0
-        rows = plan[:, ROW]
         self.layout.advance(self.states, plan, bars.ts_open, bars.values, self.timeframe.ns, self.work)
-        self.work.out[0, rows] = [absent(int(bits)) / SLOTS for bits in self.marks[PRESENT, rows]]
-        self.close[rows] = bars.values[CLOSE, plan[:, 1]]
+        note(plan, self.marks, bars.values, self.work.out, self.close)
         for ring in self.rings.values():
             push(ring.values, ring.slot, plan, holes, self.work.out, ring.picked)
 
@@ -114,6 +113,12 @@ class Live:
         hole = (int(bars.ts_open[used[0]]) - before) // self.timeframe.ns - 1 if goes_on else 0
         for columns, ring in self.rings.items():
             ring.fill(row, hole, np.concatenate(chunks[columns]))
+
+    def forget(self, rows: Ints) -> None:
+        """Know nothing more of these rows: the next history or bar begins anew."""
+        self.marks[:, rows] = new_marks(len(rows))
+        for state in self.states:
+            state[rows] = 0.0
 
     def _knows_more(self, row: int, bars: BarTable) -> bool:
         """Tell whether the state reaches further back than a history that overlaps or follows it.
@@ -169,23 +174,38 @@ class Live:
 
     def window(self, block: Block, rows: Ints, finite: Flags) -> Matrix:
         """Give a block's last slots [n, window, columns]; `finite` falls where a value is not."""
-        windows: Matrix = np.empty((len(rows), block.window, len(block.columns)), np.float32)
-        ring = self.rings[block.columns]
-        unroll(ring.values, ring.slot, rows, windows, finite)
-        return windows
+        columns = _kept(block)
+        windows: Matrix = np.empty((len(rows), block.window, len(columns)), np.float32)
+        ring = self.rings[columns]
+        unroll(ring.values, ring.slot, rows, block.lag, windows, finite)
+        if len(columns) > len(block.columns):
+            finite &= windows[:, 0, -1] != ABSENT
+        return windows[:, :, : len(block.columns)]
 
 
-def tables(bars: Sequence[Bar], row_of: Mapping[str, int], timeframe: Timeframe) -> tuple[Ints, BarTable]:
-    """Give the rows and the table of those bars that are of this timeframe and of known instruments."""
-    known = [bar for bar in bars if bar.timeframe is timeframe and bar.instrument in row_of]
-    values = np.empty((INPUTS, len(known)))
-    values[DELTA] = [np.nan if bar.delta is None else bar.delta for bar in known]
-    values[:DELTA] = (
-        [bar.open for bar in known],
-        [bar.high for bar in known],
-        [bar.low for bar in known],
-        [bar.close for bar in known],
-        [bar.volume for bar in known],
-    )
-    rows = np.array([row_of[bar.instrument] for bar in known], np.int64)
-    return rows, BarTable(np.array([bar.ts_open for bar in known], np.int64), values)
+def _kept(block: Block) -> tuple[str, ...]:
+    """Give the columns of a block's ring: a single slot that may be absent must tell."""
+    return (*block.columns, MISSING) if block.lag and block.window == 1 else block.columns
+
+
+def tables(bars: Sequence[Bar], row_of: Mapping[str, int]) -> tuple[Ints, BarTable]:
+    """Give the rows and the table of those bars, all of one timeframe, that are of known instruments."""
+    rows = np.array([row_of.get(bar.instrument, -1) for bar in bars], np.int64)
+    if len(rows) and rows.min() < 0:
+        return tables([bar for bar in bars if bar.instrument in row_of], row_of)
+    values = np.empty((INPUTS, len(bars)))
+    values[OPEN] = [bar.open for bar in bars]
+    values[HIGH] = [bar.high for bar in bars]
+    values[LOW] = [bar.low for bar in bars]
+    values[CLOSE] = [bar.close for bar in bars]
+    values[VOLUME] = [bar.volume for bar in bars]
+    values[DELTA] = [np.nan if bar.delta is None else bar.delta for bar in bars]
+    return rows, BarTable(np.array([bar.ts_open for bar in bars], np.int64), values)
+
+
+def grouped(bars: Iterable[Bar]) -> dict[Timeframe, list[Bar]]:
+    """Give bars by timeframe, in the order in which they come."""
+    groups: dict[Timeframe, list[Bar]] = {}
+    for bar in bars:
+        groups.setdefault(bar.timeframe, []).append(bar)
+    return groups

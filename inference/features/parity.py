@@ -15,7 +15,7 @@ from inference.features.catalogue import Layout, warm_up_of
 from inference.features.family import INPUTS
 from inference.features.frame import FeatureFrame
 from inference.features.kernel import Floats
-from inference.features.live import tables
+from inference.features.live import grouped, tables
 from inference.features.series import BarTable, new_marks, numbered, walk
 
 TOLERANCE = 1e-9
@@ -122,8 +122,11 @@ class ParityMonitor:
 
     def _sorted(self, bars: Sequence[Bar]) -> dict[Timeframe, tuple[list[int], BarTable]]:
         own = [bar for bar in bars if bar.instrument in self._row_of]
-        wanted = {timeframe for _, timeframe in self._tapes}
-        given = {timeframe: tables(own, self._row_of, timeframe) for timeframe in wanted} if own else {}
+        given = {
+            timeframe: tables(group, self._row_of)
+            for timeframe, group in grouped(own).items()
+            if timeframe in self._warm_ups
+        }
         return {timeframe: (rows.tolist(), found) for timeframe, (rows, found) in given.items()}
 
 

@@ -8,7 +8,7 @@ that neither a tick's rounding nor the first bar decides a flag.
 """
 
 from inference.features.family import CLOSE, COUNT, FIRST, HIGH, LOW, OPEN, ROW, STOP, TARGET, Family
-from inference.features.kernel import Floats, Ints, kernel
+from inference.features.kernel import Floats, Ints, inlined, kernel
 from inference.features.ratios import sign
 from inference.features.totals import push_sum, sum_slots
 
@@ -27,7 +27,7 @@ _SLOTS = _TIGHTS + sum_slots(5)
 _SEEN = 12  # the third bar back needs ten before it
 
 
-@kernel
+@inlined
 def _hammer(row: Floats, bar: int, before: int, short: bool) -> float:
     """Give 1 for a hammer (a small body over a long wick, near the low before), -1 for a hanging man."""
     bottom = row[bar + _BOTTOM]
@@ -40,7 +40,7 @@ def _hammer(row: Floats, bar: int, before: int, short: bool) -> float:
     return float(int(hammer) - int(hanging))
 
 
-@kernel
+@inlined
 def _shooting_star(row: Floats, bar: int, before: int, short: bool) -> float:
     """Give 1 for an inverted hammer (a small body under a long wick, below the body before), -1 above."""
     top = row[bar + _TOP]
@@ -54,7 +54,7 @@ def _shooting_star(row: Floats, bar: int, before: int, short: bool) -> float:
     return sign(below - above)
 
 
-@kernel
+@inlined
 def _engulfing(row: Floats, bar: int, before: int) -> float:
     """Give the colour of a bar whose body covers the opposite one before it, past at least one end."""
     top, bottom = row[bar + _TOP], row[bar + _BOTTOM]
@@ -64,7 +64,7 @@ def _engulfing(row: Floats, bar: int, before: int) -> float:
     return row[bar + _COLOR] * int(covers & past & turned)
 
 
-@kernel
+@inlined
 def _harami(row: Floats, bar: int, before: int) -> float:
     """Give the colour against that of a long body which holds the small one after it."""
     held = (row[bar + _TOP] <= row[before + _TOP]) & (row[bar + _BOTTOM] >= row[before + _BOTTOM])
@@ -72,7 +72,7 @@ def _harami(row: Floats, bar: int, before: int) -> float:
     return -row[before + _COLOR] * int(held & after_long)
 
 
-@kernel
+@inlined
 def _star(row: Floats, bar: int, before: int, third: int) -> float:
     """Give 1 for a morning star, -1 for an evening star: long, small and beyond, well back."""
     color = row[bar + _COLOR]
@@ -87,7 +87,7 @@ def _star(row: Floats, bar: int, before: int, third: int) -> float:
     return color * int((beyond >= -row[before + _NEAR]) & far)
 
 
-@kernel
+@inlined
 def _steps_on(row: Floats, before: int, bar: int) -> bool:
     """Tell whether a bar goes on where the one before it came to, in its own direction."""
     color = row[bar + _COLOR]
@@ -99,7 +99,7 @@ def _steps_on(row: Floats, before: int, bar: int) -> bool:
     return onwards & (shrunk < row[before + _FAR])
 
 
-@kernel
+@inlined
 def _soldiers(row: Floats, bar: int, before: int, third: int) -> float:
     """Give 1 for three advancing soldiers, -1 for the same downwards: crows as their mirror image."""
     color = row[bar + _COLOR]
@@ -111,7 +111,7 @@ def _soldiers(row: Floats, bar: int, before: int, third: int) -> float:
     return color * int(_steps_on(row, before, bar) & _steps_on(row, third, before))
 
 
-@kernel
+@inlined
 def _inside(row: Floats, bar: int, before: int) -> float:
     """Give 1 for a bar within the range of the one before, -1 for one around it."""
     high, low = row[bar + _HIGH], row[bar + _LOW]
@@ -120,7 +120,7 @@ def _inside(row: Floats, bar: int, before: int) -> float:
     return float(int(inside) - int(outside))
 
 
-@kernel
+@inlined
 def _take(row: Floats, place: tuple[int, int], count: int, bars: Floats, t: int) -> tuple[bool, bool]:
     """Put bar t in its place; tell whether it is a doji, and shorter than the mean of those before."""
     bar, before = place

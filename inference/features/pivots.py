@@ -6,7 +6,7 @@ bars after it: of equal highs the first counts. It is told when the last of thos
 before.
 """
 
-from inference.features.kernel import Floats, kernel
+from inference.features.kernel import Floats, inlined
 
 CONFIRM = 5
 SPAN = 2 * CONFIRM + 1
@@ -17,7 +17,7 @@ def pivot_slots() -> int:
     return 4 * SPAN
 
 
-@kernel
+@inlined
 def push_pivot(state: Floats, o: int, count: int, high: float, low: float) -> tuple[float, float]:
     """Take the newest high and low in; give the swing high and low that they confirm, 0 for none.
 

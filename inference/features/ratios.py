@@ -5,13 +5,13 @@ Must not know bars or columns. Called by the families of this folder, inside the
 
 import math
 
-from inference.features.kernel import kernel
+from inference.features.kernel import inlined
 
 LEAST_RATIO = 0.001
 """Ratios of means are not taken below it: silence is far down, not infinitely far."""
 
 
-@kernel
+@inlined
 def log_ratio(fast: float, slow: float) -> float:
     """Give log(fast / slow), 0 where nothing happened for as long as `slow` looks back."""
     if slow <= 0.0:
@@ -19,7 +19,7 @@ def log_ratio(fast: float, slow: float) -> float:
     return math.log(max(fast / slow, LEAST_RATIO))
 
 
-@kernel
+@inlined
 def in_range(price: float, lowest: float, highest: float) -> float:
     """Give where a price lies: -1 at the lowest, 1 at the highest, 0 where both are the same."""
     if highest <= lowest:
@@ -27,7 +27,7 @@ def in_range(price: float, lowest: float, highest: float) -> float:
     return (2.0 * price - highest - lowest) / (highest - lowest)
 
 
-@kernel
+@inlined
 def sign(value: float) -> float:
     """Give 1, -1 or 0; 0 of NaN."""
     if value > 0.0:

@@ -30,6 +30,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The columns that one timeframe contributes, in order; the last `window` slots of each.
 
     `of` names the base of another instrument with the same quote whose columns they are, such as "BTC".
+    `lag` leaves out so many of the newest slots. It is not needed: a bar counts from when it has closed.
     """
 
     timeframe: Timeframe
@@ -37,16 +38,18 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: int = 1
     of: str = ""
     gap_limit: int | None = None
+    lag: int = 0
 
     @property
     def name(self) -> str:
         """What its columns' names begin with, and the name of its tensor if it has a window."""
-        return f"{self.of}.{self.timeframe.value}" if self.of else self.timeframe.value
+        lag = f"-{self.lag}" if self.lag else ""
+        return f"{self.of}.{self.timeframe.value}{lag}" if self.of else f"{self.timeframe.value}{lag}"
 
     @property
     def warm_up(self) -> int:
         """Bars since the last start, this one included, before the block may be used."""
-        return max(warm_up_of(column, self.timeframe) for column in self.columns) + self.window - 1
+        return max(warm_up_of(column, self.timeframe) for column in self.columns) + self.window - 1 + self.lag
 
     @property
     def missing_allowed(self) -> int:
@@ -186,6 +189,8 @@ def _check_block(spec: FeatureSpec, block: Block) -> None:
         raise _refused(spec, where, "columns without a price", levels)
     if block.window < 1:
         raise _refused(spec, where, "a window of 1 or more", block.window)
+    if block.lag < 0:
+        raise _refused(spec, where, "a lag of 0 or more", block.lag)
     if not 0 <= block.missing_allowed < SLOTS:
         raise _refused(spec, where, f"a gap_limit of 0 to {SLOTS - 1}", block.gap_limit)
 

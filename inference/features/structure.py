@@ -8,7 +8,7 @@ bars stands in. `level_` columns are prices, for other timeframes to measure fro
 import math
 
 from inference.features.family import ATR, BEFORE, CLOSE, COUNT, FIRST, HIGH, LOW, ROW, STOP, TARGET, Family
-from inference.features.kernel import Floats, Ints, kernel
+from inference.features.kernel import Floats, Ints, inlined, kernel
 from inference.features.pivots import CONFIRM, pivot_slots, push_pivot
 from inference.features.ratios import in_range
 from inference.features.rolling import TINY, in_units
@@ -35,7 +35,7 @@ _PIVOTS = _REACH + reach_slots(60)
 _SLOTS = _PIVOTS + pivot_slots()
 
 
-@kernel
+@inlined
 def _remember(row: Floats, price: float, bar: int) -> None:
     place = int(row[_FOUND]) % LEVELS
     row[_PRICES + place] = price
@@ -44,7 +44,7 @@ def _remember(row: Floats, price: float, bar: int) -> None:
     row[_KNOWN] = min(row[_KNOWN] + 1.0, LEVELS)
 
 
-@kernel
+@inlined
 def _forget(row: Floats, count: int) -> bool:
     """Empty the places of swings that are too old; they come in the order of their bars. Tell of any."""
     forgot = False
@@ -58,7 +58,7 @@ def _forget(row: Floats, count: int) -> bool:
     return forgot
 
 
-@kernel
+@inlined
 def _take_swings(row: Floats, count: int, high: float, low: float) -> bool:
     """Take what this bar confirms in; forget what is too old. Tell whether anything changed."""
     top, bottom = push_pivot(row, _PIVOTS, count, high, low)
@@ -77,7 +77,7 @@ def _take_swings(row: Floats, count: int, high: float, low: float) -> bool:
     return forgot | (top > 0.0) | (bottom > 0.0)
 
 
-@kernel
+@inlined
 def _look_around(row: Floats, close: float) -> None:
     """Find the highest remembered swing at or below the close, else 0, and the lowest above it, else inf."""
     support, resistance = 0.0, math.inf
@@ -90,7 +90,7 @@ def _look_around(row: Floats, close: float) -> None:
     row[_SUPPORT], row[_RESISTANCE] = support, resistance
 
 
-@kernel
+@inlined
 def _touches(row: Floats, support: float, resistance: float, within: float) -> tuple[float, float]:
     """Give the shares of all places for swings that are taken by those at either level."""
     held, capped = 0, 0
@@ -100,14 +100,14 @@ def _touches(row: Floats, support: float, resistance: float, within: float) -> t
     return held / LEVELS, capped / LEVELS
 
 
-@kernel
+@inlined
 def _breakout(close: float, lowest: float, highest: float, count: int) -> float:
     if count == 0:
         return 0.0
     return float(int(close > highest) - int(close < lowest))
 
 
-@kernel
+@inlined
 def _swing(row: Floats, atr: float, floor: float, at: int, out: Floats) -> None:
     """Write how far and for how long price swung between the last high and the last low."""
     if row[_TOP] == 0.0 or row[_BOTTOM] == 0.0:
@@ -120,7 +120,7 @@ def _swing(row: Floats, atr: float, floor: float, at: int, out: Floats) -> None:
     out[8, at] = min(abs(bars) / 60.0, 1.0)
 
 
-@kernel
+@inlined
 def _chop(row: Floats, count: int, close: float, before: float) -> float:
     """Give 1 less the efficiency of 20 bars (Kaufman, Smarter Trading, 1995): net move over path."""
     path = push_sum(row, _PATH, 20, count, abs(close - before))

@@ -22,7 +22,7 @@ from inference.features.family import (
     VOLUME,
     Family,
 )
-from inference.features.kernel import Floats, Ints, kernel
+from inference.features.kernel import Floats, Ints, inlined, kernel
 from inference.features.ratios import log_ratio, sign
 from inference.features.rolling import TINY, in_units, moment_slots, push_moments
 from inference.features.totals import push_sum, sum_slots
@@ -46,7 +46,7 @@ _LAST_60 = _VOLUMES + 40
 _SLOTS = _LAST_60 + 60
 
 
-@kernel
+@inlined
 def _burst(state: Floats, count: int, volume: float) -> float:
     """Give log(volume / third highest of the 60 bars before), 0 unless above it; bounded.
 
@@ -73,7 +73,7 @@ def _burst(state: Floats, count: int, volume: float) -> float:
     return min(math.log(volume / third), BURST_LIMIT)
 
 
-@kernel
+@inlined
 def _longer(state: Floats, o: int, count: int, sum_20: float) -> tuple[float, float]:
     """Take the newest sum of 20 bars into the ring of the last 40 such sums; give those of 40 and of 60."""
     now = count % 40

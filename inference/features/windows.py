@@ -6,7 +6,8 @@ of zeros whose `missing` is 1.
 
 import math
 
-from inference.features.family import ROW, TARGET
+from inference.features.admit import PRESENT, absent
+from inference.features.family import CLOSE, FIRST, ROW, TARGET
 from inference.features.kernel import Flags, Floats, Ints, Matrix, kernel
 
 ABSENT = 1.0
@@ -38,6 +39,15 @@ def mark_present(slots: Ints, gone: Ints, first: int, stop: int, origin: int, ou
 
 
 @kernel
+def note(plan: Ints, marks: Ints, bars: Floats, out: Floats, close: Floats) -> None:
+    """Write what is the frame's own of each plan line's bar: `missing` to row 0 of `out`, and its close."""
+    for line in range(plan.shape[0]):
+        row = plan[line, ROW]
+        out[0, row] = absent(marks[PRESENT, row]) / 60
+        close[row] = bars[CLOSE, plan[line, FIRST]]
+
+
+@kernel
 def finite_since(matrix: Matrix, since: Ints) -> None:
     """Count, for each slot, how many in a row up to it are finite in all columns."""
     run = 0
@@ -50,26 +60,37 @@ def finite_since(matrix: Matrix, since: Ints) -> None:
 
 
 @kernel
-def align(
-    ts_close: Ints, ts_open: Ints, slots: Ints, counts: Ints, gone: Ints, terms: Ints, at: Ints, ready: Flags
-) -> None:
-    """Find, for each decision time, the slot of the bar that closed last: it goes to `at`, or -1.
-
-    `ready` falls where that bar is not the last one that can have closed by then, where it has not
-    `warm_up` bars behind it, or more than `gap_limit` absent; terms = (length, warm_up, gap_limit).
-    """
-    length, warm_up, gap_limit = terms[0], terms[1], terms[2]
+def align(ts_close: Ints, ts_open: Ints, slots: Ints, length: int, bar: Ints) -> None:
+    """Find, for each decision time, the last bar that can have closed by then; -1 where it is absent."""
     k = 0
     for t in range(ts_close.size):
         expected = ts_close[t] - ts_close[t] % length - length
         while k < ts_open.size and ts_open[k] < expected:
             k += 1
-        at[t] = -1
-        if k < ts_open.size and ts_open[k] == expected and slots[k] >= 0:
-            at[t] = slots[k]
-            ready[t] &= counts[k] >= warm_up and gone[k] <= gap_limit
-        else:
+        there = k < ts_open.size and ts_open[k] == expected and slots[k] >= 0
+        bar[t] = k if there else -1
+
+
+@kernel
+def fit(
+    bar: Ints, slots: Ints, counts: Ints, gone: Ints, terms: Ints, run: Ints, at: Ints, ready: Flags
+) -> None:
+    """Give the slot of each decision's bar, -1 where it is absent; `ready` falls where it may not be used.
+
+    That is where it has not `warm_up` bars behind it, more than `gap_limit` absent, or where the last
+    `window` slots are not all finite (`run`, see finite_since). The slot is `lag` before that of the bar;
+    terms = (warm_up, gap_limit, window, lag).
+    """
+    warm_up, gap_limit, window, lag = terms[0], terms[1], terms[2], terms[3]
+    for t in range(bar.size):
+        k = bar[t]
+        slot = slots[k] - lag if k >= 0 else -1
+        if slot < 0:
+            at[t] = -1
             ready[t] = False
+            continue
+        at[t] = slot
+        ready[t] &= counts[k] >= warm_up and gone[k] <= gap_limit and run[slot] >= window
 
 
 @kernel
@@ -82,6 +103,14 @@ def gather(matrix: Matrix, at: Ints, x: Matrix, start: int) -> None:
             continue
         for j in range(matrix.shape[1]):
             x[t, start + j] = matrix[slot, j]
+
+
+@kernel
+def gather_exact(matrix: Floats, bar: Ints, slots: Ints, out: Floats) -> None:
+    """Copy columns [C, slots] at each decision's bar into out [C, T]; zeros where it is absent."""
+    for j in range(matrix.shape[0]):
+        for t in range(bar.size):
+            out[j, t] = matrix[j, slots[bar[t]]] if bar[t] >= 0 else 0.0
 
 
 @kernel
@@ -124,8 +153,8 @@ def push(ring: Matrix, slot: Ints, plan: Ints, holes: Ints, out: Floats, picked:
 
 
 @kernel
-def unroll(ring: Matrix, slot: Ints, rows: Ints, windows: Matrix, finite: Flags) -> None:
-    """Copy the last W slots of rings [n, R, C] into windows [k, W, C]; zeros for row -1.
+def unroll(ring: Matrix, slot: Ints, rows: Ints, lag: int, windows: Matrix, finite: Flags) -> None:
+    """Copy the last W slots but `lag` of rings [n, R, C] into windows [k, W, C]; zeros for row -1.
 
     `finite` falls where a value is not.
     """
@@ -136,7 +165,7 @@ def unroll(ring: Matrix, slot: Ints, rows: Ints, windows: Matrix, finite: Flags)
             windows[k] = 0.0
             continue
         for w in range(size):
-            at = (slot[row] - size + 1 + w) % ring.shape[1]
+            at = (slot[row] - lag - size + 1 + w) % ring.shape[1]
             for j in range(ring.shape[2]):
                 value = ring[row, at, j]
                 windows[k, w, j] = value

@@ -105,5 +105,5 @@ def test_a_specification_feeds_its_twin(member):
     inputs = {
         name: shape for name, shape in member.artifact.card.inputs.items() if name not in made_by_others
     }
-    assert member.artifact.spec.shapes == inputs
+    assert inputs.items() <= member.artifact.spec.shapes.items()
     assert len(member.artifact.card.scalers) == len(inputs)

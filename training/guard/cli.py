@@ -117,7 +117,7 @@ def write(
 def check(
     specs: Annotated[str, typer.Option(help="entry_15m,...; empty = all that trees can be trained on.")] = "",
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Markets of each kind for each spec.")] = 1,
-    pairs: Pairs = 4,
+    pairs: Pairs = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """Prove pipelines on made markets; see `help` above. Exit code 1 if one fails."""
@@ -135,7 +135,7 @@ def check(
         for market in ("null", "planted"):
             for seed in range(1, seeds + 1):
                 with tempfile.TemporaryDirectory() as folder:
-                    finding = check(SPECS[name], market, seed, Path(folder), pairs)
+                    finding = check(SPECS[name], market, seed, Path(folder), pairs=pairs)
                 passed &= finding.passed
                 print(_line(finding) if as_json else as_row(finding), flush=True)
     if not passed:

@@ -77,7 +77,7 @@ def test_quiet_bars_are_known_to_be_balanced():
 def test_bars_bring_their_takers_sides_to_the_kernels_and_none_is_unknown():
     bought = Bar("ETH/USD", Timeframe.M5, 0, 1.0, 1.0, 1.0, 1.0, 4.0, 1.0, 2, 1.5)
     served = msgspec.structs.replace(bought, ts_open=Timeframe.M5.ns, delta=None)
-    _, table = tables([bought, served], {"ETH/USD": 0}, Timeframe.M5)
+    _, table = tables([bought, served], {"ETH/USD": 0})
     assert table.values[DELTA] == pytest.approx([1.5, np.nan], nan_ok=True)
 
 

@@ -280,3 +280,76 @@ def test_every_column_can_be_picked():
     assert folded.x.shape == (700, len(COLUMNS) + 4)
     assert folded.x.dtype == np.float32
     assert folded.ts_close[0] == START + M5.ns
+
+
+OF = FeatureSpec("of", M5, (Block(M5, ("rsi",)), Block(M5, ("return_1",), of="BTC")))
+
+
+def test_columns_of_another_instrument_are_those_of_the_same_quote():
+    frame = FeatureFrame([OF], ("ETH/USD", "BTC/USD", "ETH/EUR", "BTC/EUR"))
+    histories = {name: History(M5, 500, seed, name) for seed, name in enumerate(frame.instruments)}
+    for history in histories.values():
+        frame.on_bars(history.bars())
+    now = START + 500 * M5.ns
+    found = frame.inputs(OF, frame.instruments, now)
+    assert found.ready.all()
+    for row, name in enumerate(frame.instruments):
+        base = histories["BTC/USD" if name.endswith("USD") else "BTC/EUR"]
+        folded = fold(OF, {M5: histories[name]}, {"BTC": {M5: base}})
+        assert found.tensors["x"][row].tobytes() == folded.x[-1].tobytes()
+
+
+def test_instrument_without_its_reference_is_never_ready_and_says_so():
+    frame = FeatureFrame([OF], ("ETH/USD", "BTC/EUR"))
+    frame.on_bars(History(M5, 500, 1, "ETH/USD").bars())
+    found = frame.inputs(OF, ("ETH/USD",), START + 500 * M5.ns)
+    assert found.reason == ["BTC.5m: BTC is not among the instruments"]
+    assert not found.ready[0]
+    with pytest.raises(DataError, match="expected 5m bars of BTC, found none"):
+        fold(OF, {M5: History(M5, 500, 1)})
+
+
+def test_specifications_share_one_state_and_do_not_disturb_one_another():
+    windowed = FeatureSpec("w", M5, (Block(M5, ("rsi", "atr"), window=7), Block(M5, ("rsi",))))
+    longer = FeatureSpec("l", M5, (Block(M5, ("rsi", "atr"), window=12),))
+    frame = FeatureFrame([SPEC, windowed, longer], PAIRS[:1])
+    five, quarter = History(M5, 1_200, 1), History(M15, 400, 2)
+    frame.on_bars([*five.bars(), *quarter.bars()])
+    now = START + 1_200 * M5.ns
+    assert frame.timeframes == (M5, M15)
+    for spec in frame.specs:
+        folded = fold(spec, {M5: five, M15: quarter}).tensors(np.array([1_199]))
+        found = frame.inputs(spec, PAIRS[:1], now)
+        assert found.ready[0]
+        assert {name: tensor.tobytes() for name, tensor in found.tensors.items()} == {
+            name: tensor.tobytes() for name, tensor in folded.items()
+        }
+    (ring,) = frame._live[M5].rings.values()
+    assert ring.values.shape == (1, 12, 2)
+
+
+def test_history_longer_than_a_chunk_equals_one_fed_live_in_pieces():
+    five = History(M5, 20_000, 3)
+    spec = FeatureSpec(
+        "long", M5, (Block(M5, ("rsi", "volume_z", "macd")), Block(M5, ("rsi", "missing"), window=4))
+    )
+    holed = without(five, 8_191, 8_192, 9_000, 16_383, 16_384, 16_385, 16_386)
+    folded = fold(spec, {M5: holed})
+    frame = FeatureFrame([spec], PAIRS[:1])
+    bars = holed.bars()
+    for first in range(0, len(bars), 997):
+        frame.on_bars(bars[first : first + 997])
+        t = min(first + 997, len(bars)) - 1
+        found = frame.inputs(spec, PAIRS[:1], int(folded.ts_close[t]))
+        assert found.ready[0] == folded.ready[t]
+        if folded.ready[t]:
+            ours = folded.tensors(np.array([t]))
+            assert all(found.tensors[name].tobytes() == ours[name].tobytes() for name in ours)
+
+
+def test_row_tells_its_age_and_the_close_it_is_of():
+    frame = FeatureFrame([SPEC], PAIRS)
+    frame.on_bars(History(M5, 3, 1).bars())
+    found = frame.inputs(SPEC, PAIRS, START + 5 * M5.ns)
+    assert found.age_s.tolist() == [600.0, np.inf, np.inf]
+    assert found.close[0] == History(M5, 3, 1).close[-1]

@@ -19,7 +19,6 @@ from tests.inference.features.whole import (
     BASE,
     M5,
     M15,
-    M30,
     PAIR,
     WHOLE,
     Histories,
@@ -162,6 +161,7 @@ def test_context_is_the_last_bar_that_has_closed_and_no_other(own, base, whole, 
             closed = [k for k, close in enumerate(closes) if close <= whole.ts_close[t]]
             row = closed[-1]
             assert whole.ts_close[t] - closes[row] < block.timeframe.ns
+            row = closes.index(closes[row] - block.lag * block.timeframe.ns)
             expected = values[row]
             found = ours[t, start : start + len(block.columns)]
             bad = np.flatnonzero(found.view(np.int32) != expected.view(np.int32))
@@ -174,27 +174,48 @@ def without_window(block: Block) -> Block:
     return Block(block.timeframe, block.columns)
 
 
+def test_single_slot_of_a_lag_that_is_absent_holds_the_row_back(own, base, known, whole):
+    """A quarter of an hour is absent: rows that would read it are not ready, those before and after are."""
+    gone = int(np.flatnonzero(np.diff(own[M15].ts_open) > M15.ns)[-1])
+    absent = int(own[M15].ts_open[gone]) + M15.ns
+    reads = whole.ts_close // M15.ns * M15.ns - 3 * M15.ns
+    own_bar = whole.ts_close // M15.ns * M15.ns - M15.ns
+    assert not whole.ready[(reads == absent) | (own_bar == absent)].any()
+    assert whole.ready[(reads == absent + M15.ns) | (reads == absent - M15.ns)].any()
+    until = int(whole.ts_close[reads == absent][-1])
+    start = until - 8 * M15.ns
+    short = {
+        frame: truncated(one, int(np.searchsorted(one.ts_close, until, side="right")))
+        for frame, one in own.items()
+    }
+    short_base = {
+        frame: truncated(one, int(np.searchsorted(one.ts_close, until, side="right")))
+        for frame, one in base.items()
+    }
+    _, answers = live(short, short_base, known, start)
+    assert answers[until].reason == ["not finite"]
+
+
 def test_windows_are_the_slots_before_the_newest_with_holes_marked(own, base, whole):
     """Slot by slot against the block without a window; a slot without a bar is zeros and `missing` 1."""
+    after_a_hole = 1 + np.flatnonzero(np.diff(whole.ts_close) > M5.ns)[-1] + np.arange(8)
+    asked = np.concatenate([np.flatnonzero(whole.ready)[::13], after_a_hole[whole.ready[after_a_hole]]])
+    holes = 0
     for block in WHOLE.windows:
         source = base if block.of else own
         alone = fold(FeatureSpec("alone", block.timeframe, (without_window(block),), clock=()), source)
         row_of = {ts_close: row for row, ts_close in enumerate(alone.ts_close.tolist())}
         values = alone.x
         empty = np.array([float(column == "missing") for column in block.columns], np.float32)
-        holes = 0
-        for t in np.flatnonzero(whole.ready)[::13].tolist():
-            newest = block.timeframe.floor(int(whole.ts_close[t]))
-            window = whole.tensors(np.array([t]))[block.name][0]
+        windows = whole.tensors(asked)[block.name]
+        for t, window in zip(asked.tolist(), windows, strict=True):
+            newest = block.timeframe.floor(int(whole.ts_close[t])) - block.lag * block.timeframe.ns
             for slot in range(block.window):
                 row = row_of.get(newest - (block.window - 1 - slot) * block.timeframe.ns)
                 holes += row is None
-                assert np.array_equal(window[slot], empty if row is None else values[row]), (
-                    block.name,
-                    t,
-                    slot,
-                )
-        assert holes or block.timeframe is M30 or block.of
+                expected = empty if row is None else values[row]
+                assert np.array_equal(window[slot], expected), f"{block.name}, row {t}, slot {slot}"
+    assert holes
 
 
 @pytest.mark.parametrize("factor", [1 / 1024, 4096.0])

@@ -77,13 +77,14 @@ BASE = FeatureSpec("a", M5, (Block(M5, ("rsi", "adx")), Block(H1, ("atr",), wind
         {"blocks": (Block(M5, ("rsi", "adx")), Block(H1, ("atr",), window=5))},
         {"blocks": (Block(M5, ("rsi", "adx"), gap_limit=1), Block(H1, ("atr",), window=4))},
         {"blocks": (Block(M5, ("rsi", "adx")), Block(H1, ("atr",), window=4, of="BTC"))},
+        {"blocks": (Block(M5, ("rsi", "adx"), lag=1), Block(H1, ("atr",), window=4))},
         {"cross": (Cross("atr_ratio", (H1,)),)},
         {"cross": (Cross("trend_alignment", (M5, H1)),)},
         {"known": (Outside("funding", ("rate",), 60.0),)},
         {"known": (Outside("funding", ("rate",), 61.0),)},
         {"clock": ("day_sin",)},
     ],
-    ids=["order", "window", "gap", "of", "cross", "cross_timeframes", "known", "age", "clock"],
+    ids=["order", "window", "gap", "of", "lag", "cross", "cross_timeframes", "known", "age", "clock"],
 )
 def test_hash_follows_whatever_decides_a_number(change):
     changed = msgspec.structs.replace(BASE, **change)
@@ -93,6 +94,12 @@ def test_hash_follows_whatever_decides_a_number(change):
         assert (
             changed.hash != msgspec.structs.replace(BASE, known=(Outside("funding", ("rate",), 62.0),)).hash
         )
+
+
+def test_lag_is_in_the_name_and_in_the_warm_up():
+    block = Block(Timeframe.M1, ("rsi",), lag=60)
+    assert block.name == "1m-60"
+    assert block.warm_up == Block(Timeframe.M1, ("rsi",)).warm_up + 60
 
 
 def test_hash_does_not_follow_the_name_and_differs_between_specifications(monkeypatch):
@@ -129,6 +136,7 @@ def test_specification_is_read_from_data():
         (ONE.replace("rsi", "level_support"), "expected columns without a price"),
         (ONE + "window = 0", "block 5m: expected a window of 1 or more; found 0"),
         (ONE + "gap_limit = 60", "block 5m: expected a gap_limit of 0 to 59; found 60"),
+        (ONE + "lag = -1", "a lag of 0 or more; found -1"),
         (ONE + "windw = 2", "unknown field `windw`"),
         (ONE.replace('decision = "5m"', 'decision = "1h"'), "one of the decision timeframe 1h; found none"),
         (ONE.replace("[[", 'clock = ["noon"]\n[['), "clock columns that there are; found .'noon'."),

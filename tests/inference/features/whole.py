@@ -25,6 +25,8 @@ WHOLE = FeatureSpec(
         Block(M5, PRICED),
         Block(M15, PRICED),
         Block(M5, ("rsi", "return_1"), of="BTC"),
+        Block(M15, ("return_1", "volume_z"), lag=2),
+        Block(M5, ("return_1", "missing"), window=3, lag=4),
         Block(M30, ("rsi", "atr", "missing"), window=6),
         Block(M15, ("return_1", "volume_z", "missing"), window=5, of="BTC"),
     ),
