@@ -19,7 +19,7 @@ from inference.features import book
 from inference.features.catalogue import COLUMNS, FAMILIES, MISSING, hole_limit, warm_up_of
 from inference.features.cross import CROSS
 from inference.features.family import DELTA
-from inference.features.spec import CLOCK_COLUMNS, SPECS, FeatureSpec
+from inference.features.spec import CLOCK_COLUMNS, SPECS, Block, FeatureSpec
 from tests.inference.features.walk import fold_family, jumping, recorded, silent_after
 
 ROOT = Path(__file__).parents[1]
@@ -192,13 +192,19 @@ def test_every_specification_has_its_row_with_its_columns_and_models():
     assert all(row[5] for row in one.rows)
 
 
+def term(block: Block) -> str:
+    window = f" × {block.window}" if block.window > 1 else ""
+    lag = f" less {block.lag}" if block.lag else ""
+    return f"{len(block.columns)}{window}{lag}"
+
+
 def asked(spec: FeatureSpec, timeframe: Timeframe) -> str:
     """Say what a specification asks of a timeframe as the page does, empty for nothing."""
     needed = [block for block in spec.needed if block.timeframe is timeframe]
     if not needed:
         return ""
     blocks = [block for block in spec.blocks if block.timeframe is timeframe]
-    terms = [f"{len(block.columns)}{f' × {block.window}' if block.window > 1 else ''}" for block in blocks]
+    terms = [term(block) for block in blocks]
     bars = max(block.warm_up for block in needed)
     return f"{', '.join(terms) or '0'}: {bars} ({bars * timeframe.ns / DAY:.1f} d)"
 
