@@ -28,9 +28,10 @@ SIZES = (10, 30, 100, 300, 1_000, 2_000)
 ROUNDS = 8
 SIZE = "--in-this-process"
 FIGURES = {
+    "decide_fastest_ms": "decision, fastest ms",
     "decide_ms": "decision, median ms",
     "decide_slowest_ms": "decision, slowest ms",
-    "step_us": "feature step, us",
+    "step_us": "feature step, fastest us",
     "rss_mb": "resident memory, MB",
 }
 
@@ -52,9 +53,10 @@ def measured(count: int) -> dict[str, float]:
     found = decisions(ensembles, count, ROUNDS)
     return {
         "instruments": count,
+        "decide_fastest_ms": min(found.ms),
         "decide_ms": median(found.ms),
         "decide_slowest_ms": max(found.ms),
-        "step_us": stepped(FeatureFrame([WHOLE], symbols(count))) * 1e6,
+        "step_us": min(stepped(FeatureFrame([WHOLE], symbols(count)))) * 1e6,
         "rss_mb": rss,
         **{f"stage: {name}": ms for name, ms in found.profile().items()},
     }
@@ -84,6 +86,7 @@ def markdown(rows: Sequence[dict[str, float]]) -> str:
         "Untrained twins of the final networks on 7 timeframes that close together at 00:00 UTC; one trader",
         f"on all instruments, journal included. {ROUNDS} midnights a size, each size in its own process,",
         f"{os.cpu_count()} cores. Step: all columns of the catalogue, one timeframe, Bar structs in.",
+        "Other work shared the machine: the fastest of each is nearest to what it costs.",
         "",
         "| instruments | " + " | ".join(FIGURES.values()) + " |",
         "|---:|" + "---:|" * len(FIGURES),
@@ -126,7 +129,7 @@ def write(folder: Path, rows: Sequence[dict[str, float]]) -> None:
     sizes = [row["instruments"] for row in rows]
     panels = [
         Panel(FIGURES[name], sizes, [row[name] for row in rows], found[name].intercept, found[name].slope)
-        for name in ("decide_ms", "step_us", "rss_mb")
+        for name in ("decide_fastest_ms", "step_us", "rss_mb")
     ]
     (folder / "cost-curve.md").write_text(markdown(rows), "utf-8")
     (folder / "cost-curve.svg").write_text(svg(panels), "utf-8")

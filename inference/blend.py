@@ -62,7 +62,8 @@ def weigh(p: Floats, votes: Flags, age_bars: Floats, standing: Standing, policy:
         * 0.5 ** (np.maximum(standing.data_age_days, 0.0) / policy.half_life_days)
     )
     fresh = 0.5 ** (np.maximum(age_bars, 0.0) / policy.half_life_bars)
-    return bounded(member * p.max(axis=2) * fresh, votes, policy.floor, policy.cap)
+    confidence = np.maximum(np.maximum(p[:, :, 0], p[:, :, 1]), p[:, :, 2])
+    return bounded(member * confidence * fresh, votes, policy.floor, policy.cap)
 
 
 def bounded(raw: Floats, votes: Flags, floor: float, cap: float) -> Floats:

@@ -184,6 +184,10 @@ def _together(folder: Path, found: Ensemble) -> None:
     voters = found.of(Role.VOTE)
     if label not in [member.artifact.card.label for member in voters]:
         raise ModelError(f"{folder}: expected a voter with the ensemble's label {label}; found none")
+    if found.card.policy.min_votes > len(voters):
+        raise ModelError(
+            f"{folder}: expected min_votes of at most {len(voters)}; found {found.card.policy.min_votes}"
+        )
     for role in (Role.META, Role.MANAGER):
         if len(found.of(role)) > 1:
             raise ModelError(

@@ -24,10 +24,10 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-BOARD = ("made", "width", "entry", "kind", "met", "gain", "together", "newest", "totals")
+BOARD = ("made", "width", "upper", "lower", "kind", "met", "gain", "together", "newest", "totals")
 """Arrays of a scoreboard."""
 AXES = dict.fromkeys(("made", "p", "repeats.last", "repeats.run", "board.newest"), 0) | dict.fromkeys(
-    ("board.made", "board.width", "board.entry", "board.kind", "board.met", "board.gain"), 1
+    tuple(f"board.{name}" for name in ("made", "width", "upper", "lower", "kind", "met", "gain")), 1
 )
 """Which axis of each lasting array runs over instruments; the others have none."""
 

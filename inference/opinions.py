@@ -31,14 +31,17 @@ def _opinions(names: Sequence[str], verdicts: Verdicts) -> list[Opinion]:
     usable = verdicts.usable
     figures = np.where(usable[:, None], np.column_stack([verdicts.p, verdicts.scales.T]), 0.0).tolist()
     columns = (verdicts.vote_p, verdicts.weights[:, :, None], verdicts.vote_age_s[:, :, None])
-    votes = np.concatenate(columns, axis=2).tolist()
+    # One flat list in fives: a list for each vote would cost more than the votes do.
+    flat = iter(np.concatenate(columns, axis=2).ravel().tolist())
+    votes = [Vote(*five) for five in zip(flat, flat, flat, flat, flat, strict=True)]
+    members = verdicts.weights.shape[1]
     some = np.asarray((verdicts.weights > 0).any(axis=1)).tolist()
     ready, spread = usable.tolist(), verdicts.spread.tolist()
     age_s = verdicts.age_s.tolist()
     made = []
     for k, name in enumerate(names):
         p_down, p_hold, p_up, atr, volatility, close = figures[k]
-        voted = tuple([Vote(*vote) for vote in votes[k]]) if some[k] else ()
+        voted = tuple(votes[k * members : (k + 1) * members]) if some[k] else ()
         made.append(
             Opinion(
                 name, ready[k], p_down, p_hold, p_up, atr, volatility, close,

@@ -70,7 +70,7 @@ class Repeats:
     def count(self, p: Floats, ready: Flags) -> Ints:
         """Take in the answers p [N, K] where `ready` holds; give the length of each run so far."""
         with np.errstate(invalid="ignore"):
-            same = (np.abs(p - self.last) <= _SAME).all(axis=1)
+            same = (np.abs(p - self.last).T <= _SAME).all(axis=0)
         self.run = np.where(ready, np.where(same, self.run + 1, 1), self.run)
         self.last = np.where(ready[:, None], p, self.last)
         return self.run
@@ -100,11 +100,12 @@ def inspect(kind: Kind, batch: Inspection, limits: SanityLimits) -> Findings:
             )
         np.logical_and(usable, ~wrong, out=usable)
 
-    finite = np.asarray(np.isfinite(p).all(axis=1))
-    refuse(~finite, NOT_FINITE)
+    columns = np.ascontiguousarray(p.T)  # numpy reduces a short last axis slowly
+    refuse(np.asarray(~np.isfinite(columns).all(axis=0)), NOT_FINITE)
     with np.errstate(invalid="ignore"):
-        proper = (p >= 0).all(axis=1) & (p <= 1).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= _SUM)
-        sure: Flags = np.asarray(p.max(axis=1) > limits.saturated)
+        sums = np.abs(columns.sum(axis=0) - 1) <= _SUM
+        proper = sums & (columns >= 0).all(axis=0) & (columns <= 1).all(axis=0)
+        sure: Flags = columns.max(axis=0) > limits.saturated
     refuse(~proper, NO_PROBABILITIES)
     if fault := _fault(kind, p[usable], sure[usable], limits):
         return Findings(

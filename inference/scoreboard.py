@@ -50,7 +50,8 @@ class Scoreboard:
         slots = (self._horizon, size)
         self.made = np.zeros(slots, np.int64)  # close that the prediction is about, 0 = free
         self.width = np.zeros(slots)  # barrier in price units
-        self.entry = np.zeros(slots)
+        self.upper = np.full(slots, np.nan)  # barriers, known with the next open
+        self.lower = np.full(slots, np.nan)
         self.kind = np.full(slots, _HOLD, np.int8)
         self.met = np.zeros(slots, np.bool_)
         self.gain = np.zeros((*slots, 3))  # log p - log base of each class
@@ -72,13 +73,16 @@ class Scoreboard:
         self.together[slot] = max(1, int(good.sum()))
         self.width[slot] = np.where(good, self._barrier * atr, 0.0)
         self.gain[slot] = np.log(np.maximum(p, _LEAST_P)) - self._base
-        self.kind[slot], self.met[slot], self.entry[slot] = _HOLD, False, np.nan
+        self.kind[slot], self.met[slot] = _HOLD, False
+        self.upper[slot] = self.lower[slot] = np.nan
 
     def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Take in open, high and low [3, n] of the bars of `rows` that closed at `ts_close`.
 
         Bars that were seen before are ignored.
         """
+        order = np.argsort(rows)
+        rows, bars = rows[order], bars[:, order]
         new = self.newest[rows] < ts_close
         rows, bars = rows[new], bars[:, new]
         if not len(rows):
@@ -86,7 +90,7 @@ class Scoreboard:
         follows = self.newest[rows] == ts_close - self._length
         self.made[:, rows[~follows]] = 0
         self.newest[rows] = ts_close
-        if self.made[:, rows].any():
+        if self.made.any():
             self._walk(rows, ts_close, bars)
             self._judge(rows, ts_close)
 
@@ -94,17 +98,22 @@ class Scoreboard:
         opened, high, low = bars
         fresh = self._slot(ts_close - self._length)
         starts = self.made[fresh, rows] == ts_close - self._length
-        self.entry[fresh, rows[starts]] = opened[starts]
-        entry, width = self.entry[:, rows], self.width[:, rows]
-        upper, lower = entry + width, entry - width
-        waits = (self.made[:, rows] > 0) & ~self.met[:, rows]
+        begun, entry = rows[starts], opened[starts]
+        self.upper[fresh, begun] = entry + self.width[fresh, begun]
+        self.lower[fresh, begun] = entry - self.width[fresh, begun]
+        # All instruments, which is the rule, are looked at in place.
+        at = slice(None) if len(rows) == len(self.newest) else rows
+        upper, lower = self.upper[:, at], self.lower[:, at]
+        waits = (self.made[:, at] > 0) & ~self.met[:, at]
+        rose, fell = waits & (high >= upper), waits & (low <= lower)
+        hit = rose | fell
+        if not hit.any():
+            return
         # The open is the one price of a bar whose place in time is known: a gap decides by itself.
         over, under = opened >= upper, opened <= lower
-        rose, fell = waits & (high >= upper), waits & (low <= lower)
         kind = np.where(over | (rose & ~fell), _UP, np.where(under | (fell & ~rose), _DOWN, _HOLD))
-        hit = rose | fell
-        self.kind[:, rows] = np.where(hit, kind, self.kind[:, rows])
-        self.met[:, rows] |= hit
+        self.kind[:, at] = np.where(hit, kind, self.kind[:, at])
+        self.met[:, at] |= hit
 
     def _judge(self, rows: Ints, ts_close: int) -> None:
         made = ts_close - self._horizon * self._length

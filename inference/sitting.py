@@ -152,7 +152,7 @@ class Sitting:
         if panel.anchor.ran_at > self._ts:
             self._refuse(self._left, lambda _: "stale: a later close was asked about before")
         self._refuse(~(panel.anchor.ready[rows] & current), lambda k: panel.anchor.why(int(rows[k])))
-        needed = min(self._policy.min_votes, len(panel.voters))
+        needed = self._policy.min_votes
         self._refuse(
             np.asarray(votes.sum(axis=1) < needed),
             lambda k: self._silent(votes[k], int(rows[k]), needed),

@@ -1,11 +1,11 @@
 """Feature columns over recorded bars: what they look like, which move, and which say the same twice.
 
-Must not know the command line. Called by `trader data columns`. Chunks of columns go by once, so a
-series of millions of rows and the whole catalogue fit into the memory of one chunk.
+Must not know the command line. Called by `trader data columns`. Bars are read some months at a time
+and chunks of columns go by once, so the length of a series takes no memory.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 from core.errors import UsageError
 from core.text import iso
 from feeds.lake import BarArrays, Lake, Series, aggregate
+from feeds.lake_rows import month_span
 from inference.features.catalogue import COLUMNS, layout, warm_up_of
 from inference.features.fold import History, fold
 from inference.features.kept import LIMIT, reason_to_keep
@@ -25,6 +26,8 @@ from trader.column_statistics import Column, Statistics
 
 BLOCK_ROWS = 16_384
 
+PART_MONTHS = 6
+"""How much of a series is read at once."""
 PARTS = 100
 """Into how many parts the progress of one series is cut."""
 
@@ -115,25 +118,35 @@ class Wanted(NamedTuple):
         )
 
 
-def of_catalogue(name: str, series: Series, bars: BarArrays, tell: Progress) -> Report:
-    """Report on all columns over one series, each where it is warm."""
-    columns = COLUMNS
-    history = table(bars)
-    at = numbered(history, series.timeframe, new_marks(1))
-    counts = np.zeros(at.total, np.int64)
-    counts[at.slots[at.slots >= 0]] = at.counts[at.slots >= 0]
-    plan = layout(columns)
-    picked = plan.positions(columns)
-    warm = np.array([warm_up_of(column, series.timeframe) for column in columns])
-    statistics = Statistics(columns, at.total)
+def of_catalogue(name: str, series: Series, parts: Iterable[BarArrays], span: int, tell: Progress) -> Report:
+    """Report on all columns over one series, each where it is warm.
 
-    def sink(origin: int, count: int, out: Floats) -> None:
-        seen = counts[origin : origin + count, None]
-        statistics.add(out[picked, :count].T, seen >= warm)
-        tell(origin + count, at.total)
+    Bars come part by part, oldest first, so that no more than one part is held; `span` is how many
+    they would be without a hole.
+    """
+    plan = layout(COLUMNS)
+    picked = plan.positions(COLUMNS)
+    warm = np.array([warm_up_of(column, series.timeframe) for column in COLUMNS])
+    statistics = Statistics(COLUMNS, span)
+    states, marks = plan.states(1), new_marks(1)
+    rows, times = 0, []
+    for bars in parts:
+        history = table(bars)
+        at = numbered(history, series.timeframe, marks)
+        counts = np.zeros(at.total, np.int64)
+        counts[at.slots[at.slots >= 0]] = at.counts[at.slots >= 0]
+        before = rows
 
-    walk(plan, plan.states(1), history, at, timeframe=series.timeframe, sink=sink)
-    return _report(name, history.ts_open, at.total, statistics)
+        def sink(origin: int, count: int, out: Floats, counts: Ints = counts, before: int = before) -> None:
+            seen = counts[origin : origin + count, None]
+            statistics.add(out[picked, :count].T, seen >= warm)
+            tell(before + origin + count, span)
+
+        if at.total:
+            walk(plan, states, history, at, timeframe=series.timeframe, sink=sink)
+            times += [history.ts_open[0], history.ts_open[-1]]
+        rows += at.total
+    return _report(name, times, rows, statistics)
 
 
 def of_spec(name: str, spec: FeatureSpec, histories: Histories, tell: Progress) -> Report:
@@ -165,12 +178,12 @@ def reports(lake: Path, wanted: Wanted, tell: Tell) -> Iterator[Report]:
         def on_rows(done: int, total: int, number: int = number) -> None:
             tell(number * PARTS + done * PARTS // max(total, 1), len(chosen) * PARTS, "")
 
-        bars = source.read(series.venue, series.instrument, series.timeframe)
-        if not len(bars):
-            continue
         if spec is None:
-            yield of_catalogue(name, series, bars, on_rows)
+            months = source.months(series)
+            span = (month_span(months[-1])[1] - month_span(months[0])[0]) // series.timeframe.ns
+            yield of_catalogue(name, series, _parts(source, series, months), span, on_rows)
         else:
+            bars = source.read(series.venue, series.instrument, series.timeframe)
             yield of_spec(name, spec, _histories(source, series, spec, bars), on_rows)
         tell((number + 1) * PARTS, len(chosen) * PARTS, name)
 
@@ -215,6 +228,14 @@ def _strongest(group: Sequence[Report]) -> tuple[Alike, ...]:
     return tuple(sorted(best.values(), key=lambda pair: -abs(pair.correlation)))
 
 
+def _parts(lake: Lake, series: Series, months: Sequence[str]) -> Iterator[BarArrays]:
+    """Read a series some months at a time."""
+    for first in range(0, len(months), PART_MONTHS):
+        some = months[first : first + PART_MONTHS]
+        start, end = month_span(some[0])[0], month_span(some[-1])[1]
+        yield lake.read(series.venue, series.instrument, series.timeframe, start=start, end=end)
+
+
 def _spec(name: str) -> FeatureSpec:
     if name not in SPECS:
         raise UsageError(f"--spec: expected one of {', '.join(sorted(SPECS))}; found {name!r}")
@@ -235,7 +256,7 @@ def _every_timeframe(bars: BarArrays, spec: FeatureSpec) -> History:
     return {timeframe: aggregate(bars, timeframe) for timeframe in spec.timeframes}
 
 
-def _report(name: str, times: Ints, rows: int, statistics: Statistics) -> Report:
+def _report(name: str, times: Sequence[int] | Ints, rows: int, statistics: Statistics) -> Report:
     alike = tuple(
         Alike(pair.first, pair.second, pair.correlation, reason_to_keep(pair.first, pair.second))
         for pair in statistics.pairs(LIMIT)

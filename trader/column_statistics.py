@@ -76,7 +76,9 @@ class Statistics:
         counts = np.isfinite(block) if counted is None else np.isfinite(block) & counted
         x = np.where(counts, block, np.nan).astype(np.float64)
         self._counted += len(x) if counted is None else counted.sum(axis=0)
-        self._sample.append(x[-self._seen % self._stride :: self._stride])
+        self._sample.append(
+            x[-self._seen % self._stride :: self._stride].copy()
+        )  # a view would keep all of x
         present = ~np.isnan(x)
         if not self._seen:
             self._settle(x, present)
@@ -86,7 +88,7 @@ class Statistics:
         self._add_halves(np.nan_to_num(x), present)
         self._add_steps(np.vstack([self._last, x]))
         self._add_products(np.nan_to_num(x), present.astype(np.float64))
-        self._last = x[-1:]
+        self._last = x[-1:].copy()
         self._seen += len(x)
 
     def columns(self) -> list[Column]:

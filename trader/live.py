@@ -106,6 +106,7 @@ class Daemon:
             clock=self.clock,
             board=self.read_model,
             cold=lambda: self.history.cold,
+            repair=self.history.on_hole,
             put=self.door.put,
         )
         self.changes = Changes(

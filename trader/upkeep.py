@@ -1,8 +1,8 @@
 """What the models' thread does between decisions: live features are checked, and kept on disk.
 
 Must not know how either is done. Called by the live shell. A check that fails stops entries at once,
-by an operator's event, so that it is in the journal and only `trader resume` ends it; and from then on
-nothing of this process' features is kept: a restart begins with history.
+by an operator's event, so that it is in the journal and only `trader resume` ends it. The history of what
+differed is fetched anew, and from then on nothing of this process' features is kept for a restart.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ class Upkeep:
         clock: Clock,
         board: Board,
         cold: Callable[[], Collection[str]],
+        repair: Callable[[Collection[str]], None],
         put: Callable[[Operator], None],
     ) -> None:
         self._source = source
@@ -62,6 +63,7 @@ class Upkeep:
         self._clock = clock
         self._board = board
         self._cold = cold
+        self._repair = repair
         self._put = put
         self._closes = 0
         self._closed = asyncio.Event()
@@ -119,6 +121,7 @@ class Upkeep:
             Notice(Severity.CRITICAL, "features_differ", text, instrument=found[0].instrument)
         )
         self._put(Operator(0, Verb.PAUSE, ACTOR, text))
+        self._repair({one.instrument for one in found})
 
 
 def _sentence(found: Sequence[Mismatch]) -> str:

@@ -79,6 +79,12 @@ def test_single_model_is_an_ensemble_of_one_with_the_same_hash(name):
     assert ensemble.verify(SHIPPED / name)["kind"] == "entry"
 
 
+@pytest.mark.parametrize("folder", sorted(SHIPPED.iterdir()), ids=lambda folder: folder.name)
+def test_everything_that_is_shipped_proves_itself(folder):
+    found = ensemble.verify(folder)
+    assert found["ok"], found["error"]
+
+
 def test_model_that_opens_no_trades_is_no_ensemble(shelf):
     with pytest.raises(ModelError, match="regime: expected an entry model or an ensemble; found kind regime"):
         ensemble.load(shelf / "regime")
@@ -156,6 +162,7 @@ def test_names_are_unique_and_roles_fit_the_kind(copied):
         ({"policy": Policy(half_life_days=0.0)}, "expected half_life_days above 0"),
         ({"policy": Policy(min_take=1.5)}, "expected min_take within 0 and 1"),
         ({"policy": Policy(min_votes=0)}, "min_votes of 1"),
+        ({"policy": Policy(min_votes=4)}, "expected min_votes of at most 3; found 4"),
         ({"policy": Policy(abstain="conformal")}, "expected a conformal quantile to abstain by; found none"),
         ({"conformal": Conformal(0.0, 0.5, 0.9, 0.5)}, "expected conformal alpha and quantile"),
     ],

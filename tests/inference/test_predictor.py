@@ -2,6 +2,7 @@ import queue
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -53,6 +54,8 @@ class Recording:
         self.gate.set()
         self.entered = threading.Event()
         self.takes_ns = 0
+        self.steps_ns = 0
+        self.stages: tuple[int, ...] = ()
         self.fails: dict[str, Exception] = {}
 
     def _take(self, verb: str, what: object) -> None:
@@ -67,13 +70,15 @@ class Recording:
 
     def on_bars(self, bars) -> None:
         self._take("bars", bars)
+        self.clock.advance_to(self.clock.now() + self.steps_ns)
 
     def answer(self, request: RequestOpinion) -> Prediction:
         self._take("answer", request.prediction_id)
         self.clock.advance_to(self.clock.now() + self.takes_ns)
-        return Prediction(
+        answer = Prediction(
             0, request.prediction_id, request.trader, request.ts_close, request.timeframe, "hash", ()
         )
+        return msgspec.structs.replace(answer, stages=self.stages)
 
 
 class Desk:
@@ -127,6 +132,21 @@ def test_time_spent_waiting_counts(desk):
     found = desk.answer()
     assert found.late
     assert found.latency_ns == 8_000
+
+
+def test_stages_tell_waiting_from_stepping_and_add_up_to_the_latency(desk):
+    desk.source.steps_ns, desk.source.takes_ns, desk.source.stages = 300, 35, (0, 10, 20, 5)
+    go = threading.Event()
+    assert desk.worker.do(lambda: go.wait(PATIENCE_S))
+    desk.worker.on_bars(300, (BAR,))
+    desk.ask("p1")
+    desk.clock.advance_to(1_070)  # something else kept the worker for 70
+    go.set()
+    found = desk.answer()
+    assert found.stages == (70, 10 + 300, 20, 5)
+    assert sum(found.stages) == found.latency_ns
+    desk.ask("p2")
+    assert desk.answer().stages == (0, 10, 20, 5)  # the bars were paid for by the first
 
 
 def test_failing_answer_becomes_an_error_and_the_next_one_is_tried(desk):

@@ -24,6 +24,8 @@ from trader.records import NOBODY
 from trader.state import ReadModel
 from trader.statedir import StatePaths, api_token
 
+MODELS = Path(__file__).parents[2] / "configs" / "models"
+
 ROOT = Path(__file__).parents[2]
 DEMO = str(ROOT / "configs" / "demo.toml")
 KRAKEN = str(ROOT / "configs" / "paper-kraken.toml")
@@ -175,6 +177,15 @@ def test_models_are_listed_and_a_bad_one_is_65(capsys, tmp_path):
     assert run(capsys, "model", "list", "--models", str(tmp_path))[1].startswith("BAD")
     assert run(capsys, "model", "verify")[0] == 64
     assert run(capsys, "model", "list", "--models", str(tmp_path / "none"))[0] == 64
+
+
+@pytest.mark.skipif(not (MODELS / "blend-15m").is_dir(), reason="needs the shipped ensemble")
+def test_an_ensemble_is_verified_with_its_members(capsys):
+    code, out, _ = run(capsys, "model", "verify", str(MODELS / "blend-15m"), "--json")
+    (row,) = json.loads(out)
+    assert code == 0
+    assert (row["ok"], row["kind"], row["decision"]) == (True, "ensemble", "15m")
+    assert "entry-15m:vote" in row["members"]
 
 
 def test_replay_of_nothing_is_64(capsys, tmp_path):

@@ -39,7 +39,17 @@ def run(capsys, *arguments):
 
 def test_every_column_is_reported_where_it_is_warm_and_nowhere_else():
     bars = some_bars()
-    report = of_catalogue("one", SERIES, bars, quiet)
+    half = int(bars.ts_open[len(bars) // 2])
+    parts = [bars.between(0, half), bars.between(half, int(bars.ts_close[-1]))]
+    report = of_catalogue("one", SERIES, parts, len(bars), quiet)
+    whole = of_catalogue("one", SERIES, [bars], len(bars), quiet)
+    assert (report.rows, report.first, report.last) == (whole.rows, whole.first, whole.last)
+    for ours, theirs in zip(report.columns, whole.columns, strict=True):
+        if theirs.autocorrelation is None:
+            continue
+        assert (ours.mean, ours.autocorrelation) == pytest.approx(
+            (theirs.mean, theirs.autocorrelation), rel=1e-6, abs=1e-9
+        )
     assert [column.name for column in report.columns] == list(COLUMNS)
     rsi = next(column for column in report.columns if column.name == "rsi")
     spec = SPECS["entry_5m"]

@@ -1,5 +1,7 @@
 """Figures of columns agree with numpy over the whole, however the rows are cut into blocks."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -99,3 +101,15 @@ def test_a_correlation_counts_only_rows_where_both_are_there():
     x[:, 0] = np.where(np.arange(ROWS) < 1_000, np.nan, x[:, 6] * 2.0)
     pairs = {(pair.first, pair.second): pair.correlation for pair in told(x).pairs(0.98)}
     assert pairs["noise", "holes"] == pytest.approx(1.0)
+
+
+def test_memory_does_not_grow_with_rows():
+    block = np.random.default_rng(1).standard_normal((4_096, 7))
+    statistics = Statistics(NAMES, 200 * len(block))
+    statistics.add(block)
+    tracemalloc.start()
+    for _ in range(20):
+        statistics.add(block)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < block.nbytes

@@ -50,7 +50,7 @@ class Desk:
         self.thread = PredictorThread(
             self.watched, budget_ns=10**12, clock=self.clock, deliver=lambda _: None
         )
-        self.board, self.wishes, self.cold = Board(), [], ()
+        self.board, self.wishes, self.repairs, self.cold = Board(), [], [], ()
         self.path = tmp_path / "features.state"
         self.upkeep = Upkeep(
             self.watched,
@@ -60,6 +60,7 @@ class Desk:
             clock=self.clock,
             board=self.board,
             cold=lambda: self.cold,
+            repair=self.repairs.append,
             put=self.wishes.append,
         )
         self.upkeep.calm = 0
@@ -124,6 +125,9 @@ async def test_one_corrupted_cell_stops_entries_within_one_check(tmp_path):
         assert (notice.severity, notice.instrument) == (Severity.CRITICAL, "ETH/USDT")
         assert notice.text.startswith("ETH/USDT 5m.rsi is ")
         assert notice.text == wish.reason
+        assert made.repairs == [{"ETH/USDT"}]
+        made.watched.warm([bar for bar in history() if bar.instrument == "ETH/USDT"])
+        assert made.watched.check() == [], "a history that is fetched anew heals it"
 
 
 async def test_features_that_were_wrong_once_are_never_kept_again(tmp_path):
