@@ -67,6 +67,8 @@ def _member(twin: Twin, pattern: Card) -> Member:
         scalers={name: _scaler(shape[-1]) for name, shape in shapes.items()},
         label=_label(pattern, twin.timeframe),
         classes=CLASSES_OF[kind],
+        calibration=None,
+        conformal=None,
         metrics=pattern.metrics if kind is Kind.ENTRY else BINARY,
         deciles={name: ((-1e3, *[0.0] * 7, 1e3),) * shape[-1] for name, shape in shapes.items()},
     )
