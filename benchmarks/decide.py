@@ -114,18 +114,20 @@ async def _decisions(ensembles: Mapping[str, Ensemble], count: int, rounds: int)
     found = Decided([], {}, 0, 0.0, 0)
     with tempfile.TemporaryDirectory() as folder:
         journal = await Journal.open(Path(folder) / "journal.db", after=None, clock=LiveClock())
-        for number in range(rounds + 1):
-            ts = first + (number + 1) * Timeframe.D1.ns
-            for bars in closes(_between(ensembles), names, ts, rng):
-                if bars[0].ts_close != ts:
-                    source.on_bars(bars)
-            desk = started(setup, ts)
-            desk.on_event(Quotes(ts, quotes_at(names, ts)))
-            bars = tuple(bar for t in TIMEFRAMES for bar in bars_at(names, t, ts - t.ns, rng))
-            laps, answers, orders = await _decide(desk, source, journal, BarsClosed(ts, ts, bars))
-            if number:  # the first round warms up
-                found = _with(found, laps, answers, orders)
-        await journal.close()
+        try:
+            for number in range(rounds + 1):
+                ts = first + (number + 1) * Timeframe.D1.ns
+                for bars in closes(_between(ensembles), names, ts, rng):
+                    if bars[0].ts_close != ts:
+                        source.on_bars(bars)
+                desk = started(setup, ts)
+                desk.on_event(Quotes(ts, quotes_at(names, ts)))
+                bars = tuple(bar for t in TIMEFRAMES for bar in bars_at(names, t, ts - t.ns, rng))
+                laps, answers, orders = await _decide(desk, source, journal, BarsClosed(ts, ts, bars))
+                if number:  # the first round warms up
+                    found = _with(found, laps, answers, orders)
+        finally:
+            await journal.close()  # its thread would keep a failed process alive
     return found
 
 
