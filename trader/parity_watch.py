@@ -7,7 +7,7 @@ owns the source, so that what is compared stands still meanwhile.
 from collections.abc import Collection, Sequence
 
 from core.events import Prediction, RequestOpinion
-from core.market import Bar, Timeframe
+from core.market import Bar, Depths, Quote, Timeframe
 from inference.features.admit import NEVER
 from inference.features.parity import Mismatch, ParityMonitor
 from inference.pipeline import OpinionSource
@@ -56,6 +56,10 @@ class WatchedSource:
         """Pass closed bars on."""
         self._source.on_bars(bars)
         self._monitor.on_bars(bars)
+
+    def on_tops(self, ts: int, quotes: Sequence[Quote], books: Depths) -> None:
+        """Pass a sample of order books on: no column of a model, so nothing to watch."""
+        self._source.on_tops(ts, quotes, books)
 
     def answer(self, request: RequestOpinion) -> Prediction:
         """Pass a request on."""
