@@ -240,7 +240,11 @@ class FeatureFrame:
         return Restored(common, self.timeframes)
 
     def _parts(self) -> list[Live | Known]:
-        return [*self._live.values(), *self._known.values()]
+        # As `_live` is by length: a restart may name the same specifications in another order.
+        known = sorted(
+            self._known.items(), key=lambda item: (item[0].name, item[0].columns, item[0].max_age_s)
+        )
+        return [*self._live.values(), *(one for _, one in known)]
 
     def _header(self) -> Header:
         return Header({spec.name: spec.hash for spec in self.specs}, self.instruments)

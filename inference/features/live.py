@@ -134,8 +134,8 @@ class Live:
     # ---- saved ----
 
     def cells(self) -> list[NDArray[Any]]:
-        """Give views of all that lasts, each [instrument, ...]."""
-        rings = [view for ring in self.rings.values() for view in (ring.values, ring.slot)]
+        """Give views of all that lasts, each [instrument, ...], whatever order specifications are in."""
+        rings = [view for _, ring in sorted(self.rings.items()) for view in (ring.values, ring.slot)]
         return [self.marks.T, self.close, self.work.out.T, *self.states, *rings]
 
     # ---- asked ----
