@@ -87,7 +87,8 @@ def fold(
     }
     decision = walked["", spec.decision]
     ts_close = decision.bars.ts_open + spec.decision.ns
-    ready: Flags = np.ones(len(ts_close), np.bool_)
+    # A bar told twice decides once, by the one that counts.
+    ready: Flags = decision.numbered.slots >= 0
     bars = {key: one.align(ts_close) for key, one in walked.items()}
     placed = [
         Placed(

@@ -61,14 +61,16 @@ def finite_since(matrix: Matrix, since: Ints) -> None:
 
 @kernel
 def align(ts_close: Ints, ts_open: Ints, slots: Ints, length: int, bar: Ints) -> None:
-    """Find, for each decision time, the last bar that can have closed by then; -1 where it is absent."""
+    """Find, for each decision time, the last bar that can have closed by then; -1 where it is absent.
+
+    Bars without a slot do not exist: of two with one time, the later may be the one that counts.
+    """
     k = 0
     for t in range(ts_close.size):
         expected = ts_close[t] - ts_close[t] % length - length
-        while k < ts_open.size and ts_open[k] < expected:
+        while k < ts_open.size and (slots[k] < 0 or ts_open[k] < expected):
             k += 1
-        there = k < ts_open.size and ts_open[k] == expected and slots[k] >= 0
-        bar[t] = k if there else -1
+        bar[t] = k if k < ts_open.size and ts_open[k] == expected else -1
 
 
 @kernel
