@@ -36,7 +36,7 @@ class Script:
         self.seen: list[np.ndarray] = []
 
     def answers(self, due):
-        return [self._one(member, ts) for member, ts in due]
+        return [self._one(member, ts) for member, ts, _ in due]
 
     def _one(self, member, ts):
         name = member.artifact.name
@@ -99,6 +99,18 @@ def test_member_missed_at_its_close_is_asked_about_it_later():
     found = decide(council, START + 2 * QUARTER)  # the daemon began at half past
     assert found.vote_age_s[0].tolist() == [0.0, 1800.0]
     assert ("hour", START) in script.asked
+
+
+def test_instrument_that_warms_up_between_two_closes_of_a_slow_member_gets_its_vote():
+    council, script = sat(member("quarter"), member("hour", "entry_1h"), policy=Policy(min_votes=2))
+    script.cold["hour"] = {4}
+    assert not decide(council).usable[4]
+    del script.cold["hour"]
+    found = decide(council, START + QUARTER)
+    assert found.usable.all()
+    assert found.vote_age_s[4].tolist() == [0.0, 900.0]
+    assert decide(council, START + 2 * QUARTER).usable.all()
+    assert script.asked.count(("hour", START)) == 2, "all have answered: it is not asked again"
 
 
 def test_older_vote_weighs_less_as_it_ages():
