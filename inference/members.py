@@ -88,6 +88,7 @@ class Member:
         )
         self.range = Range(card, policy.sanity.outside_spread)
         self.keeps_record = True
+        self._measured_by = card.tested_until + card.label.horizon_bars * self.length
         self._limits = policy.sanity
         self._reason: Sequence[str] = [""] * size
         self._why: dict[int, str] = {}
@@ -97,9 +98,14 @@ class Member:
         """Timeframe at whose closes it speaks."""
         return self.artifact.decision
 
-    def score(self, prior_windows: float) -> Score:
-        """Give its record; a new member starts with the gain on its card."""
-        gain = self.artifact.card.metrics.log_loss_gain.value or 0.0
+    def score(self, prior_windows: float, ts_close: int | None = None) -> Score:
+        """Give its record as of a close (None = by now); a new member starts with the gain on its card.
+
+        That gain was measured on the test span: before its last label had ended nobody could know it, and
+        a backtest over the span must not weigh members by how they will do.
+        """
+        known = ts_close is None or ts_close >= self._measured_by
+        gain = self.artifact.card.metrics.log_loss_gain.value or 0.0 if known else 0.0
         return self.board.score(gain, prior_windows) if self.board else Score(gain, 0.0, 0)
 
     def due(self, ts_close: int, rows: Ints) -> Due | None:

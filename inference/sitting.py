@@ -91,7 +91,7 @@ class Panel:
     def standing(self, ts_close: int) -> Standing:
         """Give what the weights need to know of the voters."""
         windows = self.ensemble.card.policy.skill_prior_windows
-        skill = np.array([member.score(windows).skill for member in self.voters])
+        skill = np.array([member.score(windows, ts_close).skill for member in self.voters])
         age = np.array([member.data_age_days(ts_close) for member in self.voters])
         return Standing(self.prior, skill, age)
 

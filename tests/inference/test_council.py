@@ -8,6 +8,7 @@ import pytest
 
 from core.market import Timeframe
 from core.signal import GATES
+from core.text import iso
 from inference import sanity, sitting
 from inference.artifact import Artifact
 from inference.card import CLASSES_OF, Calibration, Conformal, Kind
@@ -288,6 +289,24 @@ def test_member_that_was_wrong_comes_back_when_the_market_turns():
         shares.append(float(decide(council, START + step * QUARTER).weights[0, 1]))
     assert shares[turn - 1] < 0.35
     assert shares[-1] > 0.65
+
+
+def test_gain_on_the_card_counts_only_after_the_span_that_it_was_measured_on():
+    better = member("better")
+    card = better.artifact.card
+    gain = msgspec.structs.replace(card.metrics.log_loss_gain, value=0.2)
+    split = msgspec.structs.replace(card.split, test_end=iso(START))
+    card = msgspec.structs.replace(
+        card, metrics=msgspec.structs.replace(card.metrics, log_loss_gain=gain), split=split
+    )
+    better = Member(better.ref, Artifact(card, better.artifact.spec, b""))
+    council, _ = sat(
+        better, member("other", trained="1970-01-01T00:00:00Z"), policy=Policy(half_life_days=1e6)
+    )
+    label = card.label.horizon_bars * QUARTER  # of the last row that was measured
+    before, after = (decide(council, START + label - late).weights[0] for late in (QUARTER, 0))
+    assert before == pytest.approx([0.5, 0.5], abs=0.01)
+    assert after[0] == pytest.approx(0.7)  # the cap
 
 
 def test_member_trained_long_ago_fades_beside_a_fresh_one():
