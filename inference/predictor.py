@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from core.clock import Clock
+from core.clock import SECOND, Clock
 from core.errors import InternalError
 from core.events import Prediction, RequestOpinion, unanswered
 from core.market import Bar, Depths, Quote
@@ -24,6 +24,8 @@ from inference.artifact import Artifact, Tensors, open_session
 
 CAPACITY = 1024
 """Bar sets and requests that may wait: an hour's worth of closes on a thread that hangs."""
+STUCK_S = 10
+"""One piece of work that takes longer hangs; keeping the state of a thousand pairs takes one second."""
 SPARE = 4
 """Pieces of idle work that may wait."""
 
@@ -87,6 +89,7 @@ class PredictorThread:
         self._idle: queue.Queue[Callable[[], None]] = queue.Queue(SPARE)
         self._stopping = threading.Event()
         self._broken = ""
+        self._busy_since = 0  # 0 = waits for work
         self._stepped = 0  # ns spent on bars and books since the last answer
         self.lost = 0
         """Bar sets that found the queue full; their instruments then report themselves not ready."""
@@ -97,6 +100,17 @@ class PredictorThread:
     def broken(self) -> str:
         """Say what went wrong with the features for good; empty = nothing."""
         return self._broken
+
+    @property
+    def trouble(self) -> str:
+        """Say why no usable answer is to be expected; empty = nothing is known to be wrong."""
+        since = self._busy_since
+        busy_s = (self._clock.monotonic() - since) / SECOND if since else 0.0
+        if self._broken:
+            return self._broken
+        if not (self._thread.is_alive() or self._stopping.is_set()):
+            return "the models' thread has ended"
+        return f"the models have been at one thing for {busy_s:.0f} s" if busy_s > STUCK_S else ""
 
     def warm(self, bars: tuple[Bar, ...]) -> None:
         """Queue a history that replaces what is known of its instruments; never blocks."""
@@ -159,11 +173,15 @@ class PredictorThread:
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not None and not self._stopping.is_set():
+            self._busy_since = self._clock.monotonic()
             work()
             if self._queue.empty():
                 with suppress(queue.Empty):
-                    self._idle.get_nowait()()
+                    idle = self._idle.get_nowait()
+                    self._busy_since = self._clock.monotonic()
+                    idle()
                     self.do(_nothing)  # there may be more of it
+            self._busy_since = 0
 
     def _fold(self, step: Callable[[], None], what: str) -> None:
         began = self._clock.monotonic()

@@ -95,10 +95,10 @@ class Daemon:
         self.outboxes = {name: Outbox(gateway, watch=watch) for name, gateway in gateways.items()}
         self._simulated = [g for g in gateways.values() if isinstance(g, PaperGateway)]
         self.feed = parts.feed(self)
-        self.thread = thread = parts.thread(self._predicted)
-        self.history = parts.history(self, thread, self._predicted)
+        self.thread = parts.thread(self._predicted)
+        self.history = parts.history(self, self.thread, self._predicted)
+        self.models = ModelDesk(parts.source, self.thread, lambda: self.read_model.setup, self.clock)
         self._sampled = 0
-        self.models = ModelDesk(parts.source, thread, lambda: self.read_model.setup, self.clock)
         self.upkeep = Upkeep(
             parts.watched,
             self.models.worker,
@@ -351,6 +351,8 @@ class Daemon:
             reasons += engine.obstacles()
         if not self.history.warm:
             reasons.append("features are warming up")
+        if self.thread.trouble:
+            reasons.append(self.thread.trouble)
         return Health(live=live, ready=not reasons, reasons=tuple(dict.fromkeys(reasons)))
 
     def report(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from core.clock import ManualClock
+from core.clock import SECOND, ManualClock
 from core.errors import InternalError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
@@ -183,6 +183,28 @@ def test_failing_features_are_told_with_every_later_answer(desk, verb):
         assert found.error.startswith("features failed at ")
         assert "ValueError: torn" in found.error
     assert ("answer", "p1") not in desk.source.seen
+
+
+def test_models_that_hang_or_are_broken_or_dead_are_no_secret():
+    desk = Desk()
+    assert desk.worker.trouble == ""
+    desk.source.gate.clear()
+    desk.ask("held")
+    assert desk.source.entered.wait(PATIENCE_S)
+    desk.clock.advance_to(desk.clock.now() + 11 * SECOND)
+    assert desk.worker.trouble == "the models have been at one thing for 11 s"
+    desk.source.fails["bars"] = ValueError("no bar")
+    desk.worker.on_bars(300, (BAR,))
+    desk.source.gate.set()
+    desk.answer()
+    desk.ask("after")
+    desk.answer()
+    assert desk.worker.trouble.startswith("features failed at ")
+    assert desk.worker.stop(PATIENCE_S)
+    gone = Desk()
+    gone.worker._queue.put(None)  # as an error that nothing catches would end it
+    gone.worker._thread.join(PATIENCE_S)
+    assert gone.worker.trouble == "the models' thread has ended"
 
 
 def test_full_queue_refuses_requests_at_once_and_counts_lost_bars(desk):
