@@ -154,20 +154,27 @@ class Live:
         fit: Flags = current & (marks[BARS] >= block.warm_up) & whole & (rows >= 0)
         return fit
 
-    def why_not(self, block: Block, row: int, ts_close: int) -> str:
-        """Say what keeps a row from fitting."""
-        if row < 0:
+    def why_not(self, block: Block, rows: Ints, ts_close: int) -> list[str]:
+        """Say what keeps each row from fitting. At a cold start all say the same: it is written once."""
+        keys = [
+            *zip((rows < 0).tolist(), *self.marks[[NEWEST, BARS, PRESENT]][:, rows].tolist(), strict=True)
+        ]
+        said = {key: self._why_not(block, key, ts_close) for key in set(keys)}
+        return [said[key] for key in keys]
+
+    def _why_not(self, block: Block, of: tuple[bool, int, int, int], ts_close: int) -> str:
+        unknown, newest, bars, present = of
+        if unknown:
             return f"{block.name}: {block.of} is not among the instruments"
-        expected = self.timeframe.floor(ts_close)
-        newest = int(self.marks[NEWEST, row])
         if newest == NEVER:
             return f"{block.name}: no bar that can be used"
+        expected = self.timeframe.floor(ts_close)
         if newest + self.timeframe.ns != expected:
             found = iso(newest + self.timeframe.ns)
             return f"{block.name}: expected a bar closed at {iso(expected)}, newest closed at {found}"
-        if (bars := int(self.marks[BARS, row])) < block.warm_up:
+        if bars < block.warm_up:
             return f"{block.name}: {bars} of {block.warm_up} bars since the last hole"
-        gone = absent(int(self.marks[PRESENT, row]))
+        gone = absent(present)
         return f"{block.name}: {gone} of the last {SLOTS} bars are missing, allowed {block.missing_allowed}"
 
     def pick(self, block: Block, rows: Ints, x: Matrix, start: int) -> None:
