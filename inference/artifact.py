@@ -5,7 +5,8 @@ by `trader model verify` and by training.export, which checks its own work the s
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,16 +95,28 @@ class Artifact:
         return error
 
 
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Turn what a file system or a name refuses into a ModelError: a daemon must outlive a bad path."""
+    try:
+        yield
+    except (OSError, ValueError) as refused:
+        reason = getattr(refused, "strerror", None) or refused
+        raise ModelError(f"{folder}: expected a model that can be read; found: {reason}") from refused
+
+
 def load(path: Path | str) -> Artifact:
     """Read a folder and prove it; ModelError in one line says what was expected and found."""
-    return _checked(Path(path))[0]
+    with readable(Path(path)):
+        return _checked(Path(path))[0]
 
 
 def verify(path: Path | str) -> dict[str, object]:
     """Prove a folder and give the findings as plain values; a bad one has ok=False and `error`."""
     folder = Path(path)
     try:
-        artifact, error = _checked(folder)
+        with readable(folder):
+            artifact, error = _checked(folder)
     except ModelError as refused:
         return {"path": str(folder), "ok": False, "error": str(refused)}
     return {

@@ -252,6 +252,11 @@ class Card(_Strict, frozen=True):
         """End of the last label that the model was fitted on, ns UTC: the start of the test span."""
         return parse_iso(self.split.test_start)
 
+    @property
+    def tested_until(self) -> int:
+        """End of the test span, ns UTC: from then on its figures are known."""
+        return parse_iso(self.split.test_end)
+
 
 def identity(card: Card) -> str:
     """Give the hash that a card of this content must carry."""

@@ -18,6 +18,7 @@ from inference.card import (
     Conformal,
     Kind,
     LabelTerms,
+    Metrics,
     RobustScaler,
 )
 
@@ -40,6 +41,14 @@ def check(card: Card, features: Shapes) -> None:
     for name, scaler in card.scalers.items():
         _scaler(name, scaler, card.inputs)
     _label(card.kind, card.label)
+    if isinstance(card.metrics, Metrics) is not (card.kind is Kind.ENTRY):
+        raise ModelError(
+            f"expected the figures of kind {card.kind.value}; found {type(card.metrics).__name__}"
+        )
+    try:
+        _ = card.trained_until, card.tested_until
+    except ValueError as error:
+        raise ModelError(f"split: {error}") from error
     calibration(card.calibration, len(card.classes))
     conformal(card.conformal)
     for name, columns in card.deciles.items():

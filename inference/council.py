@@ -95,13 +95,13 @@ class Council:
     def decide(self, trader: str, ts_close: int, rows: Ints) -> Verdicts:
         """Give the verdicts about `rows` at a close of the trader's decision timeframe."""
         panel = self._panels[trader]
-        self._ask(panel, ts_close)
+        self._ask(panel, ts_close, rows)
         return Sitting(panel, ts_close, rows, self.counts).verdicts(self._models)
 
     def peek(self, trader: str, ts_close: int, rows: Ints) -> Verdicts:
         """Give what `decide` would, and change nothing."""
         panel = self._panels[trader].shadow()
-        self._ask(panel, ts_close)
+        self._ask(panel, ts_close, rows)
         return Sitting(panel, ts_close, rows, Counter()).verdicts(self._models)
 
     def _member(self, seat: Seat, ensemble: Ensemble) -> Member:
@@ -112,9 +112,8 @@ class Council:
             self._members[key] = Member(seat.artifact, policy, len(self._row))
         return self._members[key]
 
-    def _ask(self, panel: "Panel", ts_close: int) -> None:
-        waiting = [(member, due) for member in panel.asked if (due := member.due(ts_close))]
+    def _ask(self, panel: "Panel", ts_close: int, rows: Ints) -> None:
+        waiting = [due for member in panel.asked if (due := member.due(ts_close, rows))]
         if waiting:
-            answers = self._models.answers(waiting)
-            for (member, due), found in zip(waiting, answers, strict=True):
-                member.take(due, found)
+            for due, found in zip(waiting, self._models.answers(waiting), strict=True):
+                due.member.take(due, found)

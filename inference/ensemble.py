@@ -86,9 +86,10 @@ class Ensemble:
 def load(path: Path | str) -> Ensemble:
     """Read and prove the model or ensemble in a folder; ModelError in one line."""
     folder = Path(path)
-    if (folder / ENSEMBLE_FILE).is_file():
-        return _checked(folder)
-    return alone(artifact.load(folder))
+    with artifact.readable(folder):
+        if (folder / ENSEMBLE_FILE).is_file():
+            return _checked(folder)
+        return alone(artifact.load(folder))
 
 
 def alone(model: Artifact) -> Ensemble:
@@ -115,10 +116,11 @@ def alone(model: Artifact) -> Ensemble:
 def verify(path: Path | str) -> dict[str, object]:
     """Prove a folder and give the findings as plain values; a bad one has ok=False and `error`."""
     folder = Path(path)
-    if not (folder / ENSEMBLE_FILE).is_file():
-        return artifact.verify(folder)
     try:
-        found = _checked(folder)
+        with artifact.readable(folder):
+            if not (folder / ENSEMBLE_FILE).is_file():
+                return artifact.verify(folder)
+            found = _checked(folder)
     except ModelError as refused:
         return {"path": str(folder), "ok": False, "error": str(refused)}
     return {

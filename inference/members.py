@@ -50,6 +50,14 @@ class Answers(NamedTuple):
     fault: str = ""
 
 
+class Due(NamedTuple):
+    """What a member is to be asked: about the close at `ts_close`, and of which rows an answer is missing."""
+
+    member: "Member"
+    ts_close: int
+    rows: Ints
+
+
 class Member:
     """A model's votes and record over `size` instruments.
 
@@ -80,6 +88,7 @@ class Member:
         )
         self.range = Range(card, policy.sanity.outside_spread)
         self.keeps_record = True
+        self._measured_by = card.tested_until + card.label.horizon_bars * self.length
         self._limits = policy.sanity
         self._reason: Sequence[str] = [""] * size
         self._why: dict[int, str] = {}
@@ -89,25 +98,49 @@ class Member:
         """Timeframe at whose closes it speaks."""
         return self.artifact.decision
 
-    def score(self, prior_windows: float) -> Score:
-        """Give its record; a new member starts with the gain on its card."""
-        gain = self.artifact.card.metrics.log_loss_gain.value or 0.0
+    def score(self, prior_windows: float, ts_close: int | None = None) -> Score:
+        """Give its record as of a close (None = by now); a new member starts with the gain on its card.
+
+        That gain was measured on the test span: before its last label had ended nobody could know it, and
+        a backtest over the span must not weigh members by how they will do.
+        """
+        known = ts_close is None or ts_close >= self._measured_by
+        gain = self.artifact.card.metrics.log_loss_gain.value or 0.0 if known else 0.0
         return self.board.score(gain, prior_windows) if self.board else Score(gain, 0.0, 0)
 
-    def due(self, ts_close: int) -> int:
-        """Give the newest of its own closes by `ts_close`, 0 if it has been asked about that."""
-        own = self.decision.floor(ts_close)
-        return own if own > self.ran_at else 0
+    def due(self, ts_close: int, rows: Ints) -> Due | None:
+        """Give what to ask it for `rows` at `ts_close`, None if it has said all that it will.
 
-    def take(self, ts_close: int, answers: Answers) -> None:
-        """Keep the answers about `ts_close` that can be believed, and note them for the record."""
+        Of the newest of its own closes by then: everything at first, afterwards only what was not ready.
+        Bars of one instant come in several lots, and an instrument may warm up between two closes.
+        """
+        own = self.decision.floor(ts_close)
+        if own > self.ran_at:
+            return Due(self, own, np.arange(len(self.made)))
+        missing = rows[~(self.ready[rows] | (self.made[rows] == own))]
+        return Due(self, own, missing) if own == self.ran_at and len(missing) else None
+
+    def take(self, due: Due, answers: Answers) -> None:
+        """Keep the answers to what was due that can be believed, and note them for the record."""
+        ts_close, first = due.ts_close, due.ts_close > self.ran_at
+        asked = np.zeros(len(self.made), np.bool_)
+        asked[due.rows] = True
+        ready = answers.ready & asked
         p = answers.p.astype(np.float64)
-        repeats = self.repeats.count(p, answers.ready)
-        batch = Inspection(p, answers.ready, repeats, answers.outside, answers.age_s)
+        repeats = self.repeats.count(p, ready)
+        batch = Inspection(p, ready, repeats, answers.outside, answers.age_s)
         found = inspect(self.artifact.card.kind, batch, self._limits)
-        self.ran_at, self.fault = ts_close, answers.fault or found.fault
-        self.ready, self._reason, self._why = answers.ready, answers.reason, found.why
-        self.scales = np.stack([answers.atr, answers.volatility, answers.close, answers.age_s])
+        fault = answers.fault or found.fault
+        scales = np.stack([answers.atr, answers.volatility, answers.close, answers.age_s])
+        if first:
+            self.fault, self._reason, self._why = fault, answers.reason, found.why
+            self.ready, self.scales = ready, scales
+        else:
+            self.fault, self._why = fault or self.fault, self._why | found.why
+            told = zip(asked.tolist(), answers.reason, self._reason, strict=True)
+            self._reason = [new if own else old for own, new, old in told]
+            self.ready, self.scales = self.ready | ready, np.where(asked, scales, self.scales)
+        self.ran_at = ts_close
         self.made = np.where(found.usable, ts_close, self.made)
         self.p = np.where(found.usable[:, None], p, self.p)
         if self.board and self.keeps_record:

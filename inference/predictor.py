@@ -15,15 +15,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from core.clock import Clock
+from core.clock import SECOND, Clock
 from core.errors import InternalError
 from core.events import Prediction, RequestOpinion, unanswered
-from core.market import Bar
+from core.market import Bar, Depths, Quote
 from core.text import iso
 from inference.artifact import Artifact, Tensors, open_session
 
 CAPACITY = 1024
 """Bar sets and requests that may wait: an hour's worth of closes on a thread that hangs."""
+STUCK_S = 10
+"""One piece of work that takes longer hangs; keeping the state of a thousand pairs takes one second."""
 SPARE = 4
 """Pieces of idle work that may wait."""
 
@@ -63,6 +65,8 @@ class Source(Protocol):
 
     def on_bars(self, bars: Sequence[Bar]) -> None: ...
 
+    def on_tops(self, ts: int, quotes: Sequence[Quote], books: Depths) -> None: ...
+
     def answer(self, request: RequestOpinion) -> Prediction: ...
 
 
@@ -85,7 +89,8 @@ class PredictorThread:
         self._idle: queue.Queue[Callable[[], None]] = queue.Queue(SPARE)
         self._stopping = threading.Event()
         self._broken = ""
-        self._stepped = 0  # ns spent on bars since the last answer
+        self._busy_since = 0  # 0 = waits for work
+        self._stepped = 0  # ns spent on bars and books since the last answer
         self.lost = 0
         """Bar sets that found the queue full; their instruments then report themselves not ready."""
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
@@ -96,13 +101,28 @@ class PredictorThread:
         """Say what went wrong with the features for good; empty = nothing."""
         return self._broken
 
+    @property
+    def trouble(self) -> str:
+        """Say why no usable answer is to be expected; empty = nothing is known to be wrong."""
+        since = self._busy_since
+        busy_s = (self._clock.monotonic() - since) / SECOND if since else 0.0
+        if self._broken:
+            return self._broken
+        if not (self._thread.is_alive() or self._stopping.is_set()):
+            return "the models' thread has ended"
+        return f"the models have been at one thing for {busy_s:.0f} s" if busy_s > STUCK_S else ""
+
     def warm(self, bars: tuple[Bar, ...]) -> None:
         """Queue a history that replaces what is known of its instruments; never blocks."""
-        self._put(partial(self._fold, self._source.warm, "history", bars))
+        self._put(partial(self._fold, partial(self._source.warm, bars), "history"))
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
         """Queue the bars that closed at `ts_close`; never blocks."""
-        self._put(partial(self._fold, self._source.on_bars, iso(ts_close), bars))
+        self._put(partial(self._fold, partial(self._source.on_bars, bars), iso(ts_close)))
+
+    def on_tops(self, ts: int, quotes: tuple[Quote, ...], books: Depths) -> None:
+        """Queue a sample of order books; never blocks. With a full queue that close has none."""
+        self.do(partial(self._fold, partial(self._source.on_tops, ts, quotes, books), "order books"))
 
     def request(self, request: RequestOpinion) -> None:
         """Queue a request; never blocks. With a full queue the error is delivered here and now."""
@@ -153,16 +173,20 @@ class PredictorThread:
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not None and not self._stopping.is_set():
+            self._busy_since = self._clock.monotonic()
             work()
             if self._queue.empty():
                 with suppress(queue.Empty):
-                    self._idle.get_nowait()()
+                    idle = self._idle.get_nowait()
+                    self._busy_since = self._clock.monotonic()
+                    idle()
                     self.do(_nothing)  # there may be more of it
+            self._busy_since = 0
 
-    def _fold(self, verb: Callable[[Sequence[Bar]], None], what: str, bars: tuple[Bar, ...]) -> None:
+    def _fold(self, step: Callable[[], None], what: str) -> None:
         began = self._clock.monotonic()
         try:
-            verb(bars)
+            step()
         except Exception as error:  # noqa: BLE001 - edge of a thread: told with every later answer
             # Half of it may have been folded in, so nothing that follows can be believed.
             self._broken = self._broken or f"features failed at {what}: {_words(error)}"

@@ -5,7 +5,7 @@ Must not know how answers become opinions. Called by inference.sitting through i
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from inference.artifact import RUNTIME_ERRORS, Artifact
 from inference.card_check import POSITION, VOTES
 from inference.crew import Crew, Job
 from inference.features.frame import FeatureFrame, Inputs
-from inference.members import Answers, Member
+from inference.members import Answers, Due
 from inference.predictor import Predictor
 
 Flags = npt.NDArray[np.bool_]
@@ -52,18 +52,19 @@ class Runner:
         self._spent = [0, 0]
         return features, models
 
-    def answers(self, due: Sequence[tuple[Member, int]]) -> list[Answers]:
-        """Run each member on all instruments as of the close beside it."""
+    def answers(self, due: Sequence[Due]) -> list[Answers]:
+        """Run each member on the rows that are due, as of the close beside them."""
         began = self._monotonic()
         every = self._frame.instruments
-        asked = {(member.artifact.spec.name, ts): member.artifact.spec for member, ts in due}
-        inputs = {key: self._frame.inputs(spec, every, key[1]) for key, spec in asked.items()}
-        found = [inputs[member.artifact.spec.name, ts] for member, ts in due]
+        keys = [(one.member.artifact.spec.name, one.ts_close, one.rows.tobytes()) for one in due]
+        asked = dict(zip(keys, due, strict=True))
+        inputs = {key: self._inputs(one) for key, one in asked.items()}
+        found = [inputs[key] for key in keys]
         outside = [
-            member.range.outside(one.tensors, len(every)) for (member, _), one in zip(due, found, strict=True)
+            one.member.range.outside(fed.tensors, len(every)) for one, fed in zip(due, found, strict=True)
         ]
         between = self._monotonic()
-        p, failed = self._run([(member.artifact, one) for (member, _), one in zip(due, found, strict=True)])
+        p, failed = self._run([(one.member.artifact, fed) for one, fed in zip(due, found, strict=True)])
         self._note(began, between)
         return [
             Answers(
@@ -79,6 +80,28 @@ class Runner:
             )
             for k, one in enumerate(found)
         ]
+
+    def _inputs(self, due: Due) -> Inputs:
+        """Give a row for every instrument; those that are not due are empty and not ready."""
+        spec, every, rows = due.member.artifact.spec, self._frame.instruments, due.rows
+        if len(rows) == len(every):
+            return self._frame.inputs(spec, every, due.ts_close)
+        some = self._frame.inputs(spec, [every[row] for row in rows], due.ts_close)
+
+        def spread(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            whole = np.zeros((len(every), *part.shape[1:]), part.dtype)
+            whole[rows] = part
+            return whole
+
+        reason = [""] * len(every)
+        for row, text in zip(rows.tolist(), some.reason, strict=True):
+            reason[row] = text
+        return Inputs(
+            {name: spread(tensor) for name, tensor in some.tensors.items()},
+            spread(some.ready),
+            reason,
+            *map(spread, (some.atr, some.volatility, some.close, some.age_s)),
+        )
 
     def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
         """Give a meta-model's probabilities [n, 2] and which rows are ready."""

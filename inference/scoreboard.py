@@ -47,7 +47,9 @@ class Scoreboard:
         self._horizon = label.horizon_bars
         self._half_life = half_life_days * DAY
         self._base = np.log(np.maximum(np.array(shares), _LEAST_P))
-        slots = (self._horizon, size)
+        # One slot more than the horizon: a bar that comes late finds what it is to judge.
+        self._slots = self._horizon + 1
+        slots = (self._slots, size)
         self.made = np.zeros(slots, np.int64)  # close that the prediction is about, 0 = free
         self.width = np.zeros(slots)  # barrier in price units
         self.upper = np.full(slots, np.nan)  # barriers, known with the next open
@@ -55,7 +57,7 @@ class Scoreboard:
         self.kind = np.full(slots, _HOLD, np.int8)
         self.met = np.zeros(slots, np.bool_)
         self.gain = np.zeros((*slots, 3))  # log p - log base of each class
-        self.together = np.ones(self._horizon, np.int64)  # predictions made at the same close
+        self.together = np.ones(self._slots, np.int64)  # predictions made at the same close
         self.newest = np.zeros(size, np.int64)  # close of each instrument's last bar
         self.totals = np.zeros(4)  # decayed gain, decayed windows, predictions judged, decayed up to
 
@@ -66,15 +68,19 @@ class Scoreboard:
         return Score(skill, windows, int(judged))
 
     def record(self, ts_close: int, p: npt.NDArray[np.floating], usable: Flags, atr: Floats) -> None:
-        """Note the predictions p [N, 3] made at `ts_close` where `usable` holds; barriers in `atr` [N]."""
+        """Note the predictions p [N, 3] made at `ts_close` where `usable` holds; barriers in `atr` [N].
+
+        Those that were noted at the same close before stay: predictions may come in several lots.
+        """
         slot = self._slot(ts_close)
-        good = usable & (atr > 0)
-        self.made[slot] = np.where(good, ts_close, 0)
-        self.together[slot] = max(1, int(good.sum()))
-        self.width[slot] = np.where(good, self._barrier * atr, 0.0)
-        self.gain[slot] = np.log(np.maximum(p, _LEAST_P)) - self._base
-        self.kind[slot], self.met[slot] = _HOLD, False
-        self.upper[slot] = self.lower[slot] = np.nan
+        fresh = self.made[slot] != ts_close
+        good = usable & (atr > 0) & fresh
+        self.made[slot] = np.where(good | ~fresh, ts_close, 0)
+        self.together[slot] = max(1, int((good | ~fresh).sum()))
+        self.width[slot, fresh] = np.where(good, self._barrier * atr, 0.0)[fresh]
+        self.gain[slot, fresh] = (np.log(np.maximum(p, _LEAST_P)) - self._base)[fresh]
+        self.kind[slot, fresh], self.met[slot, fresh] = _HOLD, False
+        self.upper[slot, fresh] = self.lower[slot, fresh] = np.nan
 
     def on_bars(self, rows: Ints, ts_close: int, bars: Floats) -> None:
         """Take in open, high and low [3, n] of the bars of `rows` that closed at `ts_close`.
@@ -136,4 +142,4 @@ class Scoreboard:
         )
 
     def _slot(self, ts_close: int) -> int:
-        return ts_close // self._length % self._horizon
+        return ts_close // self._length % self._slots

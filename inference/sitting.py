@@ -18,7 +18,7 @@ from inference.card import VOTE_COLUMNS
 from inference.ensemble import Ensemble
 from inference.ensemble import Member as Seat
 from inference.ensemble_card import Role
-from inference.members import Answers, Member
+from inference.members import Answers, Due, Member
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -29,8 +29,8 @@ Matrix = npt.NDArray[np.float32]
 class Models(Protocol):
     """What runs models on features: live, or looked up in what was folded."""
 
-    def answers(self, due: Sequence[tuple[Member, int]]) -> list[Answers]:
-        """Give each member's answers about all instruments at the close beside it."""
+    def answers(self, due: Sequence[Due]) -> list[Answers]:
+        """Give what each member says [N]; only the rows that are due will be looked at."""
 
     def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
         """Give a meta-model's probabilities [n, 2] for `rows` with their `votes`, and which are ready."""
@@ -91,7 +91,7 @@ class Panel:
     def standing(self, ts_close: int) -> Standing:
         """Give what the weights need to know of the voters."""
         windows = self.ensemble.card.policy.skill_prior_windows
-        skill = np.array([member.score(windows).skill for member in self.voters])
+        skill = np.array([member.score(windows, ts_close).skill for member in self.voters])
         age = np.array([member.data_age_days(ts_close) for member in self.voters])
         return Standing(self.prior, skill, age)
 

@@ -20,7 +20,7 @@ from inference.card_check import VOTES
 from inference.council import Council
 from inference.ensemble import Ensemble
 from inference.features.fold import Folded, fold
-from inference.members import Answers, Member
+from inference.members import Answers, Due, Member
 from inference.opinions import opinions_of, silent
 from inference.predictor import Predictor
 from inference.sitting import Verdicts
@@ -160,9 +160,9 @@ class _FoldedModels:
                 found.update(ts + step for ts, place in table.place.items() if ready[place] for step in steps)
         return frozenset(ts for ts in found if ts % ensemble.decision.ns == 0)
 
-    def answers(self, due: Sequence[tuple[Member, int]]) -> list[Answers]:
-        """Look up each member's answers at the close beside it."""
-        return [self._at(self._tables[member], ts_close) for member, ts_close in due]
+    def answers(self, due: Sequence[Due]) -> list[Answers]:
+        """Look up each member's answers at the close that it is asked about."""
+        return [self._at(self._tables[member], ts_close) for member, ts_close, _ in due]
 
     def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
         """Give a meta-model's probabilities [n, 2] and which rows are ready."""

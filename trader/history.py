@@ -210,8 +210,8 @@ class HistoryGate:
             (bar for series in (*history.values(), held) for bar in series),
             key=lambda bar: (bar.ts_close, bar.timeframe.ns),
         )
+        self._cold.discard(instrument)  # first: the thread asks what is cold when it keeps features
         self._thread.warm(tuple(bars))
-        self._cold.discard(instrument)
         self._told.on_history(instrument, bars)
         self._tell()
 

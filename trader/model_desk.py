@@ -123,11 +123,17 @@ def tensors(rows: Mapping[str, Any]) -> Rows:
     made = {}
     for name, values in rows.items():
         try:
-            array = np.array(values, np.float32)
-        except (TypeError, ValueError) as error:
+            given = np.array(values)
+        except ValueError as error:
             raise UsageError(
                 f"rows.{name}: expected rows of numbers of one length; found: {error}"
             ) from error
+        if given.dtype.kind not in "fiu":  # text would be read as numbers, and null as NaN
+            raise UsageError(f"rows.{name}: expected rows of numbers; found {given.dtype}")
+        with np.errstate(over="ignore"):
+            array = given.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise UsageError(f"rows.{name}: expected numbers that a float32 holds; found larger ones")
         if array.ndim < 2 or len(array) > MAX_ROWS:
             raise UsageError(f"rows.{name}: expected 1 to {MAX_ROWS} rows; found shape {array.shape}")
         made[name] = array

@@ -4,10 +4,10 @@ Must not know the engine or the loop. Made by trader.assemble; every method runs
 owns the source, so that what is compared stands still meanwhile.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from core.events import Prediction, RequestOpinion
-from core.market import Bar, Timeframe
+from core.market import Bar, Depths, Quote, Timeframe
 from inference.features.admit import NEVER
 from inference.features.parity import Mismatch, ParityMonitor
 from inference.pipeline import OpinionSource
@@ -57,13 +57,20 @@ class WatchedSource:
         self._source.on_bars(bars)
         self._monitor.on_bars(bars)
 
+    def on_tops(self, ts: int, quotes: Sequence[Quote], books: Depths) -> None:
+        """Pass a sample of order books on: no column of a model, so nothing to watch."""
+        self._source.on_tops(ts, quotes, books)
+
     def answer(self, request: RequestOpinion) -> Prediction:
         """Pass a request on."""
         return self._source.answer(request)
 
-    def save(self, doubtful: Collection[str]) -> bytes:
-        """Give what a restart goes on from, without those whose repair is still to come."""
-        self._frame.forget(self._warmed.intersection(doubtful))
+    def save(self, doubtful: Callable[[], Collection[str]]) -> bytes:
+        """Give what a restart goes on from, without those whose repair is still to come.
+
+        `doubtful` is asked now, on this thread: a repair that came while this waited must not be forgotten.
+        """
+        self._frame.forget(self._warmed.intersection(doubtful()))
         return self._source.save()
 
     def check(self) -> list[Mismatch]:

@@ -79,7 +79,7 @@ class Changes:
         if chosen is None:
             raise UsageError(f"expected an earlier model of trader {trader}; found none in this process")
         async with self._one_at_a_time:
-            await self._take(self.config.with_model(trader, chosen), "model_refused")
+            await self._take(self.config.with_model(trader, chosen), "model_refused", anew=trader)
         terms = self.terms[trader]
         return {
             "trader": trader,
@@ -106,10 +106,13 @@ class Changes:
             await self._take(fresh, "reload_refused")
             log.info("reloaded", config=fresh.hash[:12])
 
-    async def _take(self, fresh: Config, refusal: str) -> None:
-        """Let models and limits of `fresh` hold, together; returns once that is in the journal."""
+    async def _take(self, fresh: Config, refusal: str, *, anew: str = "") -> None:
+        """Let models and limits of `fresh` hold, together; returns once that is in the journal.
+
+        The model of trader `anew` is read again under the same path, too: its folder may hold another now.
+        """
         old = {trader.name: trader.model for trader in self.config.traders}
-        changed = {t.name: t.model for t in fresh.traders if t.model != old[t.name]}
+        changed = {t.name: t.model for t in fresh.traders if t.model != old[t.name] or t.name == anew}
         try:
             terms = await self._models.swap(changed) if changed else {}
         except SeamarkError as error:
@@ -117,7 +120,7 @@ class Changes:
             raise
         self.config = fresh
         self.terms |= terms
-        self._before |= {name: old[name] for name in changed}
+        self._before |= {name: old[name] for name, path in changed.items() if path != old[name]}
         setup = fresh.desk_setup(self.terms, self._instruments)
         journaled = asyncio.Event()
         self._put(SetupChanged(0, fresh.hash, msgspec.msgpack.encode(setup)), journaled.set)

@@ -41,7 +41,7 @@ class Board(Protocol):
 
 
 class Upkeep:
-    """Works after closes, when nothing else waits; `cold` names what waits for its history."""
+    """Works after closes, when nothing else waits; `cold` names, on any thread, whose history is due."""
 
     def __init__(
         self,
@@ -104,8 +104,7 @@ class Upkeep:
         if not self._trusted:
             return
         try:
-            cold = self._cold()
-            state = await self._worker.run(lambda: self._source.save(cold), idle=True)
+            state = await self._worker.run(lambda: self._source.save(self._cold), idle=True)
             await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
         except DataError as error:
             log.warning("features_not_kept", reason=str(error))

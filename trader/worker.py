@@ -6,12 +6,15 @@ owns the source, so nothing here needs a lock.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from core.errors import TemporaryError
 
 PATIENCE_S = 10.0
+UNDER_WAY_S = 60.0
 T = TypeVar("T")
 
 
@@ -34,12 +37,14 @@ class Worker:
     async def run(self, work: Callable[[], T], *, idle: bool = False) -> T:
         """Give what `work` gives, or raise what it raises; `idle` lets all trading work go first.
 
-        Raises TemporaryError when the thread has no room, or has not come to it in time.
+        Raises TemporaryError when the thread has no room, or has not come to it in time; then it is never
+        done. What has begun is waited for: its caller must not take it for undone and have it done.
         """
         future: asyncio.Future[T] = self._loop.create_future()
+        claim = threading.Lock()
 
         def done() -> None:
-            if future.done():
+            if not claim.acquire(blocking=False):
                 return  # nobody waits any more; it need not be done
             try:
                 result = work()
@@ -51,12 +56,20 @@ class Worker:
         if not (self._thread.when_idle(done) if idle else self._thread.do(done)):
             raise TemporaryError("expected room at the models; found them busy")
         try:
-            async with asyncio.timeout(self._patience_s):
-                return await future
-        except TimeoutError:
-            raise TemporaryError(
-                f"expected an answer of the models within {self._patience_s:g} s; found none"
-            ) from None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s):
+                    return await asyncio.shield(future)
+            if claim.acquire(blocking=False):
+                raise TemporaryError(
+                    f"expected an answer of the models within {self._patience_s:g} s; found none"
+                )
+            with suppress(TimeoutError):
+                async with asyncio.timeout(UNDER_WAY_S):
+                    return await asyncio.shield(future)
+            raise TemporaryError("expected the models to end what they had begun; found them at it still")
+        finally:
+            claim.acquire(blocking=False)  # whoever is cancelled wants it no more
+            future.cancel()
 
 
 def _end(future: asyncio.Future[T], result: T) -> None:

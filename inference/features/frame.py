@@ -207,8 +207,9 @@ class FeatureFrame:
         for block in spec.needed:
             live, own = self._live[block.timeframe], self._rows_of(block, rows)
             fit = live.fit(block, own, ts_close)
-            for k in np.flatnonzero(ready & ~fit):
-                reason[k] = live.why_not(block, int(own[k]), ts_close)
+            left = np.flatnonzero(ready & ~fit)
+            for row, why in zip(left.tolist(), live.why_not(block, own[left], ts_close), strict=True):
+                reason[row] = why
             ready &= fit
         found = self._scales(spec, rows, ts_close)
         self._rest(spec, rows, ts_close, (found.atr, found.close), x[:, start:])

@@ -9,11 +9,23 @@ import pytest
 from core.errors import ModelError
 from inference import artifact, golden
 from inference.artifact import load, open_session, verify
-from inference.card import Calibration, Conformal, Kind, RobustScaler, decode, encode, sealed
+from inference.card import (
+    BinaryMetrics,
+    Calibration,
+    Conformal,
+    Interval,
+    Kind,
+    RobustScaler,
+    decode,
+    encode,
+    sealed,
+)
 from inference.features.spec import SPECS
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
 COLUMNS = len(SPECS["entry_1h"].names)
+NONE = Interval(None, None, None)
+NO_ENTRY = BinaryMetrics(0.2, NONE, 0.8, 0.5, 0.5, NONE, NONE, "persistence", 0.5, NONE, "none")
 SHIPPED = ("entry-5m", "entry-15m", "entry-1h")
 
 
@@ -138,6 +150,7 @@ def test_model_with_outside_data_is_refused(folder):
         ({"calibration": Calibration(0.0, (0.0, 0.0, 0.0))}, "expected a temperature above 0"),
         ({"calibration": Calibration(1.0, (0.0, 0.0))}, "3 finite biases"),
         ({"conformal": Conformal(0.1, 1.5, 0.9, 0.5)}, "expected conformal alpha and quantile"),
+        ({"metrics": NO_ENTRY}, "expected the figures of kind entry; found BinaryMetrics"),
         ({"deciles": {"x": ((0.0,) * 9,)}}, "expected columns of deciles of x"),
         ({"deciles": {"x": ((0.0,) * 8,) * COLUMNS}}, "expected nine finite deciles"),
     ],
@@ -153,6 +166,8 @@ def test_cards_that_do_not_fit_are_refused(folder, changes, words):
         ("features", {"name": "entry_9m"}, "expected a feature spec of"),
         ("features", {"hash": "0" * 64}, "expected hash of feature spec entry_1h"),
         ("features", {"columns": 3}, "expected columns of feature spec entry_1h"),
+        ("split", {"test_start": "last spring"}, "split: expected a time such as"),
+        ("split", {"test_end": ""}, "split: expected a time such as"),
         ("label", {"decision": "5m"}, "expected decision timeframe 1h; found 5m"),
         ("label", {"horizon_bars": 0}, "expected a positive barrier .* and horizon"),
         ("label", {"barrier_atr": -1.0}, "expected a positive barrier .* and horizon"),

@@ -8,6 +8,7 @@ import pytest
 
 from core.market import Timeframe
 from core.signal import GATES
+from core.text import iso
 from inference import sanity, sitting
 from inference.artifact import Artifact
 from inference.card import CLASSES_OF, Calibration, Conformal, Kind
@@ -36,7 +37,7 @@ class Script:
         self.seen: list[np.ndarray] = []
 
     def answers(self, due):
-        return [self._one(member, ts) for member, ts in due]
+        return [self._one(member, ts) for member, ts, _ in due]
 
     def _one(self, member, ts):
         name = member.artifact.name
@@ -99,6 +100,18 @@ def test_member_missed_at_its_close_is_asked_about_it_later():
     found = decide(council, START + 2 * QUARTER)  # the daemon began at half past
     assert found.vote_age_s[0].tolist() == [0.0, 1800.0]
     assert ("hour", START) in script.asked
+
+
+def test_instrument_that_warms_up_between_two_closes_of_a_slow_member_gets_its_vote():
+    council, script = sat(member("quarter"), member("hour", "entry_1h"), policy=Policy(min_votes=2))
+    script.cold["hour"] = {4}
+    assert not decide(council).usable[4]
+    del script.cold["hour"]
+    found = decide(council, START + QUARTER)
+    assert found.usable.all()
+    assert found.vote_age_s[4].tolist() == [0.0, 900.0]
+    assert decide(council, START + 2 * QUARTER).usable.all()
+    assert script.asked.count(("hour", START)) == 2, "all have answered: it is not asked again"
 
 
 def test_older_vote_weighs_less_as_it_ages():
@@ -276,6 +289,24 @@ def test_member_that_was_wrong_comes_back_when_the_market_turns():
         shares.append(float(decide(council, START + step * QUARTER).weights[0, 1]))
     assert shares[turn - 1] < 0.35
     assert shares[-1] > 0.65
+
+
+def test_gain_on_the_card_counts_only_after_the_span_that_it_was_measured_on():
+    better = member("better")
+    card = better.artifact.card
+    gain = msgspec.structs.replace(card.metrics.log_loss_gain, value=0.2)
+    split = msgspec.structs.replace(card.split, test_end=iso(START))
+    card = msgspec.structs.replace(
+        card, metrics=msgspec.structs.replace(card.metrics, log_loss_gain=gain), split=split
+    )
+    better = Member(better.ref, Artifact(card, better.artifact.spec, b""))
+    council, _ = sat(
+        better, member("other", trained="1970-01-01T00:00:00Z"), policy=Policy(half_life_days=1e6)
+    )
+    label = card.label.horizon_bars * QUARTER  # of the last row that was measured
+    before, after = (decide(council, START + label - late).weights[0] for late in (QUARTER, 0))
+    assert before == pytest.approx([0.5, 0.5], abs=0.01)
+    assert after[0] == pytest.approx(0.7)  # the cap
 
 
 def test_member_trained_long_ago_fades_beside_a_fresh_one():

@@ -10,7 +10,7 @@ from inference.ensemble import alone
 from inference.ensemble_card import Policy
 from inference.features.frame import FeatureFrame
 from inference.features.spec import Block, FeatureSpec
-from inference.members import Member
+from inference.members import Due, Member
 from inference.pipeline import OpinionSource
 from inference.predictor import Predictor
 from inference.runner import CHUNK, Runner
@@ -31,6 +31,8 @@ SPEC = FeatureSpec(
 
 PLAIN = FeatureSpec("plain", Timeframe.M5, (Block(Timeframe.M5, ("return_1", "return_4")),))
 HISTORY = max(block.warm_up for spec in (SPEC, PLAIN) for block in spec.blocks) + 1
+
+EVERY = np.arange(INSTRUMENTS)
 
 
 def model(name: str, spec: FeatureSpec, seed: int) -> Artifact:
@@ -61,7 +63,7 @@ def test_chunks_on_two_threads_equal_one_call(frame):
     runner = Runner(frame, lambda: 0)
     runner.predictors = {one.model_hash: Predictor(one) for one in models}
     members = [Member(one, Policy(), INSTRUMENTS) for one in models]
-    found = runner.answers([(member, END) for member in members])
+    found = runner.answers([Due(member, END, EVERY) for member in members])
     for one, answers in zip(models, found, strict=True):
         inputs = frame.inputs(one.spec, NAMES, END)
         assert answers.ready.tolist() == inputs.ready.tolist() == [k < CHUNK + 70 for k in range(INSTRUMENTS)]
@@ -81,7 +83,7 @@ def test_model_that_fails_is_told_and_the_others_answer(frame):
     runner = Runner(frame, lambda: 0)
     runner.predictors = {one.model_hash: Predictor(one) for one in (good, bad)}
     members = [Member(one, Policy(), INSTRUMENTS) for one in (bad, good)]
-    failed, fine = runner.answers([(member, END) for member in members])
+    failed, fine = runner.answers([Due(member, END, EVERY) for member in members])
     assert not failed.ready.any()
     assert set(failed.reason) == {failed.fault}
     assert failed.reason[0].startswith("sanity: the model failed: ")
@@ -94,7 +96,7 @@ def test_time_is_told_by_stage(frame):
     runner = Runner(frame, lambda: next(ticks))
     only = model("wide", SPEC, 1)
     runner.predictors = {only.model_hash: Predictor(only)}
-    runner.answers([(Member(only, Policy(), INSTRUMENTS), END)])
+    runner.answers([Due(Member(only, Policy(), INSTRUMENTS), END, EVERY)])
     assert runner.spent() == (5, 5)
     assert runner.spent() == (0, 0)
 

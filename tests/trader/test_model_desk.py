@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ async def test_given_rows_get_the_models_own_probabilities():
             Question("scalp", rows={"x": [[1.0], [1.0, 2.0]]}),
             "rows.x: expected rows of numbers of one length",
         ),
-        (Question("scalp", rows={"x": [["a"]]}), "rows.x: expected rows of numbers of one length"),
+        (Question("scalp", rows={"x": [["a"]]}), "rows.x: expected rows of numbers; found"),
         (Question("scalp", rows={"x": [1.0]}), f"rows.x: expected 1 to {MAX_ROWS} rows"),
     ],
 )
@@ -149,6 +150,12 @@ async def test_what_does_not_exist_or_fit_is_the_askers_mistake(question, said):
         with pytest.raises(UsageError) as refused:
             await made.models.predict(question)
         assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [10**400, "1.5", None, 1e300, True, {}], ids=lambda value: str(value)[:5])
+def test_what_is_no_number_that_a_model_can_take_is_refused(value):
+    with pytest.raises(UsageError, match=r"^rows\.x: expected (rows of )?numbers"):
+        tensors({"x": [[value]]})
 
 
 def test_too_many_rows_are_refused():
@@ -185,6 +192,45 @@ async def test_an_answer_is_not_waited_for_for_ever():
         await Worker(Deaf(), patience_s=0.01).run(int)
 
 
+async def test_work_that_began_in_time_is_waited_for_and_work_that_did_not_is_never_done():
+    """A swap that its caller holds for refused must not happen behind its back."""
+
+    class Slow:
+        def do(self, work):
+            self.work = work
+            return True
+
+    slow, began, end, done = Slow(), threading.Event(), threading.Event(), []
+
+    def work():
+        began.set()
+        end.wait(10)
+        done.append(1)
+        return "swapped"
+
+    worker = Worker(slow, patience_s=0.05)
+    asked = asyncio.create_task(worker.run(work))
+    await asyncio.sleep(0)
+    thread = threading.Thread(target=slow.work)
+    thread.start()
+    assert began.wait(10)
+    for _ in range(20):
+        await asyncio.sleep(0.01)  # patience is over, the work is not
+    assert not asked.done()
+    end.set()
+    assert await asked == "swapped"
+    thread.join(10)
+    with pytest.raises(TemporaryError, match=r"within 0\.05 s"):
+        await worker.run(work)
+    slow.work()
+    cancelled = asyncio.create_task(worker.run(work))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    slow.work()
+    assert done == [1]
+
+
 # ---- swaps ----
 
 
@@ -203,7 +249,17 @@ async def test_a_swapped_model_answers_from_the_next_request_on(tmp_path):
 
 async def test_a_bad_model_is_refused_and_the_old_one_goes_on(tmp_path):
     async with desk() as made:
-        for path in (broken(tmp_path, "entry-5m"), tmp_path / "none"):
+        unreadable = copied(tmp_path, "entry-15m")
+        (unreadable / "model.onnx").unlink()
+        (unreadable / "model.onnx").mkdir()
+        paths = (
+            broken(tmp_path, "entry-5m"),
+            tmp_path / "none",
+            unreadable,
+            tmp_path / ("n" * 300),
+            Path("/\0"),
+        )
+        for path in paths:
             with pytest.raises(ModelError):
                 await made.models.swap({"scalp": path})
         with pytest.raises(ModelError, match="which needs a restart"):

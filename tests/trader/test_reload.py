@@ -154,6 +154,15 @@ async def test_activation_and_rollback_go_back_and_forth():
     assert desk.model_of("swing") == old
 
 
+async def test_a_folder_that_was_written_anew_is_read_again_under_the_same_path():
+    desk = Running()
+    old = desk.model_of("swing")
+    await desk.changes.activate("swing", Path("/new"))
+    done = await desk.changes.activate("swing", Path("/new"))
+    assert desk.swaps.asked == [{"swing": Path("/new")}] * 2
+    assert done["before"] == str(old)
+
+
 async def test_a_journal_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(reload, "WAIT_S", 0.01)
     desk = Running(journals=False)

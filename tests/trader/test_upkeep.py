@@ -1,6 +1,7 @@
 """Between decisions: a cell that was written over stops entries, and what is kept is whole or absent."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -248,12 +249,28 @@ async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
     assert (btc.ready, eth.ready) == (True, False)
 
 
+async def test_a_repair_that_comes_while_keeping_waits_is_not_undone(tmp_path):
+    """The thread is busy when the state is to be kept; meanwhile the history of a cold instrument comes."""
+    request = RequestOpinion("scalp", "p", Timeframe.M5, END, PAIRS)
+    async with desk(tmp_path) as made:
+        made.cold = ("ETH/USDT",)
+        busy = threading.Event()
+        made.thread.do(lambda: busy.wait(10) and None)
+        keeping = asyncio.create_task(made.upkeep.keep())
+        await asyncio.sleep(0)
+        made.cold = ()
+        made.thread.warm(tuple(bar for bar in history() if bar.instrument == "ETH/USDT"))
+        busy.set()
+        await keeping
+        assert [opinion.ready for opinion in made.source.answer(request).opinions] == [True, True]
+
+
 def test_what_was_restored_and_not_yet_led_on_is_kept_again():
     kept = OpinionSource({"scalp": MODEL}, PAIRS)
     kept.warm(history())
     source = OpinionSource({"scalp": MODEL}, PAIRS)
     source.restore(kept.save())
-    assert WatchedSource(source, PAIRS).save(PAIRS) == kept.save()
+    assert WatchedSource(source, PAIRS).save(lambda: PAIRS) == kept.save()
 
 
 def test_nothing_kept_is_no_error(tmp_path):

@@ -31,6 +31,8 @@ async def read_body(request: web.Request, kind: type[T], *, limit: int = MAX_BOD
         return msgspec.json.decode(bytes(raw) or b"{}", type=kind)
     except msgspec.DecodeError as error:
         raise web.HTTPBadRequest(text=f"expected a JSON body: {error}") from error
+    except RecursionError:
+        raise web.HTTPBadRequest(text="expected a JSON body; found one nested too deeply") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="expected the whole body within 5 s") from None
 
