@@ -87,7 +87,10 @@ def folds(series: Sequence[BarArrays], spec: FeatureSpec) -> Iterator[Folded]:
     for bars in series:
         quote = bars.instrument.partition("/")[2]
         others = {base: bases.get(f"{base}/{quote}", {}) for base in spec.bases}
-        folded = fold(spec, _history(bars, spec), others)
+        try:
+            folded = fold(spec, _history(bars, spec), others)
+        except DataError as lacking:
+            raise DataError(f"{bars.instrument}: {lacking}") from lacking
         if not folded.ready.any():
             columns.require_numbers(folded.x, spec.names, bars.instrument)
         yield folded

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from core.market import Bar, Timeframe
-from inference.features.catalogue import Layout, warm_up_of
+from inference.features.catalogue import MISSING, SLOTS, Layout, warm_up_of
 from inference.features.family import INPUTS
 from inference.features.frame import FeatureFrame
 from inference.features.kernel import Floats
@@ -67,7 +67,7 @@ class ParityMonitor:
         self.checked = 0
         self._row_of = {instrument: row for row, instrument in enumerate(self.sample)}
         self._warm_ups = {
-            timeframe: {column: warm_up_of(column, timeframe) for column in layout.rows}
+            timeframe: {column: _memory(column, timeframe) for column in layout.rows}
             for timeframe, layout in frame.layouts.items()
         }
         self._tapes = {
@@ -128,6 +128,11 @@ class ParityMonitor:
             if timeframe in self._warm_ups
         }
         return {timeframe: (rows.tolist(), found) for timeframe, (rows, found) in given.items()}
+
+
+def _memory(column: str, timeframe: Timeframe) -> int:
+    """Give after how many bars a tape knows all that a live column does, which may reach further back."""
+    return SLOTS if column == MISSING else warm_up_of(column, timeframe)
 
 
 def _last(layout: Layout, timeframe: Timeframe, bars: BarTable) -> tuple[Floats, int]:

@@ -59,6 +59,13 @@ def test_history_too_short_for_warm_up_is_refused(bars):
         joined(list(build([short], SPEC, TERMS)))
 
 
+def test_the_instrument_that_lacks_a_timeframe_is_named(bars):
+    """One of twenty was listed this morning: which?"""
+    begun = bars.between(0, int(bars.ts_open[0]) + 6 * Timeframe.M5.ns)
+    with pytest.raises(DataError, match=r"^G0/USD: features: expected 1h bars, found none$"):
+        list(build([begun], SPEC, TERMS))
+
+
 def test_fingerprint_names_bars_not_files(bars):
     changed = bars.close.copy()
     changed[7] += 0.01

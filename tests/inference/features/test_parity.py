@@ -90,6 +90,23 @@ def test_bar_that_the_monitor_was_not_given_is_not_taken_for_a_fault(stream):
     assert monitor.checked == checked
 
 
+def test_bar_that_was_absent_before_the_watch_began_is_no_fault(stream):
+    """A restored state knows of a hole that the tape of this run does not."""
+    frame = FeatureFrame([SPEC], PAIRS)
+    for bars in [*stream[:380], *stream[381:400]]:
+        frame.on_bars(bars)
+    again = FeatureFrame([SPEC], PAIRS)
+    again.restore(frame.save())
+    monitor = ParityMonitor(again, PAIRS)
+    for bars in stream[400:470]:
+        again.on_bars(bars)
+        monitor.on_bars(bars)
+        assert monitor.check(again) == []
+    # As soon as the hole has left both, it is compared.
+    again._live[M5].work.out[frame.layouts[M5].rows["missing"], :] = 0.5
+    assert {one.column for one in monitor.check(again)} == {"missing"}
+
+
 def test_tape_is_bounded_and_goes_on_checking(stream):
     _, monitor = watched(stream)
     (tape,) = monitor._tapes.values()
