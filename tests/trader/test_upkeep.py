@@ -249,6 +249,19 @@ async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
     assert (btc.ready, eth.ready) == (True, False)
 
 
+async def test_features_of_a_step_that_failed_are_not_kept(tmp_path):
+    """Half of it may be folded in: a restart must not go on from there."""
+    async with desk(tmp_path) as made:
+        made.thread.on_bars(END, (*later(history(), 1)[:1], "no bar"))
+        made.thread.on_bars(END, tuple(later(history(), 1)))
+        with capture_logs() as lines:
+            await made.upkeep.keep()
+        assert not made.path.exists()
+        (line,) = lines
+        assert line["event"] == "features_not_kept"
+        assert line["reason"] == "features: expected whole steps to keep; found one that failed"
+
+
 async def test_a_repair_that_comes_while_keeping_waits_is_not_undone(tmp_path):
     """The thread is busy when the state is to be kept; meanwhile the history of a cold instrument comes."""
     request = RequestOpinion("scalp", "p", Timeframe.M5, END, PAIRS)
