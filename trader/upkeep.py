@@ -69,6 +69,7 @@ class Upkeep:
         self._closed = asyncio.Event()
         self._kept_at = clock.monotonic()
         self._trusted = True
+        self._keeping = asyncio.Lock()
         self.calm = CALM
 
     def on_bars(self) -> None:
@@ -104,8 +105,9 @@ class Upkeep:
         if not self._trusted:
             return
         try:
-            state = await self._worker.run(lambda: self._source.save(self._cold), idle=True)
-            await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
+            async with self._keeping:  # a stop may come meanwhile, and both write to one place
+                state = await self._worker.run(lambda: self._source.save(self._cold), idle=True)
+                await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
         except DataError as error:
             log.warning("features_not_kept", reason=str(error))
         else:

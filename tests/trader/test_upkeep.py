@@ -249,6 +249,14 @@ async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
     assert (btc.ready, eth.ready) == (True, False)
 
 
+async def test_a_stop_that_keeps_while_the_hourly_keeping_is_on_its_way_spoils_neither(tmp_path):
+    async with desk(tmp_path) as made:
+        with capture_logs() as lines:
+            await asyncio.gather(*(made.upkeep.keep() for _ in range(4)))
+        assert [line["event"] for line in lines] == ["features_kept"] * 4
+    assert feature_state.read(made.path, END + MINUTE) == made.source.save()
+
+
 async def test_features_of_a_step_that_failed_are_not_kept(tmp_path):
     """Half of it may be folded in: a restart must not go on from there."""
     async with desk(tmp_path) as made:
