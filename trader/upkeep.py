@@ -108,6 +108,9 @@ class Upkeep:
             async with self._keeping:  # a stop may come meanwhile, and both write to one place
                 state = await self._worker.run(lambda: self._source.save(self._cold), idle=True)
                 await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
+                if not self._trusted:  # found out meanwhile
+                    feature_state.forget(self._path)
+                    return
         except DataError as error:
             log.warning("features_not_kept", reason=str(error))
         else:

@@ -249,6 +249,20 @@ async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
     assert (btc.ready, eth.ready) == (True, False)
 
 
+async def test_what_was_found_wrong_while_it_was_being_kept_is_taken_back(tmp_path):
+    async with desk(tmp_path) as made:
+        busy = threading.Event()
+        made.thread.do(lambda: busy.wait(10) and None)
+        checking = asyncio.create_task(made.upkeep.check())
+        keeping = asyncio.create_task(made.upkeep.keep())
+        await asyncio.sleep(0)
+        corrupt(made.source, "BTC/USDT")
+        busy.set()
+        await asyncio.gather(checking, keeping)
+        assert made.wishes, "it was found"
+        assert not made.path.exists()
+
+
 async def test_a_stop_that_keeps_while_the_hourly_keeping_is_on_its_way_spoils_neither(tmp_path):
     async with desk(tmp_path) as made:
         with capture_logs() as lines:
