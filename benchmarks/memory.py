@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,8 @@ class Held(NamedTuple):
 
 
 def measure() -> Found:
+    # numba takes scipy in where it is installed; only the training set has it, no daemon does.
+    sys.modules["scipy"] = None  # type: ignore[assignment]
     ensembles = {**shipped_ensembles(), **final()}
     found = held(ensembles, INSTRUMENTS)
     grown = ", ".join(f"{name} {mb:.0f}" for name, mb in found.grown().items())

@@ -15,6 +15,7 @@ from inference.artifact import MODEL_FILE, Artifact, load
 from inference.card import (
     CLASSES_OF,
     BinaryMetrics,
+    Calibration,
     Card,
     FeatureRef,
     Interval,
@@ -67,6 +68,8 @@ def _member(twin: Twin, pattern: Card) -> Member:
         scalers={name: _scaler(shape[-1]) for name, shape in shapes.items()},
         label=_label(pattern, twin.timeframe),
         classes=CLASSES_OF[kind],
+        calibration=Calibration(1.0, (0.0,) * len(CLASSES_OF[kind])),
+        conformal=None,
         metrics=pattern.metrics if kind is Kind.ENTRY else BINARY,
         deciles={name: ((-1e3, *[0.0] * 7, 1e3),) * shape[-1] for name, shape in shapes.items()},
     )

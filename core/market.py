@@ -5,6 +5,7 @@ Prices of trades and quotes are Decimal (money); bars are float64, for they feed
 """
 
 import enum
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -76,6 +77,13 @@ class Quote(msgspec.Struct, frozen=True, array_like=True):
     def mid(self) -> Decimal:
         """Half-way between bid and ask."""
         return (self.bid + self.ask) / 2
+
+
+Levels = Sequence[tuple[Decimal, Decimal]]
+"""One side of a book: price and quantity, best first."""
+
+Depths = Mapping[str, tuple[Levels, Levels]]
+"""Bids and asks of some instruments."""
 
 
 class Bar(msgspec.Struct, frozen=True, array_like=True):

@@ -38,6 +38,21 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, gc=False):
     age_s: float
 
 
+class BookState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an order book looked like when the bar closed (inference.features.book); None = not known.
+
+    `spread` is a fraction of the mid, imbalances run from -1 (all ask) to 1 (all bid), `age_s` is how old
+    the quote was by the venue's stamp.
+    """
+
+    spread: float
+    imbalance: float
+    imbalance_mean: float
+    age_s: float
+    spread_z: float | None = None
+    depth_imbalance: float | None = None
+
+
 class Opinion(msgspec.Struct, frozen=True, array_like=True):
     """One instrument's probabilities and the scales that risk needs with them.
 
@@ -45,7 +60,7 @@ class Opinion(msgspec.Struct, frozen=True, array_like=True):
     false while features are not warm, not finite or too old, or a gate refused what the models said;
     then nothing else may be used and `reason` says why. `votes` has an entry for each name in the
     prediction's `members`, `spread` is how far they disagree on p_up - p_down, and `age_s` the age of
-    the newest input.
+    the newest input. No model sees `book`; None = none was sampled at that close, as in every backtest.
     """
 
     instrument: str
@@ -60,3 +75,4 @@ class Opinion(msgspec.Struct, frozen=True, array_like=True):
     votes: tuple[Vote, ...] = ()
     spread: float = 0.0
     age_s: float = 0.0
+    book: BookState | None = None

@@ -14,7 +14,7 @@ import structlog
 from core.clock import MINUTE, SECOND, Clock
 from core.errors import Recoverable
 from core.events import Stream
-from core.market import Bar, Quote, Timeframe, Trade
+from core.market import Bar, Depths, Quote, Timeframe, Trade
 from feeds.bars import BarBuilder
 from feeds.connection import Connection, deal
 from feeds.pace import Pace
@@ -138,6 +138,15 @@ class LiveFeed:
             mine = wanted.intersection(connection.session.symbols)
             if mine != connection.session.booked:
                 connection.play(mine)
+
+    def depths(self) -> Depths:
+        """Give bids and asks, best first, of every instrument whose book is verified now."""
+        return {
+            symbol: (book.bids, book.asks)
+            for connection in self.connections
+            for symbol in connection.session.booked
+            if (book := connection.session.book(symbol)) is not None
+        }
 
     def repaired(self, instrument: str) -> None:
         """Learn that history was fetched anew: what was wrong with earlier bars is no more."""

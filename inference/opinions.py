@@ -3,22 +3,29 @@
 Must not know models. Called by inference.pipeline and by the backtest.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
-from core.signal import Opinion, Vote
+from core.signal import BookState, Opinion, Vote
 from inference.sitting import Verdicts
 
 UNKNOWN = "not among the instruments that features are kept for"
+NO_BOOKS: Mapping[str, BookState] = {}
 
 
-def opinions_of(asked: Sequence[str], known: Container[str], verdicts: Verdicts) -> tuple[Opinion, ...]:
+def opinions_of(
+    asked: Sequence[str],
+    known: Container[str],
+    verdicts: Verdicts,
+    books: Mapping[str, BookState] = NO_BOOKS,
+) -> tuple[Opinion, ...]:
     """Give an opinion for each instrument asked for; `verdicts` has a row for each known one, in order.
 
-    One that is not ready carries neither probabilities nor scales, but the votes that there were.
+    One that is not ready carries neither probabilities nor scales, but the votes that there were and its
+    book.
     """
-    rows = iter(_opinions([name for name in asked if name in known], verdicts))
+    rows = iter(_opinions([name for name in asked if name in known], verdicts, books))
     return tuple(next(rows) if name in known else silent(name, UNKNOWN) for name in asked)
 
 
@@ -27,7 +34,7 @@ def silent(instrument: str, reason: str) -> Opinion:
     return Opinion(instrument, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, reason)
 
 
-def _opinions(names: Sequence[str], verdicts: Verdicts) -> list[Opinion]:
+def _opinions(names: Sequence[str], verdicts: Verdicts, books: Mapping[str, BookState]) -> list[Opinion]:
     usable = verdicts.usable
     figures = np.where(usable[:, None], np.column_stack([verdicts.p, verdicts.scales.T]), 0.0).tolist()
     columns = (verdicts.vote_p, verdicts.weights[:, :, None], verdicts.vote_age_s[:, :, None])
@@ -45,7 +52,7 @@ def _opinions(names: Sequence[str], verdicts: Verdicts) -> list[Opinion]:
         made.append(
             Opinion(
                 name, ready[k], p_down, p_hold, p_up, atr, volatility, close,
-                verdicts.reason[k], voted, spread[k], age_s[k],
+                verdicts.reason[k], voted, spread[k], age_s[k], books.get(name),
             )
         )  # fmt: skip
     return made

@@ -1,22 +1,23 @@
 """From closed bars to opinions: features stepped once, models run on what is ready, votes blended.
 
 Must not know orders, money or time of day. Called by inference.predictor's thread live; the answer
-depends on the bars given and the requests answered so far and on nothing else (`monotonic` is only for
-saying where the time went).
+depends on the bars and books given and the requests answered so far and on nothing else (`monotonic` is
+only for saying where the time went).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from core.errors import InternalError, ModelError
 from core.events import Prediction, RequestOpinion
-from core.market import Bar
+from core.market import Bar, Depths, Quote
 from inference.council import Council
 from inference.ensemble import Ensemble
 from inference.ensemble_card import Role
+from inference.features.book import BookColumns
 from inference.features.frame import FeatureFrame
 from inference.opinions import opinions_of
 from inference.predictor import Predictor
@@ -41,6 +42,7 @@ class OpinionSource:
         members = [member for ensemble in ensembles.values() for member in ensemble.members]
         specs = {member.artifact.spec.name: member.artifact.spec for member in members}
         self._frame = FeatureFrame(tuple(specs.values()), instruments)
+        self._books = BookColumns(instruments)
         self._runner = Runner(self._frame, monotonic)
         self._runner.predictors = {m.artifact.model_hash: Predictor(m.artifact) for m in members}
         self._council = Council(ensembles, instruments, self._runner)
@@ -86,6 +88,14 @@ class OpinionSource:
         """Fold in all bars that closed at one instant, once, smallest timeframe first."""
         self._frame.on_bars(bars)
         self._council.on_close(bars)
+
+    def on_tops(self, ts: int, quotes: Iterable[Quote], books: Depths) -> None:
+        """Sample the newest quotes, and of some instruments bids and asks; `ts` in ns, once a minute.
+
+        Opinions about closes up to `ts` carry it. It is not kept over a restart.
+        """
+        self._books.on_tops(ts, quotes)
+        self._books.on_depths(books)
 
     def answer(self, request: RequestOpinion) -> Prediction:
         """Give one opinion per instrument asked for, in that order; `ts` and latency are left at 0.
@@ -166,7 +176,7 @@ class OpinionSource:
         began = self._monotonic()
         known = [self._row[instrument] for instrument in request.instruments if instrument in self._row]
         verdicts = decide(request.trader, request.ts_close, np.array(known, np.int64))
-        opinions = opinions_of(request.instruments, self._row, verdicts)
+        opinions = opinions_of(request.instruments, self._row, verdicts, self._books.since(request.ts_close))
         features, models = self._runner.spent()
         return Prediction(
             ts=0,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from core.clock import SECOND, Clock
 from core.errors import InternalError
 from core.events import Prediction, RequestOpinion, unanswered
-from core.market import Bar
+from core.market import Bar, Depths, Quote
 from core.text import iso
 from inference.artifact import Artifact, Tensors, open_session
 
@@ -65,6 +65,8 @@ class Source(Protocol):
 
     def on_bars(self, bars: Sequence[Bar]) -> None: ...
 
+    def on_tops(self, ts: int, quotes: Sequence[Quote], books: Depths) -> None: ...
+
     def answer(self, request: RequestOpinion) -> Prediction: ...
 
 
@@ -88,7 +90,7 @@ class PredictorThread:
         self._stopping = threading.Event()
         self._broken = ""
         self._busy_since = 0  # 0 = waits for work
-        self._stepped = 0  # ns spent on bars since the last answer
+        self._stepped = 0  # ns spent on bars and books since the last answer
         self.lost = 0
         """Bar sets and histories that found the queue full."""
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
@@ -112,14 +114,18 @@ class PredictorThread:
 
     def warm(self, bars: tuple[Bar, ...]) -> bool:
         """Queue a history that replaces what is known of its instruments; never blocks, False if lost."""
-        return self._put(partial(self._fold, self._source.warm, "history", bars))
+        return self._put(partial(self._fold, partial(self._source.warm, bars), "history"))
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> bool:
         """Queue the bars that closed at `ts_close`; never blocks.
 
         False if they are lost: features would go on over the hole, so their history has to be fetched.
         """
-        return self._put(partial(self._fold, self._source.on_bars, iso(ts_close), bars))
+        return self._put(partial(self._fold, partial(self._source.on_bars, bars), iso(ts_close)))
+
+    def on_tops(self, ts: int, quotes: tuple[Quote, ...], books: Depths) -> None:
+        """Queue a sample of order books; never blocks. With a full queue that close has none."""
+        self.do(partial(self._fold, partial(self._source.on_tops, ts, quotes, books), "order books"))
 
     def request(self, request: RequestOpinion) -> None:
         """Queue a request; never blocks. With a full queue the error is delivered here and now."""
@@ -179,10 +185,10 @@ class PredictorThread:
                     self.do(_nothing)  # there may be more of it
             self._busy_since = 0
 
-    def _fold(self, verb: Callable[[Sequence[Bar]], None], what: str, bars: tuple[Bar, ...]) -> None:
+    def _fold(self, step: Callable[[], None], what: str) -> None:
         began = self._clock.monotonic()
         try:
-            verb(bars)
+            step()
         except Exception as error:  # noqa: BLE001 - edge of a thread: told with every later answer
             # Half of it may have been folded in, so nothing that follows can be believed.
             self._broken = self._broken or f"features failed at {what}: {_words(error)}"

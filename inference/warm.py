@@ -6,10 +6,12 @@ before it is ready. The cache lies beside the installed modules, or where NUMBA_
 
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 
-from core.market import Bar, Timeframe
+from core.market import Bar, Quote, Timeframe
+from inference.features.book import BookColumns
 from inference.features.catalogue import FAMILIES, Layout, layout
 from inference.features.cross import CROSS
 from inference.features.fold import fold
@@ -33,7 +35,7 @@ class _Columns:
 def warm(tell: Progress | None = None) -> None:
     """Run each kernel once over the types that trading and training use."""
     steps = [(family.name, _walk(layout(family.columns))) for family in FAMILIES]
-    steps += [("cross", _cross), ("windows", _windows)]
+    steps += [("cross", _cross), ("windows", _windows), ("book", _book)]
     for number, (name, step) in enumerate(steps, start=1):
         if tell is not None:
             tell(number, len(steps), name)
@@ -63,6 +65,12 @@ def _windows() -> None:
     frame.on_bars([Bar("warm/warm", M5, 0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0)])
     frame.warm([Bar("warm/warm", M5, M5.ns, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0)])
     frame.inputs(spec, ["warm/warm"], 2 * M5.ns)
+
+
+def _book() -> None:
+    books, one = BookColumns(["warm/warm"]), Decimal(1)
+    books.on_tops(0, [Quote("warm/warm", 0, one, one, one, one)])
+    books.on_depths({"warm/warm": ([(one, one)], [(one, one)])})
 
 
 def main() -> None:

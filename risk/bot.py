@@ -156,6 +156,7 @@ class RiskBot:
             limits.check_edge(worth, self.policy)
             or limits.check_account(self.state, view)
             or limits.check_instrument(instrument, view, policy=self.policy)
+            or limits.check_book(opinion, worth, self.policy)
             or limits.check_pace(opinion.instrument, self.state, view.now, policy=self.policy)
         )
         return Verdict(opinion, worth, refused)

@@ -10,6 +10,7 @@ from core.clock import DAY
 from core.events import Prediction
 from core.instrument import Instrument
 from core.orders import Refused
+from core.signal import Opinion
 from risk.edge import Edge, spread
 from risk.policy import ModelTerms, RiskPolicy, ns
 from risk.state import RiskState
@@ -40,6 +41,7 @@ RULES: Final[dict[str, str]] = {
     "data_quality": "The market data of this instrument cannot be trusted now.",
     "stale_quote": "There is no best bid and ask that is young enough.",
     "wide_spread": "Bid and ask are too far apart.",
+    "book_against": "The order book leans too far against the direction.",
     "cooldown": "The last position closed, or was refused, too short a while ago.",
     "max_trades_per_day": "Today's number of entries is used up.",
     "refused_too_often": "The venue refused several entries within an hour.",
@@ -113,6 +115,15 @@ def check_instrument(instrument: Instrument, view: AccountView, *, policy: RiskP
     if wide > policy.max_spread:
         return Refused("wide_spread", f"{wide:.5f} of {policy.max_spread}")
     return None
+
+
+def check_book(opinion: Opinion, edge: Edge, policy: RiskPolicy) -> Refused | None:
+    """Refuse an entry against a heavy book. Without a fresh sample, as in a backtest, nothing is refused."""
+    book, limit = opinion.book, policy.max_imbalance_against
+    if limit == 0 or book is None or book.age_s > policy.max_quote_age_s:
+        return None
+    against = -edge.direction.sign * book.imbalance_mean
+    return Refused("book_against", f"{against:.2f} of {limit:g}") if against > limit else None
 
 
 def check_pace(symbol: str, state: RiskState, now: int, *, policy: RiskPolicy) -> Refused | None:

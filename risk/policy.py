@@ -26,6 +26,7 @@ CEILINGS: Final[dict[str, tuple[float, float]]] = {
     "max_daily_loss": (0.001, 0.25),
     "max_quote_age_s": (0.001, 120.0),
     "max_spread": (0.0, 0.02),
+    "max_imbalance_against": (0.0, 1.0),
     "cooldown_s": (0.0, 7 * 86_400.0),
     "min_hold_s": (0.0, 7 * 86_400.0),
     "max_hold_bars": (0, 10_000),
@@ -57,6 +58,7 @@ class RiskPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_daily_loss: float = 0.03  # since 00:00 UTC: everything is closed, no entries until tomorrow
     max_quote_age_s: float = 5.0
     max_spread: float = 0.001  # of the mid
+    max_imbalance_against: float = 0.0  # of bid and ask quantities, mean of ten closes; 0 = any
     cooldown_s: float = 900.0  # after a position was closed or an entry refused, per instrument
     min_hold_s: float = 300.0  # before an opposite opinion may close a position
     max_hold_bars: int = 0  # of the decision timeframe; 0 = the model's own horizon

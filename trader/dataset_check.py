@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from core.market import Timeframe
 from core.text import iso
 from feeds.lake import BarArrays, Lake, Series, aggregate
 from inference.features.catalogue import COLUMNS, family_of
@@ -60,7 +61,7 @@ def count(lake: Lake, series: Series, bars: BarArrays) -> Counted:
 def features(series: Series, bars: BarArrays) -> list[Features]:
     """Compute every indicator of the series, and every specification that decides on it."""
     plain = FeatureSpec("indicators", series.timeframe, (Block(series.timeframe, _PLAIN),))
-    specs = [plain, *(spec for spec in SPECS.values() if spec.decision is series.timeframe)]
+    specs = [plain, *(spec for spec in SPECS.values() if _can_be_made(spec, series.timeframe))]
     found = []
     for spec in specs:
         history = {timeframe: aggregate(bars, timeframe) for timeframe in spec.timeframes}
@@ -79,6 +80,11 @@ def features(series: Series, bars: BarArrays) -> list[Features]:
             )
         )
     return found
+
+
+def _can_be_made(spec: FeatureSpec, timeframe: Timeframe) -> bool:
+    """Tell whether a specification decides on bars of a timeframe and reads no finer ones."""
+    return spec.decision is timeframe and min(one.ns for one in spec.timeframes) >= timeframe.ns
 
 
 def check(root: Path, wanted: Iterable[Series]) -> dict[str, Any]:

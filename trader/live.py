@@ -98,6 +98,7 @@ class Daemon:
         self.thread = parts.thread(self._predicted)
         self.history = parts.history(self, self.thread, self._predicted)
         self.models = ModelDesk(parts.source, self.thread, lambda: self.read_model.setup, self.clock)
+        self._sampled = 0
         self.upkeep = Upkeep(
             parts.watched,
             self.models.worker,
@@ -243,6 +244,7 @@ class Daemon:
         """Feed the opinion source and measure decisions; none of it touches the venue."""
         if isinstance(event, BarsClosed):
             self.history.on_bars(event.ts_close, event.bars)
+            self._sample(event)
         if isinstance(event, (Fill, OrderUpdate, Reconciled)) or any(
             isinstance(c, MUTATING) for c in commands
         ):
@@ -253,6 +255,13 @@ class Daemon:
                 self.history.request(command)
             elif isinstance(command, Decisions) and isinstance(event, Prediction) and event.opinions:
                 self._measure(event, len(command.rows))
+
+    def _sample(self, closed: BarsClosed) -> None:
+        """Hand over what the books look like, once a close: laggards close bars of it again."""
+        if closed.ts_close > self._sampled:
+            self._sampled = closed.ts_close
+            quotes = tuple(self.read_model.market.quotes.values())
+            self.thread.on_tops(closed.ts, quotes, self.feed.depths())
 
     def _measure(self, event: Prediction, rows: int) -> None:
         taken = self.stages.since_close(event.ts_close)

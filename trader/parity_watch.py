@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from core.errors import DataError
 from core.events import Prediction, RequestOpinion
-from core.market import Bar, Timeframe
+from core.market import Bar, Depths, Quote, Timeframe
 from inference.features.admit import NEVER
 from inference.features.parity import Mismatch, ParityMonitor
 from inference.pipeline import OpinionSource
@@ -54,6 +54,10 @@ class WatchedSource:
         with self._step():
             self._source.on_bars(bars)
             self._monitor.on_bars(bars)
+
+    def on_tops(self, ts: int, quotes: Sequence[Quote], books: Depths) -> None:
+        """Pass a sample of order books on: no column of a model, so nothing to watch."""
+        self._source.on_tops(ts, quotes, books)
 
     def answer(self, request: RequestOpinion) -> Prediction:
         """Pass a request on."""

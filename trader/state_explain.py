@@ -11,7 +11,7 @@ import msgspec
 
 from core.clock import SECOND
 from core.events import Prediction
-from core.signal import Opinion, Vote
+from core.signal import BookState, Opinion, Vote
 from core.text import iso
 from risk.limits import RULES
 from trader.state_opinions import MODEL_STAGES, Asked, DecisionLine, OpinionLine
@@ -46,6 +46,7 @@ def explained(line: OpinionLine, decided: DecisionLine | None) -> Json:
         "input_age_s": number(opinion.age_s),
         "blend": _chances(opinion),
         "spread": number(opinion.spread),
+        "book": _book(opinion.book),
         "members": [_member(*pair) for pair in _votes(asked, opinion)],
         "decision": _decision(decided),
         "verdict": _verdict(opinion, decided),
@@ -77,6 +78,13 @@ def told(row: Json) -> list[str]:
         f"  {_figure(member['age_s'], 0)} s old"
         for member in row["members"]
     ]
+    book = row["book"]
+    if book:
+        lines.append(
+            f"  book     spread {_figure(book['spread'], 5)}  imbalance {_figure(book['imbalance'])}"
+            f"  mean {_figure(book['imbalance_mean'])}  of the levels {_figure(book['depth_imbalance'])}"
+            f"  {_figure(book['age_s'], 1)} s old"
+        )
     decision = row["decision"]
     if decision:
         lines.append(
@@ -102,6 +110,10 @@ def _member(name: str, vote: Vote) -> Json:
         "weight": number(vote.weight),
         "age_s": number(vote.age_s),
     }
+
+
+def _book(book: BookState | None) -> Json | None:
+    return None if book is None else msgspec.structs.asdict(book)
 
 
 def _chances(opinion: Opinion) -> Json:

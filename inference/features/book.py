@@ -1,17 +1,18 @@
 """Columns of order books, sampled when bars close: how wide the spread is, which side is heavier.
 
 Must not know frames, bars or models: no history of books reaches back for years, so no model is trained
-on these; rules read them. Called live by whoever holds the newest quotes. What is not known is NaN.
+on these; rules read them. Called by inference.pipeline at each close of a minute with the newest quotes
+of the live feed; a backtest has none. What is not known is NaN.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from core.clock import MINUTE, SECOND
-from core.market import Quote
+from core.market import Depths, Quote
+from core.signal import BookState
 from inference.features.kernel import Floats, Ints, kernel
 from inference.features.rolling import TINY, in_units, moment_slots, push_moments
 
@@ -26,6 +27,7 @@ COLUMNS = (
 SPREAD, IMBALANCE, IMBALANCE_MEAN, SPREAD_Z, DEPTH_IMBALANCE, AGE_S = range(len(COLUMNS))
 
 WINDOW = 60
+NEVER = -1
 HOLE = 10 * MINUTE
 """After so long without a sample of an instrument its means start over."""
 _ALPHA = 2 / 11
@@ -33,9 +35,6 @@ _ALPHA = 2 / 11
 _COUNT, _LAST, _EWMA, _MEAN, _DEVIATION = range(5)  # of a state row
 _MOMENTS = 5
 _SLOTS = _MOMENTS + moment_slots(WINDOW)
-
-Levels = Sequence[tuple[Decimal, Decimal]]
-"""Price and quantity, best first."""
 
 
 @kernel
@@ -88,12 +87,14 @@ class BookColumns:
         self._row = {name: row for row, name in enumerate(dict.fromkeys(instruments))}
         self._state = np.zeros((len(self._row), _SLOTS))
         self._out = np.full((len(self._row), len(COLUMNS)), np.nan)
+        self._sampled = NEVER
 
     def on_tops(self, ts: int, quotes: Iterable[Quote]) -> None:
         """Take the newest quote of each instrument as its sample of `ts`, ns: once a bar close.
 
         An instrument without one keeps no columns: what it had belongs to an older moment.
         """
+        self._sampled = ts
         self._out[:] = np.nan
         known = {self._row[quote.instrument]: quote for quote in quotes if quote.instrument in self._row}
         tops = np.empty((5, len(known)))
@@ -101,7 +102,7 @@ class BookColumns:
             tops[:, k] = (quote.bid, quote.ask, quote.bid_quantity, quote.ask_quantity, quote.ts_event)
         sample(self._state, np.fromiter(known, np.int64, len(known)), ts, tops, self._out)
 
-    def on_depths(self, books: Mapping[str, tuple[Levels, Levels]]) -> None:
+    def on_depths(self, books: Depths) -> None:
         """Take bids and asks of books that stand as of the newest sample: any number of levels."""
         for name, (bids, asks) in books.items():
             if name in self._row:
@@ -112,3 +113,16 @@ class BookColumns:
         """Give the newest columns of an instrument, [len(COLUMNS)]; all NaN where none are known."""
         at = self._row.get(instrument)
         return np.full(len(COLUMNS), np.nan) if at is None else self._out[at].copy()
+
+    def since(self, ts: int) -> dict[str, BookState]:
+        """Give what is known of instruments, if it was sampled at `ts` or later."""
+        if self._sampled < ts:
+            return {}
+        rows = self._out.tolist()
+        return {name: _state(rows[at]) for name, at in self._row.items() if rows[at][SPREAD] >= 0.0}
+
+
+def _state(row: Sequence[float]) -> BookState:
+    spread, heavier, mean, spread_z, depth, age_s = row
+    known = (None if math.isnan(value) else value for value in (spread_z, depth))
+    return BookState(spread, heavier, mean, age_s, *known)

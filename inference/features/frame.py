@@ -207,8 +207,9 @@ class FeatureFrame:
         for block in spec.needed:
             live, own = self._live[block.timeframe], self._rows_of(block, rows)
             fit = live.fit(block, own, ts_close)
-            for k in np.flatnonzero(ready & ~fit):
-                reason[k] = live.why_not(block, int(own[k]), ts_close)
+            left = np.flatnonzero(ready & ~fit)
+            for row, why in zip(left.tolist(), live.why_not(block, own[left], ts_close), strict=True):
+                reason[row] = why
             ready &= fit
         found = self._scales(spec, rows, ts_close)
         self._rest(spec, rows, ts_close, (found.atr, found.close), x[:, start:])
@@ -240,7 +241,11 @@ class FeatureFrame:
         return Restored(common, self.timeframes)
 
     def _parts(self) -> list[Live | Known]:
-        return [*self._live.values(), *self._known.values()]
+        # As `_live` is by length: a restart may name the same specifications in another order.
+        known = sorted(
+            self._known.items(), key=lambda item: (item[0].name, item[0].columns, item[0].max_age_s)
+        )
+        return [*self._live.values(), *(one for _, one in known)]
 
     def _header(self) -> Header:
         return Header({spec.name: spec.hash for spec in self.specs}, self.instruments)

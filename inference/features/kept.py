@@ -58,6 +58,7 @@ KEPT: tuple[Kept, ...] = (
 
 
 def reason_to_keep(first: str, second: str) -> str:
-    """Give why both columns stay, `` if nothing says so. Names may carry a timeframe: `15m.rsi`."""
-    pair = {first.rpartition(".")[2], second.rpartition(".")[2]}
-    return next((kept.reason for kept in KEPT if pair <= kept.columns), "")
+    """Give why both columns stay, `` if nothing says so. Names may carry one timeframe: `15m.rsi`."""
+    (where, _, one), (there, _, other) = first.rpartition("."), second.rpartition(".")
+    alike = where == there and one != other
+    return next((kept.reason for kept in KEPT if alike and {one, other} <= kept.columns), "")

@@ -4,7 +4,11 @@ Must not know specifications or other timeframes. Called by frame. One state ser
 families computed are those that any of them asks for.
 """
 
+import math
+import struct
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,11 +18,13 @@ from core.market import Bar, Timeframe
 from core.text import iso
 from inference.features.admit import BARS, NEVER, NEWEST, PRESENT, SINCE, absent, admit
 from inference.features.catalogue import MISSING, SLOTS, Layout, Work, hole_limit, layout
-from inference.features.family import CLOSE, COUNT, DELTA, HIGH, INPUTS, LOW, OPEN, ROW, SCALES, VOLUME
+from inference.features.family import CLOSE, COUNT, INPUTS, ROW, SCALES
 from inference.features.kernel import Flags, Floats, Ints, Matrix
 from inference.features.series import BarTable, new_marks, numbered, walk
 from inference.features.spec import Block
 from inference.features.windows import ABSENT, note, pick, push, spread, unroll
+
+_UNKNOWN = math.nan
 
 
 class Ring:
@@ -134,8 +140,8 @@ class Live:
     # ---- saved ----
 
     def cells(self) -> list[NDArray[Any]]:
-        """Give views of all that lasts, each [instrument, ...]."""
-        rings = [view for ring in self.rings.values() for view in (ring.values, ring.slot)]
+        """Give views of all that lasts, each [instrument, ...], whatever order specifications are in."""
+        rings = [view for _, ring in sorted(self.rings.items()) for view in (ring.values, ring.slot)]
         return [self.marks.T, self.close, self.work.out.T, *self.states, *rings]
 
     # ---- asked ----
@@ -148,20 +154,27 @@ class Live:
         fit: Flags = current & (marks[BARS] >= block.warm_up) & whole & (rows >= 0)
         return fit
 
-    def why_not(self, block: Block, row: int, ts_close: int) -> str:
-        """Say what keeps a row from fitting."""
-        if row < 0:
+    def why_not(self, block: Block, rows: Ints, ts_close: int) -> list[str]:
+        """Say what keeps each row from fitting. At a cold start all say the same: it is written once."""
+        keys = [
+            *zip((rows < 0).tolist(), *self.marks[[NEWEST, BARS, PRESENT]][:, rows].tolist(), strict=True)
+        ]
+        said = {key: self._why_not(block, key, ts_close) for key in set(keys)}
+        return [said[key] for key in keys]
+
+    def _why_not(self, block: Block, of: tuple[bool, int, int, int], ts_close: int) -> str:
+        unknown, newest, bars, present = of
+        if unknown:
             return f"{block.name}: {block.of} is not among the instruments"
-        expected = self.timeframe.floor(ts_close)
-        newest = int(self.marks[NEWEST, row])
         if newest == NEVER:
             return f"{block.name}: no bar that can be used"
+        expected = self.timeframe.floor(ts_close)
         if newest + self.timeframe.ns != expected:
             found = iso(newest + self.timeframe.ns)
             return f"{block.name}: expected a bar closed at {iso(expected)}, newest closed at {found}"
-        if (bars := int(self.marks[BARS, row])) < block.warm_up:
+        if bars < block.warm_up:
             return f"{block.name}: {bars} of {block.warm_up} bars since the last hole"
-        gone = absent(int(self.marks[PRESENT, row]))
+        gone = absent(present)
         return f"{block.name}: {gone} of the last {SLOTS} bars are missing, allowed {block.missing_allowed}"
 
     def pick(self, block: Block, rows: Ints, x: Matrix, start: int) -> None:
@@ -190,22 +203,24 @@ def _kept(block: Block) -> tuple[str, ...]:
 
 def tables(bars: Sequence[Bar], row_of: Mapping[str, int]) -> tuple[Ints, BarTable]:
     """Give the rows and the table of those bars, all of one timeframe, that are of known instruments."""
-    rows = np.array([row_of.get(bar.instrument, -1) for bar in bars], np.int64)
-    if len(rows) and rows.min() < 0:
+    rows = [row_of.get(bar.instrument, -1) for bar in bars]
+    if -1 in rows:
         return tables([bar for bar in bars if bar.instrument in row_of], row_of)
-    values = np.empty((INPUTS, len(bars)))
-    values[OPEN] = [bar.open for bar in bars]
-    values[HIGH] = [bar.high for bar in bars]
-    values[LOW] = [bar.low for bar in bars]
-    values[CLOSE] = [bar.close for bar in bars]
-    values[VOLUME] = [bar.volume for bar in bars]
-    values[DELTA] = [np.nan if bar.delta is None else bar.delta for bar in bars]
-    return rows, BarTable(np.array([bar.ts_open for bar in bars], np.int64), values)
+    opened: list[int] = []
+    flat: list[float] = []
+    for bar in bars:
+        opened.append(bar.ts_open)
+        delta = _UNKNOWN if bar.delta is None else bar.delta
+        flat += bar.open, bar.high, bar.low, bar.close, bar.volume, delta
+    # Packed at once: numpy looks at each number of a list twice. Copied, so that a kernel may write.
+    whole = np.frombuffer(struct.pack(f"{2 * len(rows)}q", *rows, *opened), np.int64).reshape(2, -1).copy()
+    values = np.frombuffer(struct.pack(f"{len(flat)}d", *flat)).reshape(-1, INPUTS).T.copy()
+    return whole[0], BarTable(whole[1], values)
 
 
 def grouped(bars: Iterable[Bar]) -> dict[Timeframe, list[Bar]]:
     """Give bars by timeframe, in the order in which they come."""
     groups: dict[Timeframe, list[Bar]] = {}
-    for bar in bars:
-        groups.setdefault(bar.timeframe, []).append(bar)
+    for timeframe, run in groupby(bars, attrgetter("timeframe")):
+        groups.setdefault(timeframe, []).extend(run)
     return groups

@@ -16,7 +16,9 @@ from inference.features.kernel import Floats, Ints
 from inference.features.windows import ABSENT, mark_present
 
 Sink = Callable[[int, int, Floats], None]
-"""Takes the first slot of a chunk, its number of slots, and `out` [width, CHUNK] which is reused."""
+"""Takes the first slot of a chunk, its number of slots, and `out` [width, CHUNK or more] which is reused."""
+_APART = 8
+"""Slots that no bar reaches. Rows a power of two apart would all fall into the same few cache lines."""
 
 
 class BarColumns(Protocol):
@@ -95,7 +97,7 @@ def walk(
     own = [np.zeros((rows, state.shape[1])) for state in states]
     for mine, state in zip(own, states, strict=True):
         mine[0] = state[0]
-    size = min(CHUNK, at.total)
+    size = min(CHUNK, at.total) + _APART
     work = Work(np.empty((layout.width, size)), np.empty((SCALES, size)))
     chunks = np.arange(-(-at.total // CHUNK) + 1)
     cuts = np.searchsorted(at.slots[plan[:, FIRST]] // CHUNK, chunks)

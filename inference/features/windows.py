@@ -1,7 +1,8 @@
 """Kernels that copy columns to where models read them: rows, windows, rings. All float32.
 
 Must not know what a column means. Called by live, series, frame and fold. A slot without a bar is a row
-of zeros whose `missing` is 1.
+of zeros whose `missing` is 1. The innermost loops walk views that begin at 0: an index that could be
+negative is looked at twice each time, and no longer copied in vectors.
 """
 
 import math
@@ -19,15 +20,16 @@ def spread(out: Floats, picked: Ints, count: int, matrix: Matrix, first: int) ->
     """Turn the first `count` slots of `out` [width, M] into rows matrix[first:] of the picked columns."""
     # A turn of a few rows at a time stays in the nearest cache.
     for tile in range(0, count, 64):
-        stop = min(tile + 64, count)
+        size = min(64, count - tile)
+        rows = matrix[first + tile : first + tile + size]
         for j in range(picked.size):
-            row = picked[j]
-            for t in range(tile, stop):
-                matrix[first + t, j] = out[row, t]
-        for t in range(tile, stop):
-            if out[0, t] == ABSENT:
+            column = out[picked[j], tile : tile + size]
+            for t in range(size):
+                rows[t, j] = column[t]
+        for t in range(size):
+            if out[0, tile + t] == ABSENT:
                 for j in range(picked.size):
-                    matrix[first + t, j] = ABSENT if picked[j] == 0 else 0.0
+                    rows[t, j] = ABSENT if picked[j] == 0 else 0.0
 
 
 @kernel
@@ -52,23 +54,26 @@ def finite_since(matrix: Matrix, since: Ints) -> None:
     """Count, for each slot, how many in a row up to it are finite in all columns."""
     run = 0
     for t in range(matrix.shape[0]):
-        run += 1
-        for j in range(matrix.shape[1]):
-            if not math.isfinite(matrix[t, j]):
-                run = 0
+        values = matrix[t]
+        finite = True
+        for j in range(values.size):
+            finite &= math.isfinite(values[j])
+        run = run + 1 if finite else 0
         since[t] = run
 
 
 @kernel
 def align(ts_close: Ints, ts_open: Ints, slots: Ints, length: int, bar: Ints) -> None:
-    """Find, for each decision time, the last bar that can have closed by then; -1 where it is absent."""
+    """Find, for each decision time, the last bar that can have closed by then; -1 where it is absent.
+
+    Bars without a slot do not exist: of two with one time, the later may be the one that counts.
+    """
     k = 0
     for t in range(ts_close.size):
         expected = ts_close[t] - ts_close[t] % length - length
-        while k < ts_open.size and ts_open[k] < expected:
+        while k < ts_open.size and (slots[k] < 0 or ts_open[k] < expected):
             k += 1
-        there = k < ts_open.size and ts_open[k] == expected and slots[k] >= 0
-        bar[t] = k if there else -1
+        bar[t] = k if k < ts_open.size and ts_open[k] == expected else -1
 
 
 @kernel
@@ -97,12 +102,13 @@ def fit(
 def gather(matrix: Matrix, at: Ints, x: Matrix, start: int) -> None:
     """Copy rows `at` of a matrix into x[:, start:]; zeros where there is none."""
     for t in range(at.size):
-        slot = at[t]
-        if slot < 0:
-            x[t, start : start + matrix.shape[1]] = 0.0
+        target = x[t, start : start + matrix.shape[1]]
+        if at[t] < 0:
+            target[:] = 0.0
             continue
-        for j in range(matrix.shape[1]):
-            x[t, start + j] = matrix[slot, j]
+        source = matrix[at[t]]
+        for j in range(source.size):
+            target[j] = source[j]
 
 
 @kernel
@@ -120,8 +126,13 @@ def gather_windows(matrix: Matrix, at: Ints, windows: Matrix) -> None:
     for t in range(at.size):
         for w in range(size):
             slot = at[t] - size + 1 + w
-            for j in range(matrix.shape[1]):
-                windows[t, w, j] = matrix[slot, j] if slot >= 0 else 0.0
+            target = windows[t, w]
+            if slot < 0:
+                target[:] = 0.0
+                continue
+            source = matrix[slot]
+            for j in range(source.size):
+                target[j] = source[j]
 
 
 @kernel
@@ -165,8 +176,10 @@ def unroll(ring: Matrix, slot: Ints, rows: Ints, lag: int, windows: Matrix, fini
             windows[k] = 0.0
             continue
         for w in range(size):
-            at = (slot[row] - lag - size + 1 + w) % ring.shape[1]
-            for j in range(ring.shape[2]):
-                value = ring[row, at, j]
-                windows[k, w, j] = value
-                finite[k] &= math.isfinite(value)
+            source = ring[row, (slot[row] - lag - size + 1 + w) % ring.shape[1]]
+            target = windows[k, w]
+            whole = True
+            for j in range(source.size):
+                target[j] = source[j]
+                whole &= math.isfinite(source[j])
+            finite[k] &= whole

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from core.events import Notice, Operator, Severity, Timer, Verb
 from core.market import Timeframe
+from core.signal import BookState
 from risk.policy import RiskPolicy
 from tests import desk_story as story
 from tests.desk_story import TOKEN, QuietControl
@@ -203,8 +204,12 @@ async def test_a_chosen_instrument_is_explained_and_follows_new_opinions():
         assert names == [*story.MEMBERS, "Blend"]
         at = story.START + 60 * 60 * 10**9
         ((event, commands),) = story.judged(at)
-        seen.model.on_step(950, structs.replace(event, late=True), commands)
+        book = BookState(0.00021, 0.4, -0.25, 1.5)
+        opinions = tuple(structs.replace(one, book=book) for one in event.opinions)
+        seen.model.on_step(950, structs.replace(event, late=True, opinions=opinions), commands)
         await seen.waits("document.querySelector('#explain').innerText.includes('late: not traded on')")
+        told = (await seen.text("#explain")).replace("\u2009", " ")
+        assert "book: spread 0.021 %, imbalance \u221225 %, 1.5 s old" in told
         assert seen.errors == []
 
 

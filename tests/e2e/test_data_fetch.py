@@ -228,9 +228,13 @@ def test_binance_through_ccxt_in_minutes_and_hours_with_every_indicator(capsys, 
     assert counts["binance/BTC/USDT/1m"]["missing"] == 0.0
     assert told["check"]["bytes"] > 10_000
     features = [one for one in told["check"]["features"] if one["series"] == "binance/BTC/USDT/1m"]
-    assert [one["spec"] for one in features] == ["indicators"]
-    assert (features[0]["rows"], features[0]["non_finite_share"]) == (2407, 0.0)
-    assert features[0]["ready"] > 1500
+    assert [one["spec"] for one in features] == ["indicators", "scalp_1m", "manager_1m5m"]
+    every, scalp, _ = features
+    # A column that wants a week of hours is not known in forty.
+    assert (every["rows"], every["ready"]) == (2407, 0)
+    assert every["non_finite_share"] == pytest.approx(1 / every["columns"])
+    assert (scalp["rows"], scalp["non_finite_share"]) == (2407, 0.0)
+    assert scalp["ready"] == 2407 - 5 * 400 + 1  # five-minute columns remember 400 bars
 
 
 def test_latest_bars_of_amberdata_are_printed_and_the_key_is_not(capsys, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.events import Decisions, Fill, RequestOpinion
+from core.events import Decisions, Fill, Prediction, RequestOpinion
 from core.market import Timeframe
 from core.orders import SubmitOrder
 from tests.e2e.test_daemon import Told
@@ -98,3 +98,11 @@ def test_both_traders_decide_on_their_own_bars_and_accounts(world: World):
     assert {d.trader for d in told.of(Decisions)} == {"scalp", "swing"}
     assert all(order.account == order.trader for order in told.of(SubmitOrder))
     assert verify(world.journal).remains == ""
+
+
+def test_opinions_carry_the_book_of_their_close(world: World):
+    opinions = [o for p in Told(world.journal).of(Prediction) for o in p.opinions if o.ready]
+    books = [o.book for o in opinions if o.book]
+    assert len(books) > len(opinions) / 2
+    assert any(book.depth_imbalance is not None for book in books)
+    assert all(0 <= book.spread < 0.01 and -1 <= book.imbalance_mean <= 1 for book in books)

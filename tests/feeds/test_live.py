@@ -283,6 +283,18 @@ def test_play_promotes_beside_the_ones_that_always_have_a_book():
     assert booked == {"A0/USD", "A3/USD"}
 
 
+def test_depths_are_told_of_verified_books_only():
+    symbols = ("A0/USD", "A1/USD", "A2/USD")
+    story = Story(*symbols, limits=FeedLimits(per_connection=2, booked=2))
+    depths = story.feed.depths()
+    assert set(depths) == {"A0/USD", "A1/USD"}
+    bids, asks = depths["A0/USD"]
+    assert [price for price, _ in bids] == sorted((price for price, _ in bids), reverse=True)
+    assert bids[0][0] < asks[0][0]
+    story.of("A0/USD").session.connected(story.clock.monotonic())
+    assert "A0/USD" not in story.feed.depths()
+
+
 def test_symbols_are_dealt_in_turn():
     story = Story(*(f"A{i}/USD" for i in range(5)), followed=False, limits=FeedLimits(per_connection=2))
     assert [one.session.symbols for one in story.feed.connections] == [

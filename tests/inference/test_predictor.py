@@ -72,6 +72,9 @@ class Recording:
         self._take("bars", bars)
         self.clock.advance_to(self.clock.now() + self.steps_ns)
 
+    def on_tops(self, ts, quotes, books) -> None:
+        self._take("tops", (ts, quotes, books))
+
     def answer(self, request: RequestOpinion) -> Prediction:
         self._take("answer", request.prediction_id)
         self.clock.advance_to(self.clock.now() + self.takes_ns)
@@ -110,9 +113,15 @@ def desk():
 def test_work_is_done_in_the_order_in_which_it_came(desk):
     desk.worker.warm((BAR,))
     desk.worker.on_bars(300, (BAR,))
+    desk.worker.on_tops(301, (), {})
     desk.ask()
     assert desk.answer().prediction_id == "p1"
-    assert desk.source.seen == [("warm", (BAR,)), ("bars", (BAR,)), ("answer", "p1")]
+    assert desk.source.seen == [
+        ("warm", (BAR,)),
+        ("bars", (BAR,)),
+        ("tops", (301, (), {})),
+        ("answer", "p1"),
+    ]
 
 
 @pytest.mark.parametrize("takes_ns, late", [(0, False), (500, False), (501, True)])
@@ -161,11 +170,12 @@ def test_failing_answer_becomes_an_error_and_the_next_one_is_tried(desk):
     assert desk.answer().error == ""
 
 
-@pytest.mark.parametrize("verb", ["bars", "warm"])
+@pytest.mark.parametrize("verb", ["bars", "warm", "tops"])
 def test_failing_features_are_told_with_every_later_answer(desk, verb):
     desk.source.fails[verb] = ValueError("torn")
     desk.worker.warm((BAR,))
     desk.worker.on_bars(0, (BAR,))
+    desk.worker.on_tops(0, (), {})
     for name in ("p1", "p2"):
         desk.ask(name)
         found = desk.answer()
@@ -203,6 +213,8 @@ def test_full_queue_refuses_requests_at_once_and_counts_lost_bars(desk):
     assert desk.source.entered.wait(PATIENCE_S)  # the worker has taken it; from here on things wait
     for _ in range(predictor.CAPACITY):
         desk.worker.on_bars(300, (BAR,))
+    assert desk.worker.lost == 0
+    desk.worker.on_tops(300, (), {})  # no room: that close has no books, and no bars are missing
     assert desk.worker.lost == 0
     desk.worker.on_bars(300, (BAR,))
     desk.ask("refused")

@@ -1,6 +1,7 @@
 """One source over several ensembles: swapping, managing, going on after a restart."""
 
 import math
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from core.errors import DataError, InternalError, ModelError
 from core.events import RequestOpinion
-from core.market import Bar, Timeframe
+from core.market import Bar, Quote, Timeframe
 from inference.artifact import Artifact
 from inference.card import Kind
 from inference.ensemble import load
@@ -93,6 +94,25 @@ def test_members_that_two_traders_share_say_the_same_and_have_one_record(source)
         member.artifact.name: member.score(20.0).judged for member in source._council.members if member.board
     }
     assert judged == {"one": 16 * 3, "two": 16 * 3}  # forty closes less a horizon of 24
+
+
+# ---- books ----
+
+
+def test_opinions_carry_the_book_of_their_close_and_models_do_not_see_it(source, shelf):
+    blind = OpinionSource({"a": load(shelf / "pair"), "b": load(shelf / "one")}, PAIRS)
+    blind.warm(history(blind))
+    one, two = Decimal(1), Decimal(2)
+    sampled = END + 3 * FRAME.ns
+    quotes = [Quote(name, sampled, Decimal(99), Decimal(101), one, two) for name in (*PAIRS[:2], "OTHER/USD")]
+    source.on_tops(sampled, quotes, {PAIRS[0]: ([(Decimal(99), two)], [(Decimal(101), one)])})
+    found, plain = (live(each, END + FRAME.ns, 4, "a") for each in (source, blind))
+    deep, thin, none = (opinion.book for opinion in found[2].opinions)
+    assert (deep.imbalance, deep.depth_imbalance) == pytest.approx((-1 / 3, 1 / 3))
+    assert (thin.imbalance, thin.depth_imbalance, none) == (pytest.approx(-1 / 3), None, None)
+    assert all(opinion.book is None for opinion in found[3].opinions)  # it belongs to an older close
+    bare = [[msgspec.structs.replace(opinion, book=None) for opinion in answer.opinions] for answer in found]
+    assert bare == [list(answer.opinions) for answer in plain]
 
 
 # ---- lots: bars of one instant that come one connection after the other ----

@@ -70,6 +70,13 @@ frame.inputs(spec, pairs, 9_000 * M1.ns)
 again = FeatureFrame([spec], pairs)
 again.restore(frame.save())
 again.on_bars([Bar("ETH/USD", M1, 9_001 * M1.ns, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1)])
+from decimal import Decimal
+from core.market import Quote
+from inference.features.book import BookColumns
+books, sides = BookColumns(pairs), [(Decimal(9), Decimal(1))] * 10
+books.on_tops(0, [])
+books.on_tops(M1.ns, [Quote(pair, M1.ns, Decimal(9), Decimal(10), Decimal(1), Decimal(2)) for pair in pairs])
+books.on_depths({pairs[1]: (sides, sides)})
 print([name for name, count in called().items() if count != after[name]])
 """
 
@@ -96,7 +103,7 @@ def test_installed_kernels_are_compiled_once_into_the_directory_named(tmp_path):
 @pytest.mark.e2e
 def test_nothing_is_compiled_after_the_warm_up(tmp_path):
     imported, *progress, done, later = run(COUNT + ALL + USE, tmp_path, PYTHONPATH=str(ROOT))
-    count = len(FAMILIES) + 2
+    count = len(FAMILIES) + 3
     assert imported == "0"
     assert [line.rpartition(":")[0] for line in progress] == [
         f"kernel {number} of {count}" for number in range(1, count + 1)
@@ -110,4 +117,9 @@ def test_progress_names_each_kernel_in_turn():
     warm.warm(lambda *one: told.append(one))
     assert [number for number, _, _ in told] == list(range(1, len(told) + 1))
     assert {count for _, count, _ in told} == {len(told)}
-    assert [name for _, _, name in told] == [*(family.name for family in FAMILIES), "cross", "windows"]
+    assert [name for _, _, name in told] == [
+        *(family.name for family in FAMILIES),
+        "cross",
+        "windows",
+        "book",
+    ]

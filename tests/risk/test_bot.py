@@ -14,7 +14,7 @@ from core.instrument import Instrument
 from core.market import Quote, Timeframe
 from core.orders import Side
 from core.portfolio import Portfolio, Position
-from core.signal import GATES, Direction, Opinion
+from core.signal import GATES, BookState, Direction, Opinion
 from risk import edge, limits
 from risk.bot import RiskBot
 from risk.policy import CEILINGS, ModelTerms, RiskPolicy
@@ -245,6 +245,36 @@ def test_a_stop_that_does_not_fit_is_refused_by_name():
 def test_an_account_or_market_that_is_not_in_order_is_refused_by_name(changes, expected):
     policy = msgspec.structs.replace(POLICY, min_expected_value=-0.05)
     assert rule(bot(policy), opinion(), seen=view(**changes)) == expected
+
+
+def leaning(imbalance, age_s=1.0):
+    """Give a book whose newest sample leans the other way than its mean."""
+    return BookState(0.0002, -imbalance, imbalance, age_s)
+
+
+@pytest.mark.parametrize(
+    "bound,book,long,short",
+    [
+        (0.4, leaning(-0.5), "book_against", ""),
+        (0.4, leaning(0.5), "", "book_against"),
+        (0.4, leaning(-0.4), "", ""),  # as far as the bound allows
+        (0.4, leaning(-0.5, age_s=5.1), "", ""),  # too old to say anything
+        (0.4, None, "", ""),  # as in a backtest
+        (0.0, leaning(-1.0), "", ""),  # off
+    ],
+)
+def test_an_entry_against_a_heavy_fresh_book_is_refused(bound, book, long, short):
+    policy = msgspec.structs.replace(POLICY, max_imbalance_against=bound)
+    _, rows = judge(bot(policy), opinion(BTC, book=book), opinion(ETH, up=0.2, down=0.6, book=book))
+    assert [row.rule for row in rows] == [long, short]
+    assert [row.detail for row in rows if row.rule] == ["0.50 of 0.4"] * sum(map(bool, (long, short)))
+
+
+def test_a_heavy_book_keeps_no_position_from_being_closed():
+    policy = msgspec.structs.replace(POLICY, max_imbalance_against=0.1)
+    against = opinion(up=0.2, down=0.6, book=leaning(1.0))
+    (intent,), _ = judge(bot(policy), against, seen=view(held={BTC: "1"}))
+    assert (intent.target, intent.reason) == (0, "opposite opinion")
 
 
 @pytest.mark.parametrize(

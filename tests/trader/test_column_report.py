@@ -114,6 +114,9 @@ def test_reasons_name_columns_that_exist_and_hold_in_every_timeframe():
         first, second, *_ = sorted(kept.columns)
         assert reason_to_keep(f"15m.{first}", f"15m.{second}") == kept.reason
     assert reason_to_keep("rsi", "no such column") == ""
+    # A column twice is not two columns of a kind, and reasons are of one timeframe of one instrument.
+    for other in ("1h.rsi", "1h.ema_21", "BTC.15m.rsi"):
+        assert reason_to_keep("15m.rsi", other) == ""
     assert Kept._fields == ("columns", "reason")
 
 

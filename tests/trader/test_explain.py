@@ -7,7 +7,7 @@ from core.clock import MINUTE, ManualClock
 from core.errors import JournalError
 from core.events import Decisions, Prediction, SetupChanged
 from core.market import Timeframe
-from core.signal import Opinion
+from core.signal import BookState, Opinion
 from tests import desk_story as story
 from trader.journal import Journal
 from trader.journal_explain import from_journal
@@ -108,6 +108,25 @@ def test_a_terminal_gets_every_member_on_a_line():
     assert lines[-1].endswith("rule already_positioned 0.03600")
 
 
+def test_the_book_at_the_close_is_told_where_there_is_one():
+    (row,) = explained(story.judged(AT))
+    assert row["book"] is None
+    assert not any(line.startswith("  book") for line in told(row))
+    book = BookState(0.00021, 0.4, -0.25, 1.5, spread_z=None, depth_imbalance=0.1)
+    (row,) = explained(changed(story.judged(AT), "BTC/USDT", book=book))
+    assert row["book"] == {
+        "spread": 0.00021,
+        "imbalance": 0.4,
+        "imbalance_mean": -0.25,
+        "age_s": 1.5,
+        "spread_z": None,
+        "depth_imbalance": 0.1,
+    }
+    (line,) = [line for line in told(row) if line.startswith("  book")]
+    words = "book spread 0.00021 imbalance 0.400 mean -0.250 of the levels 0.100 1.5 s old"
+    assert " ".join(line.split()) == words
+
+
 def test_what_is_shown_does_not_keep_a_thousand_opinions_alive():
     model = folded(story.judged(AT))
     (line, _), *_ = model.opinions.of("BTC/USDT")
@@ -130,9 +149,17 @@ def test_votes_survive_the_journal():
     assert decode_event(step.records[0].body) == event
 
 
-def test_a_prediction_from_before_there_were_votes_is_still_read():
+def test_a_book_survives_the_journal():
+    book = BookState(0.00021, 0.4, -0.25, 1.5)
+    ((event, _),) = changed(story.judged(AT), "BTC/USDT", book=book)
+    step = make_step(1, event, (), labels=NOBODY, before=b"")
+    assert decode_event(step.records[0].body) == event
+
+
+def test_a_prediction_from_before_there_were_votes_and_books_is_still_read():
     old = msgspec.msgpack.encode(["BTC/USDT", True, 0.2, 0.5, 0.3, 1.0, 0.01, 100.0])
-    assert msgspec.msgpack.decode(old, type=Opinion).votes == ()
+    read = msgspec.msgpack.decode(old, type=Opinion)
+    assert (read.votes, read.book) == ((), None)
 
 
 async def test_the_journal_explains_as_the_running_daemon_does(tmp_path):

@@ -36,7 +36,7 @@ def test_a_blend_loads_with_its_members_and_the_first_voter_decides(models, caps
 def test_writing_again_replaces_an_ensemble_and_nothing_else(models):
     part = Part(models / "entry-15m", Role.VOTE)
     first = write(models / "one", [part], Policy(), version="1", command="")
-    second = write(models / "one", [part], Policy(min_votes=2), version="2", command="")
+    second = write(models / "one", [part], Policy(max_spread=0.5), version="2", command="")
     assert ensemble.load(models / "one").model_hash == second.model_hash != first.model_hash
     (models / "one" / "diary.txt").write_text("mine")
     with pytest.raises(UsageError, match="found other files"):

@@ -9,6 +9,7 @@ import pytest
 
 from core.clock import MINUTE, SECOND
 from core.market import Quote
+from core.signal import BookState
 from inference.features.book import COLUMNS, HOLE, WINDOW, BookColumns
 
 BTC, ETH = "BTC/USD", "ETH/USD"
@@ -124,3 +125,17 @@ def test_instruments_do_not_touch_each_other():
         columns.on_tops(k * MINUTE, [other, one])
         alone.on_tops(k * MINUTE, [one])
         np.testing.assert_array_equal(columns.row(BTC), alone.row(BTC))
+
+
+def test_rules_are_told_what_is_known_and_nothing_that_was_sampled_before_their_close():
+    columns = BookColumns([ETH, BTC])
+    assert columns.since(0) == {}
+    columns.on_tops(5 * MINUTE, [quote(5 * MINUTE - 7 * SECOND, 99, 101, 3, 1)])
+    assert columns.since(5 * MINUTE) == {BTC: BookState(0.02, 0.5, 0.5, 7.0, None, None)}
+    assert columns.since(5 * MINUTE + 1) == {}
+    for k in range(6, 6 + WINDOW):
+        columns.on_tops(k * MINUTE, [quote(k * MINUTE, 99, 101, 3, 1)])
+    columns.on_depths({BTC: ([(Decimal(99), Decimal(1))], [(Decimal(101), Decimal(4))])})
+    assert columns.since(0)[BTC] == BookState(0.02, 0.5, 0.5, 0.0, 0.0, -0.6)
+    columns.on_tops(99 * MINUTE, [quote(99 * MINUTE, 101, 99)])  # crossed: none
+    assert columns.since(0) == {}

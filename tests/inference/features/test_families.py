@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from inference.features import direction, moments, momentum, trend, volatility
+from inference.features import direction, moments, momentum, oscillators, trend, volatility
 from tests.inference.features.walk import (
     assert_finite,
     assert_forgets_its_start,
@@ -18,7 +18,7 @@ from tests.inference.features.walk import (
     silent_after,
 )
 
-FAMILIES = [trend.FAMILY, direction.FAMILY, momentum.FAMILY, volatility.FAMILY, moments.FAMILY]
+FAMILIES = [one.FAMILY for one in (trend, direction, momentum, oscillators, volatility, moments)]
 
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)

@@ -228,6 +228,23 @@ def test_bar_that_cannot_be_true_is_a_hole_in_both_paths(name, value):
         assert live[t].tensors["x"][0].tobytes() == folded.x[t].tobytes()
 
 
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_bar_told_twice_decides_once_by_the_one_that_can_be_true(wrong_first):
+    spec = FeatureSpec("five", M5, (Block(M5, ("rsi", "atr")),))
+    plain = fold(spec, {M5: History(M5, 1_200, 1)})
+    twice = History(M5, 1_200, 1).keep(np.sort(np.append(np.arange(1_200), 1_100)))
+    wrong, right = (1_100, 1_101) if wrong_first else (1_101, 1_100)
+    twice.high[wrong] = 1.0
+    folded = fold(spec, {M5: twice})
+    assert folded.ready[right]
+    assert not folded.ready[wrong]
+    others = np.delete(np.arange(1_201), wrong)
+    assert folded.ready[others].tolist() == plain.ready.tolist()
+    assert folded.x[others][plain.ready].tobytes() == plain.x[plain.ready].tobytes()
+    answers = lived(spec, [twice], PAIRS[:1])
+    assert [bool(answers[ts_close].ready[0]) for ts_close in plain.ts_close.tolist()] == plain.ready.tolist()
+
+
 def test_column_that_is_not_finite_is_never_ready():
     five, quarter = History(M5, 1_200, 1), History(M15, 400, 2)
     frame = FeatureFrame([SPEC], PAIRS[:1])

@@ -8,7 +8,7 @@ from core.errors import DataError
 from core.market import Bar, Timeframe
 from inference.features.catalogue import COLUMNS, family_of
 from inference.features.frame import FeatureFrame
-from inference.features.spec import Block, FeatureSpec
+from inference.features.spec import Block, FeatureSpec, Outside
 from inference.features.state import SCHEMA
 
 M5, M15 = Timeframe.M5, Timeframe.M15
@@ -126,6 +126,25 @@ def test_instruments_may_come_and_go_and_change_their_order(stream):
     end = START + 2_100 * M5.ns
     assert_same(never, other, end, ("ETH/USD",))
     assert not other.inputs(SPEC, ("NEW/USD",), end).ready[0]
+
+
+def test_specifications_may_come_in_another_order():
+    """Windows and series of equal shapes lie side by side: none may be taken for another's."""
+    stream = bars(M5, 800, 1)
+    specs = [
+        FeatureSpec(name, M5, (Block(M5, (column,), window=8),), known=(Outside(name, ("rate",), 1e9),))
+        for name, column in (("one", "rsi"), ("two", "cci"))
+    ]
+    frame = fed(stream, specs=specs)
+    frame.on_known("one", PAIRS[0], START, [1.0])
+    frame.on_known("two", PAIRS[0], START, [2.0])
+    again = FeatureFrame(specs[::-1], PAIRS)
+    again.restore(frame.save())
+    for spec in specs:
+        ours, theirs = (each.inputs(spec, PAIRS[:1], stream[-1].ts_close) for each in (frame, again))
+        assert ours.ready.all()
+        for name, tensor in ours.tensors.items():
+            assert np.array_equal(tensor, theirs.tensors[name]), f"{spec.name}: {name}"
 
 
 def test_state_of_other_specifications_is_refused_in_one_line():

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { empty, fill, find, h, table } from "./dom.js";
-import { age, clock, millis, probability } from "./format.js";
+import { age, clock, millis, percent, probability } from "./format.js";
 import { odds } from "./opinions.js";
 
 const asked = { instrument: "", busy: false, again: false };
@@ -53,6 +53,7 @@ function reason(row) {
   const figures = [
     `inputs ${age(row.input_age_s)} old`,
     row.members.length > 1 ? `members ${probability(row.spread)} apart` : "",
+    row.book ? `book: spread ${percent(row.book.spread, 3)}, imbalance ${percent(row.book.imbalance_mean, 0, true)}, ${age(row.book.age_s)} old` : "",
     `answered in ${millis(row.latency_ms)} ms${row.late ? ", late: not traded on" : ""}`,
     `model ${row.model_hash.slice(0, 12)}`,
   ];
