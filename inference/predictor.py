@@ -92,7 +92,7 @@ class PredictorThread:
         self._busy_since = 0  # 0 = waits for work
         self._stepped = 0  # ns spent on bars and books since the last answer
         self.lost = 0
-        """Bar sets that found the queue full; their instruments then report themselves not ready."""
+        """Bar sets and histories that found the queue full."""
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
         self._thread.start()
 
@@ -112,13 +112,16 @@ class PredictorThread:
             return "the models' thread has ended"
         return f"the models have been at one thing for {busy_s:.0f} s" if busy_s > STUCK_S else ""
 
-    def warm(self, bars: tuple[Bar, ...]) -> None:
-        """Queue a history that replaces what is known of its instruments; never blocks."""
-        self._put(partial(self._fold, partial(self._source.warm, bars), "history"))
+    def warm(self, bars: tuple[Bar, ...]) -> bool:
+        """Queue a history that replaces what is known of its instruments; never blocks, False if lost."""
+        return self._put(partial(self._fold, partial(self._source.warm, bars), "history"))
 
-    def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> None:
-        """Queue the bars that closed at `ts_close`; never blocks."""
-        self._put(partial(self._fold, partial(self._source.on_bars, bars), iso(ts_close)))
+    def on_bars(self, ts_close: int, bars: tuple[Bar, ...]) -> bool:
+        """Queue the bars that closed at `ts_close`; never blocks.
+
+        False if they are lost: features would go on over the hole, so their history has to be fetched.
+        """
+        return self._put(partial(self._fold, partial(self._source.on_bars, bars), iso(ts_close)))
 
     def on_tops(self, ts: int, quotes: tuple[Quote, ...], books: Depths) -> None:
         """Queue a sample of order books; never blocks. With a full queue that close has none."""
@@ -165,11 +168,10 @@ class PredictorThread:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _put(self, work: Callable[[], None]) -> None:
-        try:
-            self._queue.put_nowait(work)
-        except queue.Full:
-            self.lost += 1
+    def _put(self, work: Callable[[], None]) -> bool:
+        held = self.do(work)
+        self.lost += not held
+        return held
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not None and not self._stopping.is_set():

@@ -123,8 +123,8 @@ class HistoryGate:
                 if bar.instrument in self._cold:
                     self._held.setdefault(bar.instrument, deque(maxlen=KEPT)).append(bar)
             bars = tuple(bar for bar in bars if bar.instrument not in self._cold)
-        if bars:
-            self._thread.on_bars(ts_close, bars)
+        if bars and not self._thread.on_bars(ts_close, bars):
+            self.on_hole({bar.instrument for bar in bars})
 
     def request(self, request: RequestOpinion) -> None:
         """Pass a request on; before any history is in the answer is an error at once."""
@@ -211,7 +211,9 @@ class HistoryGate:
             key=lambda bar: (bar.ts_close, bar.timeframe.ns),
         )
         self._cold.discard(instrument)  # first: the thread asks what is cold when it keeps features
-        self._thread.warm(tuple(bars))
+        if not self._thread.warm(tuple(bars)):
+            self.on_hole([instrument])
+            return
         self._told.on_history(instrument, bars)
         self._tell()
 

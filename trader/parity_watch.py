@@ -4,8 +4,10 @@ Must not know the engine or the loop. Made by trader.assemble; every method runs
 owns the source, so that what is compared stands still meanwhile.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 
+from core.errors import DataError
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Depths, Quote, Timeframe
 from inference.features.admit import NEVER
@@ -31,6 +33,7 @@ class WatchedSource:
         self._frame = source.frame
         self._monitor = ParityMonitor(self._frame, sample)
         self._warmed: set[str] = set()
+        self._failed = False
 
     @property
     def checked(self) -> int:
@@ -43,19 +46,14 @@ class WatchedSource:
         What was restored goes on where the history leads past it. A later history is fetched because
         live bars were missing or wrong, and a state that took them in must not outlive them.
         """
-        given = {bar.instrument for bar in bars}
-        self._frame.forget(given & self._warmed)
-        self._warmed |= given
-        before = self._newest(given)
-        self._source.warm(bars)
-        passed_over = self._gone_on(before, bars)
-        taken = [bar for bar in bars if bar.ts_open > passed_over.get((bar.instrument, bar.timeframe), NEVER)]
-        self._monitor.on_history(self._frame, taken)
+        with self._step():
+            self._warm(bars)
 
     def on_bars(self, bars: Sequence[Bar]) -> None:
         """Pass closed bars on."""
-        self._source.on_bars(bars)
-        self._monitor.on_bars(bars)
+        with self._step():
+            self._source.on_bars(bars)
+            self._monitor.on_bars(bars)
 
     def on_tops(self, ts: int, quotes: Sequence[Quote], books: Depths) -> None:
         """Pass a sample of order books on: no column of a model, so nothing to watch."""
@@ -69,7 +67,10 @@ class WatchedSource:
         """Give what a restart goes on from, without those whose repair is still to come.
 
         `doubtful` is asked now, on this thread: a repair that came while this waited must not be forgotten.
+        DataError once a step failed: half of it may be folded in.
         """
+        if self._failed:
+            raise DataError("features: expected whole steps to keep; found one that failed")
         self._frame.forget(self._warmed.intersection(doubtful()))
         return self._source.save()
 
@@ -78,6 +79,24 @@ class WatchedSource:
         return self._monitor.check(self._frame)
 
     # ---- inside ----
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _warm(self, bars: Sequence[Bar]) -> None:
+        given = {bar.instrument for bar in bars}
+        self._frame.forget(given & self._warmed)
+        self._warmed |= given
+        before = self._newest(given)
+        self._source.warm(bars)
+        passed_over = self._gone_on(before, bars)
+        taken = [bar for bar in bars if bar.ts_open > passed_over.get((bar.instrument, bar.timeframe), NEVER)]
+        self._monitor.on_history(self._frame, taken)
 
     def _newest(self, instruments: Collection[str]) -> Newest:
         """Give the newest bar that the sampled live states know of."""

@@ -68,7 +68,8 @@ class Upkeep:
         self._closes = 0
         self._closed = asyncio.Event()
         self._kept_at = clock.monotonic()
-        self._trusted = True
+        self._wrong = asyncio.Event()
+        self._keeping = asyncio.Lock()
         self.calm = CALM
 
     def on_bars(self) -> None:
@@ -101,18 +102,22 @@ class Upkeep:
     async def keep(self) -> None:
         """Write the state of features down, unless they are known to be wrong."""
         self._kept_at = self._clock.monotonic()
-        if not self._trusted:
+        if self._wrong.is_set():
             return
         try:
-            state = await self._worker.run(lambda: self._source.save(self._cold), idle=True)
-            await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
+            async with self._keeping:  # a stop may come meanwhile, and both write to one place
+                state = await self._worker.run(lambda: self._source.save(self._cold), idle=True)
+                await asyncio.to_thread(feature_state.write, self._path, state, self._clock.now())
+                if self._wrong.is_set():  # found out meanwhile
+                    feature_state.forget(self._path)
+                    return
         except DataError as error:
             log.warning("features_not_kept", reason=str(error))
         else:
             log.info("features_kept", bytes=len(state))
 
     def _distrust(self, found: Sequence[Mismatch]) -> None:
-        self._trusted = False
+        self._wrong.set()
         feature_state.forget(self._path)
         text = _sentence(found)
         log.error("features_differ", reason=text)

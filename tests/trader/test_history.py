@@ -41,12 +41,15 @@ class Thread:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, list[str]]] = []
+        self.has_room = True
 
-    def warm(self, bars: Sequence[Bar]) -> None:
+    def warm(self, bars: Sequence[Bar]) -> bool:
         self.seen.append(("warm", sorted({bar.instrument for bar in bars})))
+        return self.has_room
 
-    def on_bars(self, ts_close: int, bars: Sequence[Bar]) -> None:
+    def on_bars(self, ts_close: int, bars: Sequence[Bar]) -> bool:
         self.seen.append(("bars", [bar.instrument for bar in bars]))
+        return self.has_room
 
     def request(self, request: RequestOpinion) -> None:
         self.seen.append(("request", list(request.instruments)))
@@ -116,6 +119,22 @@ async def test_instruments_become_ready_in_the_order_of_their_rank():
     assert desk.told.ready == [BTC, ETH, OLD]
     assert desk.told.counts == [(1, 3), (2, 3), (3, 3)]
     assert desk.gate.cold_start_s is not None
+
+
+async def test_what_a_full_thread_lost_is_fetched_again():
+    desk = Desk(BTC, ETH)
+    desk.follow(BTC, ETH)
+    await desk.settle()
+    desk.thread.has_room = False
+    desk.gate.on_bars(NOW + 2 * MINUTE, (bar(BTC, 1),))
+    assert desk.gate.cold == {BTC}
+    await desk.settle()
+    assert desk.thread.seen[-1] == ("warm", [BTC])
+    assert desk.gate.cold == {BTC}, "its history was lost as well"
+    desk.thread.has_room = True
+    await desk.settle()
+    assert desk.gate.cold == frozenset()
+    assert desk.told.ready == [BTC, ETH, BTC]
 
 
 async def test_bars_of_a_cold_instrument_wait_for_its_history_and_others_pass():

@@ -249,6 +249,41 @@ async def test_an_instrument_that_waits_for_its_repair_is_not_kept(tmp_path):
     assert (btc.ready, eth.ready) == (True, False)
 
 
+async def test_what_was_found_wrong_while_it_was_being_kept_is_taken_back(tmp_path):
+    async with desk(tmp_path) as made:
+        busy = threading.Event()
+        made.thread.do(lambda: busy.wait(10) and None)
+        checking = asyncio.create_task(made.upkeep.check())
+        keeping = asyncio.create_task(made.upkeep.keep())
+        await asyncio.sleep(0)
+        corrupt(made.source, "BTC/USDT")
+        busy.set()
+        await asyncio.gather(checking, keeping)
+        assert made.wishes, "it was found"
+        assert not made.path.exists()
+
+
+async def test_a_stop_that_keeps_while_the_hourly_keeping_is_on_its_way_spoils_neither(tmp_path):
+    async with desk(tmp_path) as made:
+        with capture_logs() as lines:
+            await asyncio.gather(*(made.upkeep.keep() for _ in range(4)))
+        assert [line["event"] for line in lines] == ["features_kept"] * 4
+    assert feature_state.read(made.path, END + MINUTE) == made.source.save()
+
+
+async def test_features_of_a_step_that_failed_are_not_kept(tmp_path):
+    """Half of it may be folded in: a restart must not go on from there."""
+    async with desk(tmp_path) as made:
+        made.thread.on_bars(END, (*later(history(), 1)[:1], "no bar"))
+        made.thread.on_bars(END, tuple(later(history(), 1)))
+        with capture_logs() as lines:
+            await made.upkeep.keep()
+        assert not made.path.exists()
+        (line,) = lines
+        assert line["event"] == "features_not_kept"
+        assert line["reason"] == "features: expected whole steps to keep; found one that failed"
+
+
 async def test_a_repair_that_comes_while_keeping_waits_is_not_undone(tmp_path):
     """The thread is busy when the state is to be kept; meanwhile the history of a cold instrument comes."""
     request = RequestOpinion("scalp", "p", Timeframe.M5, END, PAIRS)
