@@ -12,6 +12,7 @@ import numpy as np
 from core.clock import DAY, HOUR
 from core.market import Timeframe
 from inference.features import (
+    burst,
     direction,
     divergence,
     flow,
@@ -45,6 +46,7 @@ FAMILIES: tuple[Family, ...] = (
     realised.FAMILY,
     moments.FAMILY,
     volume.FAMILY,
+    burst.FAMILY,
     volume_week.FAMILY,
     wide.FAMILY,
     structure.FAMILY,
