@@ -12,6 +12,7 @@ import numpy as np
 from core.clock import DAY, HOUR
 from core.market import Timeframe
 from inference.features import (
+    burst,
     direction,
     divergence,
     flow,
@@ -19,6 +20,7 @@ from inference.features import (
     momentum,
     oscillators,
     patterns,
+    realised,
     scale,
     structure,
     trend,
@@ -41,8 +43,10 @@ FAMILIES: tuple[Family, ...] = (
     momentum.FAMILY,
     oscillators.FAMILY,
     volatility.FAMILY,
+    realised.FAMILY,
     moments.FAMILY,
     volume.FAMILY,
+    burst.FAMILY,
     volume_week.FAMILY,
     wide.FAMILY,
     structure.FAMILY,

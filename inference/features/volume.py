@@ -1,8 +1,8 @@
 """How much is traded, against what was traded before, and where: volume without its unit.
 
-Must not know what an instrument's usual volume is. Called through the catalogue. The VWAP takes the
-typical price, not the bar's own vwap: most recorded series lack the latter, and training must not see
-another number than trading does.
+Must not know what an instrument's usual volume is, nor bursts. Called through the catalogue. The VWAP
+takes the typical price, not the bar's own vwap: most recorded series lack the latter, and training must
+not see another number than trading does.
 """
 
 import math
@@ -27,10 +27,6 @@ from inference.features.ratios import log_ratio, sign
 from inference.features.rolling import TINY, in_units, moment_slots, push_moments
 from inference.features.totals import push_sum, sum_slots
 
-BURST = 3
-"""The third highest of 60 volumes is the least of the top 5 %; what exceeds it is a burst."""
-BURST_LIMIT = 5.0
-
 # A state row: mean and deviation as of the bar before, windows, then rings. A sum over 40 or 60 bars is
 # that over 20 and the one or two that it was 20 and 40 bars ago.
 _MEAN, _DEVIATION = range(2)
@@ -42,35 +38,7 @@ _SIGNED_15 = _FLOW_20 + sum_slots(20)
 _TURNOVER_20 = _SIGNED_15 + sum_slots(15)
 _TURNOVERS = _TURNOVER_20 + sum_slots(20)
 _VOLUMES = _TURNOVERS + 40
-_LAST_60 = _VOLUMES + 40
-_SLOTS = _LAST_60 + 60
-
-
-@inlined
-def _burst(state: Floats, count: int, volume: float) -> float:
-    """Give log(volume / third highest of the 60 bars before), 0 unless above it; bounded.
-
-    Counting what is no smaller is quick; only a burst, one bar in twenty, pays for the search.
-    """
-    if count < 60:
-        return 0.0
-    larger = 0
-    for k in range(_LAST_60, _LAST_60 + 60):
-        larger += state[k] >= volume
-    if larger >= BURST or volume <= 0.0:
-        return 0.0
-    first, second, third = 0.0, 0.0, 0.0
-    for k in range(_LAST_60, _LAST_60 + 60):
-        value = state[k]
-        if value > first:
-            first, second, third = value, first, second
-        elif value > second:
-            second, third = value, second
-        elif value > third:
-            third = value
-    if third <= 0.0:
-        return BURST_LIMIT
-    return min(math.log(volume / third), BURST_LIMIT)
+_SLOTS = _VOLUMES + 40
 
 
 @inlined
@@ -116,12 +84,10 @@ def advance(
             out[1, at] = log_ratio(mean_5, mean_60)
             out[2, at] = log_ratio(mean_15, mean_60)
             out[3, at] = z
-            out[4, at] = _burst(row, count, volume)
-            out[5, at] = in_units(close - turnover_20 / volume_20, atr, floor) if volume_20 > 0.0 else 0.0
-            out[6, at] = in_units(close - turnover_60 / volume_60, atr, floor) if volume_60 > 0.0 else 0.0
-            out[7, at] = signed / min(count + 1, 15)
-            out[8, at] = 2.0 * turnover_20 / turnover_40 - 1.0 if turnover_40 > 0.0 else 0.0
-            row[_LAST_60 + count % 60] = volume
+            out[4, at] = in_units(close - turnover_20 / volume_20, atr, floor) if volume_20 > 0.0 else 0.0
+            out[5, at] = in_units(close - turnover_60 / volume_60, atr, floor) if volume_60 > 0.0 else 0.0
+            out[6, at] = signed / min(count + 1, 15)
+            out[7, at] = 2.0 * turnover_20 / turnover_40 - 1.0 if turnover_40 > 0.0 else 0.0
             count += 1
             at += 1
         row[_MEAN] = mean
@@ -135,7 +101,6 @@ FAMILY = Family(
         "volume_mean_5",  # log of the mean over 5 bars to that over 60
         "volume_mean_15",
         "volume_z",  # against the 20 bars before
-        "volume_burst",  # log of volume to the least of the top 5 % of the 60 bars before, 0 below it
         "vwap_distance",  # close to the 20-bar VWAP, in ATR
         "vwap_60",
         "signed_volume_15",  # mean of volume_z, counted against for a falling bar
@@ -147,7 +112,6 @@ FAMILY = Family(
         "volume_mean_5": 60,
         "volume_mean_15": 60,
         "volume_z": 21,
-        "volume_burst": 61,
         "vwap_distance": 340,
         "vwap_60": 340,
         "signed_volume_15": 36,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.features import divergence, flow, patterns, structure, volume, volume_week, wide
+from inference.features import burst, divergence, flow, patterns, structure, volume, volume_week, wide
 from inference.features.family import CLOSE, DELTA, HIGH, LOW, OPEN, VOLUME
 from tests.inference.features.walk import (
     History,
@@ -19,6 +19,7 @@ from tests.inference.features.walk import (
 
 FAMILIES = [
     volume.FAMILY,
+    burst.FAMILY,
     volume_week.FAMILY,
     wide.FAMILY,
     flow.FAMILY,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from inference.features import direction, moments, momentum, oscillators, trend, volatility
+from inference.features import direction, moments, momentum, oscillators, realised, trend, volatility
 from tests.inference.features.walk import (
     assert_finite,
     assert_forgets_its_start,
@@ -18,7 +18,7 @@ from tests.inference.features.walk import (
     silent_after,
 )
 
-FAMILIES = [one.FAMILY for one in (trend, direction, momentum, oscillators, volatility, moments)]
+FAMILIES = [one.FAMILY for one in (trend, direction, momentum, oscillators, volatility, realised, moments)]
 
 
 @pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)

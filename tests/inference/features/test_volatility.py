@@ -1,4 +1,4 @@
-"""Volatility columns against TA-Lib and plain numpy; jumps that are known are found."""
+"""Volatility columns against TA-Lib and plain numpy."""
 
 import numpy as np
 import pytest
@@ -47,21 +47,6 @@ def atr(history):
     return talib.ATR(history.high, history.low, history.close, 14)
 
 
-def percentile(history):
-    ranges = true_range(history)
-    before, now = windows(ranges, 60)[:-1], ranges[60:, None]
-    return (np.sum(before < now, 1) - np.sum(before > now, 1)) / 60
-
-
-def realised(history, length):
-    return (windows(returns(history), length) ** 2).sum(1)
-
-
-def bipower(history):
-    size = np.abs(returns(history))
-    return np.pi / 2 * windows(size[1:] * size[:-1], 60).sum(1)
-
-
 def regime(history):
     fraction = atr(history) / history.close
     mean = padded(windows(fraction, 120).mean(1), history)
@@ -76,13 +61,7 @@ ORACLE = {
     "bollinger_width_z": lambda h: z_score(width(h), 20),
     "true_range_z": lambda h: z_score(true_range(h), 20),
     "range_expansion": lambda h: windows(true_range(h), 5).mean(1) / atr(h)[5:],
-    "range_percentile_60": percentile,
     "volatility": lambda h: windows(returns(h), 20).std(1),
-    "rv_15": lambda h: np.sqrt(realised(h, 15)),
-    "rv_24": lambda h: np.sqrt(realised(h, 24)),
-    "rv_60": lambda h: np.sqrt(realised(h, 60)),
-    "bipower_60": lambda h: np.sqrt(bipower(h)),
-    "jump_share_60": lambda h: np.maximum(1 - bipower(h) / realised(h, 60)[1:], 0),
     "volatility_regime": regime,
 }
 # Those fed with ATR forget with it; the others are exact as soon as their windows are full.
@@ -108,22 +87,6 @@ def test_bands_equal_ta_lib_as_far_as_it_has_digits(history):
     assert column(FAMILY, out, "bollinger_width") == pytest.approx((upper - lower) / middle, abs=1e-6)
     deviation = talib.STDDEV(np.log(history.close[1:] / history.close[:-1]), 20)
     assert column(FAMILY, out, "volatility") == pytest.approx(deviation[19:], rel=1e-6, abs=1e-9)
-
-
-def test_a_jump_is_found_and_left_out_of_bipower_variation():
-    random = np.random.default_rng(5)
-    moves = random.choice([-1e-3, 1e-3], 200)
-    moves[170] = 0.05
-    history = flat(200)
-    history.bars[:4] = 100 * np.exp(np.cumsum(moves))
-    out = fold_family(FAMILY, history)[0]
-    share, smooth, realised_60 = (
-        column(FAMILY, out, name) for name in ("jump_share_60", "bipower_60", "rv_60")
-    )
-    assert share[169] == 0.0
-    assert share[170] > 0.9
-    assert smooth[170] < 1.4 * smooth[169]
-    assert realised_60[170] > 6 * realised_60[169]
 
 
 def test_regime_is_low_in_a_lull_and_high_in_a_storm():

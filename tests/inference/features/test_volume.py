@@ -5,7 +5,7 @@ import pytest
 import talib
 
 from inference.features.ratios import LEAST_RATIO
-from inference.features.volume import BURST_LIMIT, FAMILY
+from inference.features.volume import FAMILY
 from tests.inference.features.walk import (
     assert_finite,
     assert_forgets_its_start,
@@ -60,16 +60,6 @@ def test_volume_z_compares_with_the_bars_before_only(market):
     assert column(FAMILY, out, "volume_z")[20:] == pytest.approx(expected[20:], abs=1e-9)
 
 
-def test_burst_is_measured_from_the_third_highest_of_the_sixty_before(market):
-    history, out = market
-    third = np.sort(windows(history.volume, 60)[:-1], axis=1)[:, -3]
-    expected = np.clip(np.log(history.volume[60:] / third), 0.0, BURST_LIMIT)
-    found = column(FAMILY, out, "volume_burst")
-    assert found[60:] == pytest.approx(expected, abs=1e-12)
-    assert (found[:60] == 0.0).all()
-    assert 0.02 < (found > 0.0).mean() < 0.1
-
-
 @pytest.mark.parametrize("name, bars", [("vwap_distance", 20), ("vwap_60", 60)])
 def test_vwap_is_of_the_typical_price(market, name, bars):
     history, out = market
@@ -94,12 +84,11 @@ def test_turnover_trend_weighs_twenty_bars_against_the_twenty_before(market):
     assert column(FAMILY, out, "turnover_trend")[39:] == pytest.approx(expected, abs=1e-11)
 
 
-def test_hours_without_a_trade_read_as_nothing_and_the_first_trade_as_a_burst():
+def test_hours_without_a_trade_read_as_nothing():
     history = silent_after(recorded(count=1_000), 500)
     history.bars[4, 900] = 3.0
     out = fold_family(FAMILY, history)[0]
     assert (np.abs(out[:, 620:900]) <= 1e-9).all()
-    assert column(FAMILY, out, "volume_burst")[900] == BURST_LIMIT
     assert column(FAMILY, out, "volume_mean_5")[910] == pytest.approx(np.log(LEAST_RATIO))
     assert np.isfinite(out).all()
 
