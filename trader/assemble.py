@@ -7,7 +7,7 @@ models and sessions are chosen.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.clock import SECOND, Clock
 from core.errors import ConfigError
@@ -21,7 +21,6 @@ from execution.state import unfinished
 from feeds.bars import BarBuilder
 from feeds.live import FeedLimits, LiveFeed
 from feeds.pace import Pace
-from feeds.recorder import Recorder
 from feeds.sink import FeedSink
 from inference.ensemble import Ensemble
 from inference.pipeline import OpinionSource
@@ -50,6 +49,9 @@ from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
 from venue.limits import ConnectionBudget
+
+if TYPE_CHECKING:
+    from feeds.recorder import Recorder
 
 
 class Parts:
@@ -257,10 +259,12 @@ async def _served(parts: Parts, control: Control, models: Models) -> AsyncIterat
             parts.paths.address.unlink(missing_ok=True)
 
 
-def _recorder(config: Config, clock: Clock) -> Recorder | None:
+def _recorder(config: Config, clock: Clock) -> "Recorder | None":
     table = config.recorder
     if not table.enabled or table.directory is None:
         return None
+    from feeds.recorder import Recorder  # noqa: PLC0415 - polars: 23 MB that nothing else here needs
+
     return Recorder(table.directory, config.venue.name, clock, instruments=table.instruments)
 
 

@@ -6,7 +6,6 @@ leverage of their own), trader.doctor.
 """
 
 import asyncio
-import importlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Self
@@ -24,6 +23,7 @@ from core.orders import SubmitOrder
 from core.text import iso
 from core.version import VERSION
 from venue import outcomes, rest, rest_market
+from venue.ccxt_alone import alone
 from venue.key_info import KeyInfo, key_info
 from venue.limits import RestBudget
 from venue.nonce import Nonces
@@ -349,10 +349,9 @@ class SignedRest:
 
     async def _signer(self) -> Any:
         if self._exchange is None:
-            # Importing ccxt takes seconds; a thread keeps the loop alive meanwhile.
-            ccxt = await asyncio.to_thread(importlib.import_module, "ccxt.async_support")
-            self._ccxt_error = ccxt.BaseError
-            exchange = ccxt.kraken(
+            # Importing ccxt takes a while; a thread keeps the loop alive meanwhile.
+            kraken, self._ccxt_error = await asyncio.to_thread(alone, "kraken")
+            exchange = kraken(
                 {
                     "apiKey": self._credentials.key,
                     "secret": self._credentials.secret,
