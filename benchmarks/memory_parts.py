@@ -1,4 +1,7 @@
-"""Resident memory of a daemon's parts with 1,000 instruments; growth needs days and is not here."""
+"""The parts of a daemon made one after the other, and resident memory after each.
+
+Must not know how many instruments there are. Called by benchmarks.memory.
+"""
 
 import gc
 import importlib
@@ -7,16 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.rows import Found
-from benchmarks.setup import TWINS, desk_setup, final, midnight, shipped_ensembles, started, warmed
+from benchmarks.setup import desk_setup, midnight, started, warmed
 from benchmarks.synthetic import instruments, quotes_at, symbols
-from core.events import Quotes
+from core.events import Quotes, RequestOpinion
 from feeds.bars import BarBuilder
 from inference.ensemble import Ensemble
 from risk.policy import RiskPolicy
+from trader.heap import give_back
 from trader.state import ReadModel
-
-INSTRUMENTS = 1_000
+from venue.ccxt_alone import alone
 
 
 class Held(NamedTuple):
@@ -32,22 +34,10 @@ class Held(NamedTuple):
         return {name: round(mb - before, 1) for (_, before), (name, mb) in steps}
 
 
-def measure() -> Found:
-    ensembles = {**shipped_ensembles(), **final()}
-    found = held(ensembles, INSTRUMENTS)
-    grown = ", ".join(f"{name} {mb:.0f}" for name, mb in found.grown().items())
-    return Found(
-        {"memory.rss_mb": rss_mb(), "memory.slope_mb_per_day": None},
-        f"parts of a daemon with {INSTRUMENTS} instruments, {', '.join(ensembles)} ({TWINS}) and 7 "
-        f"timeframes in one process, ccxt loaded; MB by part: {grown}; no sockets, no page; "
-        f"slope: a soak run is not built yet",
-    )
-
-
 def held(ensembles: Mapping[str, Ensemble], count: int) -> Held:
     """Make the parts one after the other."""
     after: dict[str, float] = {"interpreter and bench": rss_mb()}
-    importlib.import_module("ccxt.async_support")
+    alone("kraken")
     after["ccxt"] = rss_mb()
     importlib.import_module("trader.live")
     after["daemon's modules"] = rss_mb()
@@ -62,6 +52,10 @@ def held(ensembles: Mapping[str, Ensemble], count: int) -> Held:
     quotes = Quotes(ts, quotes_at(symbols(count), ts))
     model.on_step(1, quotes, desk.on_event(quotes))
     after["desk, page's model, bar builder"] = rss_mb()
+    for name, one in ensembles.items():
+        source.answer(RequestOpinion(name, "1", one.decision, ts, tuple(symbols(count))))
+    give_back()
+    after["a close answered, and unused memory given back"] = rss_mb()
     return Held((source, desk, model, builder), after)
 
 
