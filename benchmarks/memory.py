@@ -1,74 +1,37 @@
-"""Resident memory of a daemon's parts with 1,000 instruments; growth needs days and is not here."""
+"""Resident memory of a daemon with 1,000 instruments; growth needs days and is not here.
 
-import gc
+Must not import what a daemon's image lacks. Called by benchmarks.__main__.
+"""
+
 import importlib
-import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable
+from types import ModuleType
+from typing import cast
 
 from benchmarks.rows import Found
-from benchmarks.setup import TWINS, desk_setup, final, midnight, shipped_ensembles, started, warmed
-from benchmarks.synthetic import instruments, quotes_at, symbols
-from core.events import Quotes
-from feeds.bars import BarBuilder
-from inference.ensemble import Ensemble
-from risk.policy import RiskPolicy
-from trader.state import ReadModel
 
 INSTRUMENTS = 1_000
-
-
-class Held(NamedTuple):
-    """Parts that are alive, and resident MB after each was made."""
-
-    parts: tuple[object, ...]
-    after_mb: dict[str, float]
-
-    def grown(self) -> dict[str, float]:
-        """Give what each part added, MB."""
-        levels = list(self.after_mb.items())
-        steps = zip([("", 0.0), *levels], levels, strict=False)
-        return {name: round(mb - before, 1) for (_, before), (name, mb) in steps}
+NOT_INSTALLED = ("coverage", "scipy")
+"""What numba takes up where it finds it: 26 MB. requirements/daemon.lock has neither, so no daemon does."""
 
 
 def measure() -> Found:
-    # numba takes scipy in where it is installed; only the training set has it, no daemon does.
-    sys.modules["scipy"] = None  # type: ignore[assignment]
-    ensembles = {**shipped_ensembles(), **final()}
-    found = held(ensembles, INSTRUMENTS)
+    leave_out(NOT_INSTALLED)
+    setup = importlib.import_module("benchmarks.setup")
+    parts = importlib.import_module("benchmarks.memory_parts")
+    ensembles = {**setup.shipped_ensembles(), **setup.final()}
+    found = parts.held(ensembles, INSTRUMENTS)
     grown = ", ".join(f"{name} {mb:.0f}" for name, mb in found.grown().items())
     return Found(
-        {"memory.rss_mb": rss_mb(), "memory.slope_mb_per_day": None},
-        f"parts of a daemon with {INSTRUMENTS} instruments, {', '.join(ensembles)} ({TWINS}) and 7 "
-        f"timeframes in one process, ccxt loaded; MB by part: {grown}; no sockets, no page; "
-        f"slope: a soak run is not built yet",
+        {"memory.rss_mb": parts.rss_mb(), "memory.slope_mb_per_day": None},
+        f"parts of a daemon with {INSTRUMENTS} instruments, {', '.join(ensembles)} ({setup.TWINS}) and 7 "
+        f"timeframes in one process, ccxt's Kraken loaded, without {' and '.join(NOT_INSTALLED)}, which no "
+        f"daemon has; MB by part: {grown}; no sockets, no page; slope: a soak run is not built yet",
     )
 
 
-def held(ensembles: Mapping[str, Ensemble], count: int) -> Held:
-    """Make the parts one after the other."""
-    after: dict[str, float] = {"interpreter and bench": rss_mb()}
-    importlib.import_module("ccxt.async_support")
-    after["ccxt"] = rss_mb()
-    importlib.import_module("trader.live")
-    after["daemon's modules"] = rss_mb()
-    listed, ts = instruments(count), midnight(400)
-    source = warmed(ensembles, count, ts)
-    gc.collect()
-    after["models, features, kernels"] = rss_mb()
-    setup = desk_setup(ensembles, listed, RiskPolicy())
-    desk, model, builder = started(setup, ts), ReadModel(setup), BarBuilder()
-    for symbol in symbols(count):
-        builder.add(symbol, ts)
-    quotes = Quotes(ts, quotes_at(symbols(count), ts))
-    model.on_step(1, quotes, desk.on_event(quotes))
-    after["desk, page's model, bar builder"] = rss_mb()
-    return Held((source, desk, model, builder), after)
-
-
-def rss_mb() -> float:
-    """Give this process's resident memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def leave_out(packages: Iterable[str]) -> None:
+    """Let packages be not installed for this process; those that are loaded already stay."""
+    for name in packages:
+        sys.modules.setdefault(name, cast("ModuleType", None))

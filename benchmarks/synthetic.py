@@ -5,13 +5,16 @@ Must not know what is measured. Called by the benches only.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.instrument import Instrument
 from core.market import Bar, Quote, Timeframe
 from core.text import parse_iso
-from feeds.lake import BarArrays
+
+if TYPE_CHECKING:
+    from feeds.lake import BarArrays
 
 START = parse_iso("2024-01-01T00:00:00Z")
 PRICE = 100.0
@@ -57,8 +60,10 @@ def quotes_at(names: Sequence[str], ts: int) -> tuple[Quote, ...]:
     return tuple(Quote(name, ts, bid, ask, size, size) for name in names)
 
 
-def history(timeframe: Timeframe, count: int) -> BarArrays:
+def history(timeframe: Timeframe, count: int) -> "BarArrays":
     """Give one instrument's random walk."""
+    from feeds.lake import BarArrays  # polars, which a daemon does not load
+
     rng = np.random.default_rng(timeframe.minutes)
     close = PRICE * np.exp(np.cumsum(rng.normal(0, 0.001, count)))
     before = np.concatenate(([PRICE], close[:-1]))

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -141,11 +142,27 @@ def open_session(model: bytes) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERROR_LEVEL
+    _share_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as refused:
         reason = " ".join(str(refused).split())
         raise ModelError(f"expected an ONNX model that onnxruntime runs; found: {reason}") from refused
+
+
+@cache
+def _share_arena() -> None:
+    """Let all sessions of this process draw on one arena, which grows by what is asked for.
+
+    One for each keeps the most that it ever used, and fifteen do so side by side; none at all costs a
+    model of a thousand windows a tenth of its time.
+    """
+    where = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    as_asked = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(where, as_asked)
 
 
 def scaled(scaler: RobustScaler | None, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -17,14 +17,15 @@ from core.errors import DataError, TemporaryError
 from core.events import Notice, Operator, Severity, Verb
 from inference.features.parity import Mismatch
 from trader import feature_state
+from trader.heap import give_back
 from trader.parity_watch import WatchedSource
 from trader.tables import Inference
 from trader.worker import Worker
 
 ACTOR = "parity"
 CALM = MINUTE // 3
-"""Market time after a close, before the state is kept: of a thousand pairs it takes a second, which no
-request may have to wait for.
+"""Market time after a close, before the state is kept and unused memory given back: of a thousand pairs
+the first takes a second, and no request may have to wait for either.
 """
 NAMED = 3
 """Differing columns that are told of one by one."""
@@ -89,6 +90,7 @@ class Upkeep:
                 if self._clock.monotonic() - self._kept_at >= self._table.save_every_s * SECOND:
                     await asyncio.sleep(self._clock.wall_seconds(self.calm))
                     await self.keep()
+                    await self._worker.run(give_back, idle=True)
             except TemporaryError as busy:
                 log.warning("upkeep_put_off", reason=str(busy))
 
