@@ -29,11 +29,11 @@ def measure() -> Found:
     return Found(
         {"features.step_us_1000": steps[slowest], "features.fold_bars_per_s": rate},
         f"step = bars of the decision timeframe in, median of {STEPS}, slowest of {len(steps)} specifications: "
-        f"{slowest}, {columns(SPECS[slowest])} columns; {NAME}'s {columns(spec)} take {steps[NAME]:.0f} us, all "
-        f"{len(COLUMNS)} of the catalogue {whole:.0f}; fold = {NAME}, {len(spec.names)} columns of "
-        f"{len(spec.timeframes)} timeframes and the joined float32 matrix, {bars:,} bars, one core, median of "
-        f"{FOLDS}; {rate_long:,.0f} bars/s over three times as many, {rate_whole:,.0f} with all {len(COLUMNS)} "
-        f"columns of one timeframe",
+        f"{slowest}, {columns(SPECS[slowest])} columns; {NAME}'s {columns(spec)} take {steps[NAME]:.0f} us, "
+        f"all {len(COLUMNS)} of the catalogue {whole:.0f}; fold = {NAME}, {len(spec.names)} columns of "
+        f"{len(spec.timeframes)} timeframes and the joined float32 matrix, {bars:,} bars, one core, median "
+        f"of {FOLDS}; {rate_long:,.0f} bars/s over three times as many, {rate_whole:,.0f} with all "
+        f"{len(COLUMNS)} columns of one timeframe",
     )
 
 
