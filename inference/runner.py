@@ -22,9 +22,9 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float32]
 
-CHUNK = 64
+CHUNK = 32
 """Rows per call of a session: a thousand at once leave the second-level cache and cost a third more; 128
-take as long as 64 and 17 MB more."""
+take as long as 32 and some 20 MB more."""
 HELPERS = 1
 """Threads beside the predictor's own. The daemon's loop stays under 5 ms beside two, not beside three."""
 

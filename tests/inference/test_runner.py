@@ -49,7 +49,7 @@ def frame():
     rng = np.random.default_rng(1)
     every = []
     for timeframe in made.timeframes:
-        for k in range(CHUNK + 70):  # the others stay cold
+        for k in range(CHUNK + CHUNK // 2):  # the others stay cold
             closes = (100 * np.exp(rng.normal(0, 0.003, HISTORY).cumsum())).tolist()
             for n, price in enumerate(closes):
                 ts = END - (HISTORY - n) * timeframe.ns
@@ -66,7 +66,11 @@ def test_chunks_on_two_threads_equal_one_call(frame):
     found = runner.answers([Due(member, END, EVERY) for member in members])
     for one, answers in zip(models, found, strict=True):
         inputs = frame.inputs(one.spec, NAMES, END)
-        assert answers.ready.tolist() == inputs.ready.tolist() == [k < CHUNK + 70 for k in range(INSTRUMENTS)]
+        assert (
+            answers.ready.tolist()
+            == inputs.ready.tolist()
+            == [k < CHUNK + CHUNK // 2 for k in range(INSTRUMENTS)]
+        )
         rows = np.flatnonzero(inputs.ready)
         expected = Predictor(one).predict({name: x[rows] for name, x in inputs.tensors.items()})
         assert np.abs(answers.p[rows] - expected).max() < 1e-6
@@ -88,7 +92,7 @@ def test_model_that_fails_is_told_and_the_others_answer(frame):
     assert set(failed.reason) == {failed.fault}
     assert failed.reason[0].startswith("sanity: the model failed: ")
     assert "Expected: " in failed.reason[0]
-    assert fine.ready.sum() == CHUNK + 70
+    assert fine.ready.sum() == CHUNK + CHUNK // 2
 
 
 def test_time_is_told_by_stage(frame):
