@@ -28,7 +28,7 @@ def measure() -> Found:
     rate_whole, _ = folded(WHOLE)
     return Found(
         {"features.step_us_1000": steps[slowest], "features.fold_bars_per_s": rate},
-        f"step = bars of the decision timeframe in, median of {STEPS}, slowest of {len(steps)} specifications: "
+        f"step = bars of a decision timeframe in, median of {STEPS}, slowest of {len(steps)} specifications: "
         f"{slowest}, {columns(SPECS[slowest])} columns; {NAME}'s {columns(spec)} take {steps[NAME]:.0f} us, "
         f"all {len(COLUMNS)} of the catalogue {whole:.0f}; fold = {NAME}, {len(spec.names)} columns of "
         f"{len(spec.timeframes)} timeframes and the joined float32 matrix, {bars:,} bars, one core, median "

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import DAY, HOUR, SECOND
-from core.errors import ConfigError
 from core.events import Fill, Prediction, Verb
 from core.instrument import Instrument
 from core.market import Quote, Timeframe
@@ -17,7 +16,7 @@ from core.portfolio import Portfolio, Position
 from core.signal import GATES, BookState, Direction, Opinion
 from risk import edge, limits
 from risk.bot import RiskBot
-from risk.policy import CEILINGS, ModelTerms, RiskPolicy
+from risk.policy import ModelTerms, RiskPolicy
 from risk.state import Mode, RiskState
 from risk.view import AccountView
 
@@ -484,22 +483,7 @@ def test_brakes_survive_the_snapshot():
     assert again.on_market(view(held={BTC: "1"})) == ([], [])
 
 
-# ---- policy and edge ----
-
-
-@pytest.mark.parametrize("name", sorted(CEILINGS))
-def test_no_configuration_lifts_a_ceiling(name):
-    low, high = CEILINGS[name]
-    for value in (low - 1, high + 1, float("nan")):
-        with pytest.raises(ConfigError, match=rf"risk.{name}: expected {low} to {high}, found"):
-            RiskPolicy(**{name: value})
-    RiskPolicy(**{name: low})
-    RiskPolicy(**{name: high})
-
-
-def test_every_field_of_the_policy_has_a_ceiling():
-    assert set(CEILINGS) == set(RiskPolicy.__struct_fields__)
-
+# ---- edge ----
 
 probabilities = st.floats(0.0, 0.5)
 
