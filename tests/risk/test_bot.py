@@ -483,8 +483,6 @@ def test_brakes_survive_the_snapshot():
     assert again.on_market(view(held={BTC: "1"})) == ([], [])
 
 
-# ---- edge ----
-
 probabilities = st.floats(0.0, 0.5)
 
 
