@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.curve_plot import Panel, svg
 from benchmarks.decide import decisions
 from benchmarks.features import WHOLE, stepped
-from benchmarks.memory import held, rss_mb
+from benchmarks.memory_parts import held, rss_mb
 from benchmarks.rows import median
 from benchmarks.setup import final
 
