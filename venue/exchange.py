@@ -144,7 +144,7 @@ class Exchange:
         for cl_ord_id in asked:
             if (found := book.find(cl_ord_id)) is not None:
                 orders[found.order_id] = found.view()
-        fills = () if since is None else tuple(f for f in book.fills if f.ts_event >= since)
+        fills = () if since is None else book.fills_since(since)
         held = book.portfolio.positions.values()
         return Reconciled(
             ts=self._core.now,

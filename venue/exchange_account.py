@@ -9,6 +9,7 @@ first in, first out, with the net view kept beside them.
 from collections import deque
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import takewhile
 
 import msgspec
 
@@ -56,6 +57,11 @@ class ExchangeAccount:
     def fills(self) -> Iterable[Fill]:
         """What was filled, oldest first."""
         return (execution.fill for execution in self.executions)
+
+    def fills_since(self, ts: int) -> tuple[Fill, ...]:
+        """Give what was filled at `ts` or later, oldest first; looks at no older ones but one."""
+        newest_first = (execution.fill for execution in reversed(self.executions))
+        return tuple(takewhile(lambda fill: fill.ts_event >= ts, newest_first))[::-1]
 
     # ---- orders ----
 

@@ -181,6 +181,9 @@ def test_reconcile_lists_open_orders_asked_ids_and_fills_since():
     assert [f.cl_ord_id for f in truth.fills] == ["open"]
     assert truth.positions == (VenuePosition(BTC, D(1), D("100.02")),)
     assert venue.snapshot("a").fills == ()
+    (fill,) = truth.fills
+    assert venue.reconcile("a", since=fill.ts_event).fills == (fill,)
+    assert venue.reconcile("a", since=fill.ts_event + 1).fills == ()
 
 
 def test_adopted_account_goes_on_where_it_was():
