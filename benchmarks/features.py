@@ -33,7 +33,8 @@ def measure() -> Found:
         {"features.step_us_1000": steps[slowest], "features.fold_bars_per_s": rate},
         f"step = bars of a decision timeframe in, median of {STEPS}, best of {TURNS} turns, slowest of "
         f"{len(steps)} specifications: {slowest}, {columns(SPECS[slowest])} columns; {NAME}'s "
-        f"{columns(spec)} take {steps[NAME]:.0f} us, all {len(COLUMNS)} of the catalogue {whole:.0f}; fold = {NAME}, {len(spec.names)} columns of "
+        f"{columns(spec)} take {steps[NAME]:.0f} us, all "
+        f"{len(COLUMNS)} of the catalogue {whole:.0f}; fold = {NAME}, {len(spec.names)} columns of "
         f"{len(spec.timeframes)} timeframes and the joined float32 matrix, {bars:,} bars, one core, median "
         f"of {FOLDS}; {rate_long:,.0f} bars/s over three times as many, {rate_whole:,.0f} with all "
         f"{len(COLUMNS)} columns of one timeframe",
