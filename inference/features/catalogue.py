@@ -66,7 +66,7 @@ COLUMNS = (MISSING, *_FAMILY)
 def hole_limit(timeframe: Timeframe) -> int:
     """Give how many bars in a row may be absent before all columns start over.
 
-    Ten minutes: many venues write no minute without a trade, and of six pairs at Bitfinex 2 to 33 % lack.
+    Ten minutes: a short outage must not cost the hundreds of minutes that columns take to be whole again.
     """
     return {Timeframe.M1: 10, Timeframe.D1: 0}.get(timeframe, 2)
 
