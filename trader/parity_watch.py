@@ -82,11 +82,9 @@ class WatchedSource:
 
     @contextmanager
     def _step(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._failed = True
-            raise
+        before, self._failed = self._failed, True  # until it is whole
+        yield
+        self._failed = before
 
     def _warm(self, bars: Sequence[Bar]) -> None:
         given = {bar.instrument for bar in bars}

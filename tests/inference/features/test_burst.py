@@ -5,10 +5,7 @@ import pytest
 
 from inference.features.burst import BURST_LIMIT, FAMILY
 from tests.inference.features.walk import (
-    assert_finite,
-    assert_forgets_its_start,
-    assert_live_is_fold,
-    assert_scale_free,
+    assert_keeps_promises,
     column,
     fold_family,
     recorded,
@@ -40,11 +37,4 @@ def test_first_trade_after_hours_without_one_is_a_burst():
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_family_keeps_what_every_family_promises(pair):
-    history = recorded(pair, 1_200)
-    torn = np.ones(1_200, bool)
-    torn[[400, 401, 700, 701, 702]] = False
-    assert_live_is_fold(FAMILY, history.part(torn))
-    assert_scale_free(FAMILY, history)
-    assert_finite(FAMILY, silent_after(history, 600))
-    for first in (1, 17, 333):
-        assert_forgets_its_start(FAMILY, history, first)
+    assert_keeps_promises(FAMILY, recorded(pair, 1_200))

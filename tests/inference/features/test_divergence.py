@@ -8,10 +8,7 @@ from inference.features.divergence import FAMILY, SPAN
 from inference.features.pivots import CONFIRM, pivot_slots, push_pivot
 from tests.inference.features.walk import (
     History,
-    assert_finite,
-    assert_forgets_its_start,
-    assert_live_is_fold,
-    assert_scale_free,
+    assert_keeps_promises,
     column,
     flat,
     fold_family,
@@ -108,11 +105,4 @@ def test_nothing_is_told_of_a_market_that_stands_still():
 
 
 def test_family_keeps_what_every_family_promises():
-    history = recorded("SOL-USDT", 1_200)
-    torn = np.ones(1_200, bool)
-    torn[[400, 401, 700, 701, 702]] = False
-    assert_live_is_fold(FAMILY, history.part(torn))
-    assert_scale_free(FAMILY, history)
-    assert_finite(FAMILY, silent_after(history, 600))
-    for first in (1, 17, 333):
-        assert_forgets_its_start(FAMILY, history, first)
+    assert_keeps_promises(FAMILY, recorded("SOL-USDT", 1_200))

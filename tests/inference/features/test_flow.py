@@ -9,10 +9,8 @@ from inference.features.family import DELTA
 from inference.features.flow import FAMILY
 from inference.features.live import tables
 from tests.inference.features.walk import (
-    assert_finite,
-    assert_forgets_its_start,
+    assert_keeps_promises,
     assert_live_is_fold,
-    assert_scale_free,
     column,
     fold_family,
     recorded,
@@ -83,11 +81,5 @@ def test_bars_bring_their_takers_sides_to_the_kernels_and_none_is_unknown():
 
 def test_family_keeps_what_every_family_promises():
     history = known(1_200)
-    torn = np.ones(1_200, bool)
-    torn[[400, 401, 700, 701, 702]] = False
-    assert_live_is_fold(FAMILY, history.part(torn))
+    assert_keeps_promises(FAMILY, history)
     assert_live_is_fold(FAMILY, recorded("ETH-USDT", 500))
-    assert_scale_free(FAMILY, history)
-    assert_finite(FAMILY, silent_after(history, 600))
-    for first in (1, 17, 333):
-        assert_forgets_its_start(FAMILY, history, first)

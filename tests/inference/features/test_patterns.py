@@ -7,10 +7,7 @@ import talib
 from inference.features.patterns import FAMILY
 from tests.inference.features.walk import (
     History,
-    assert_finite,
-    assert_forgets_its_start,
-    assert_live_is_fold,
-    assert_scale_free,
+    assert_keeps_promises,
     column,
     flat,
     fold_family,
@@ -133,12 +130,6 @@ def test_bars_without_a_range_show_no_pattern():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_family_keeps_what_every_family_promises(pair):
     history = recorded(pair, 1_200)
-    torn = np.ones(1_200, bool)
-    torn[[400, 401, 700, 701, 702]] = False
-    assert_live_is_fold(FAMILY, history.part(torn))
-    assert_scale_free(FAMILY, history)
-    assert_finite(FAMILY, silent_after(history, 600))
-    for first in (1, 17, 333):
-        assert_forgets_its_start(FAMILY, history, first)
+    assert_keeps_promises(FAMILY, history)
     other = fold_family(FAMILY, history.times(3.7))[0]
     np.testing.assert_array_equal(other[3:], fold_family(FAMILY, history)[0][3:])

@@ -10,10 +10,7 @@ from inference.features.structure import FAMILY, LEVELS, MEMORY, TOUCH
 from tests.inference.features.test_divergence import swings
 from tests.inference.features.walk import (
     History,
-    assert_finite,
-    assert_forgets_its_start,
-    assert_live_is_fold,
-    assert_scale_free,
+    assert_keeps_promises,
     column,
     flat,
     fold_family,
@@ -135,11 +132,4 @@ def test_a_crash_to_a_thousandth_makes_no_touches_of_what_is_not_there():
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_family_keeps_what_every_family_promises(pair):
-    history = recorded(pair, 1_200)
-    torn = np.ones(1_200, bool)
-    torn[[400, 401, 700, 701, 702]] = False
-    assert_live_is_fold(FAMILY, history.part(torn))
-    assert_scale_free(FAMILY, history)
-    assert_finite(FAMILY, silent_after(history, 600))
-    for first in (1, 17, 333):
-        assert_forgets_its_start(FAMILY, history, first)
+    assert_keeps_promises(FAMILY, recorded(pair, 1_200))

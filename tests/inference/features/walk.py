@@ -244,3 +244,14 @@ def assert_finite(family: Family, history: History, limit: float = 1e6) -> None:
             seen = values[known] if family.needs else values
             bad = np.flatnonzero(~(np.abs(seen) <= limit))
             assert bad.size == 0, f"{family.name}.{name}: {seen[bad[0]]} at bar {bad[0]}"
+
+
+def assert_keeps_promises(family: Family, history: History) -> None:
+    """Insist on all of the above over 1,200 bars, of which a short and a longer stretch are torn out."""
+    torn = np.ones(1_200, bool)
+    torn[[400, 401, 700, 701, 702]] = False
+    assert_live_is_fold(family, history.part(torn))
+    assert_scale_free(family, history)
+    assert_finite(family, silent_after(history, 600))
+    for first in (1, 17, 333):
+        assert_forgets_its_start(family, history, first)
