@@ -9,7 +9,7 @@ from core.market import Timeframe
 from core.text import iso, parse_iso
 from feeds.lake import Lake
 from inference.artifact import load as load_model
-from trader.backtest import run, span_opinions
+from trader.backtest.run import run, span_opinions
 from trader.config import Config, load
 
 SHIPPED = Path("configs/market")

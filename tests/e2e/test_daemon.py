@@ -18,8 +18,8 @@ from core.orders import Purpose, SubmitOrder
 from feeds.lake import Lake
 from feeds.replay import replay
 from tests.e2e.world import ROOT, World, until
-from trader.backtest import run as backtest
-from trader.backtest import simulate, span_opinions
+from trader.backtest.run import run as backtest
+from trader.backtest.run import simulate, span_opinions
 from trader.journal_read import JournalReader
 from trader.models import load_models, terms_of
 from trader.records import Record, decode_command, decode_event

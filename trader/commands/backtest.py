@@ -45,8 +45,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Trade recorded bars with the engine, the models and the exchange of paper trading."""
-    from trader.backtest import run as run_backtest
-    from trader.backtest import whole_span
+    from trader.backtest.run import run as run_backtest
+    from trader.backtest.run import whole_span
 
     resolved = load_config(config, settings)
     lake = data or resolved.exchange.lake

@@ -18,9 +18,9 @@ from inference.ensemble_card import Policy
 from inference.features.spec import SPECS
 from inference.pipeline import OpinionSource
 from tests.inference.making import SHIPPED, write_ensemble, write_model
-from trader.backtest_opinions import NOT_READY, FoldedOpinions
+from trader.backtest.opinions import NOT_READY, FoldedOpinions
 
-MARKET = Path(__file__).parents[2] / "configs" / "market"
+MARKET = Path(__file__).parents[3] / "configs" / "market"
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 START = 1_714_521_600 * 10**9  # 2024-05-01
 TRADED = 3 * DAY

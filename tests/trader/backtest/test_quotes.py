@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
-from trader.backtest_market import HALF_SPREAD, close_quote, path
+from trader.backtest.quotes import HALF_SPREAD, close_quote, path
 
 TICK = Decimal("0.01")
 COIN = Instrument("A/USDT", "A", "USDT", TICK, Decimal("0.001"), 2, 3, Decimal("0.5"), Decimal(1), 5)

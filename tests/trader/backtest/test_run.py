@@ -17,12 +17,12 @@ from feeds.replay import replay
 from inference.ensemble import load as load_model
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms
-from trader.backtest import run, simulate, whole_span
-from trader.backtest_opinions import FoldedOpinions
-from trader.backtest_result import Ledger
+from trader.backtest.ledger import Ledger
+from trader.backtest.opinions import FoldedOpinions
+from trader.backtest.run import run, simulate, whole_span
 from trader.config import load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MARKET = ROOT / "configs" / "market"
 MODEL = ROOT / "configs" / "models" / "entry-15m"
 START = parse_iso("2024-06-03T00:00:00Z")
