@@ -29,22 +29,18 @@ from core.events import (
     Stream,
     Timer,
 )
-from core.instrument import Instrument
 from core.market import Bar, Quote
 from core.orders import AmendOrder, CancelOrder, OrderState, SubmitOrder
 from core.portfolio import ZERO
 from core.version import VERSION
 from risk.policy import ModelTerms
+from trader.backtest.exchange import open_exchange
 from trader.backtest.ledger import Ledger
 from trader.backtest.quotes import close_quote, path
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
 from trader.desk import Desk
-from venue.exchange import Exchange
 from venue.exchange_listing import listed
-from venue.exchange_orders import FeeSchedule
-
-MS = 1_000_000
 
 
 class Opinions(Protocol):
@@ -75,7 +71,7 @@ class World:
         self._start = self._now = start
         self._opinions = opinions
         self._instruments = listed(config.universe.instruments)
-        self._exchange = _exchange(config, self._instruments)
+        self._exchange = open_exchange(config, self._instruments)
         self._models = {name: known.model_hash for name, known in terms.items()}
         self._desk = Desk()
         self._events: deque[Event] = deque()
@@ -255,19 +251,6 @@ class World:
             for row in decisions.rows
             if (o := opinions.get(row.instrument)) is not None
         )
-
-
-def _exchange(config: Config, instruments: Mapping[str, Instrument]) -> Exchange:
-    table = config.exchange
-    exchange = Exchange(
-        instruments,
-        fees=FeeSchedule(maker=table.maker_fee, taker=table.taker_fee),
-        latency_ns=table.latency_ms * MS,
-        seed=table.seed,
-    )
-    for account in config.accounts:
-        exchange.open_account(account.name, account.cash)
-    return exchange
 
 
 def _time(quote: Quote) -> int:
