@@ -202,7 +202,7 @@ class Sitting:
             inside = conformal.sets(p, terms.quantile)
             self._refuse(
                 conformal.undecided(inside, single_class=policy.single_class),
-                lambda k: f"conformal: {_classes(inside[k])} cannot be told apart at {1 - terms.alpha:.0%}",
+                lambda k: undecided_text(inside[k], terms.alpha),
             )
 
     def _noted(self) -> list[str]:
@@ -210,6 +210,11 @@ class Sitting:
         panel = zip(self._panel.names, self._panel.voters, strict=True)
         note = "; ".join(f"{name}: {member.fault}" for name, member in panel if member.fault)
         return [reason or note for reason in self._reason]
+
+
+def undecided_text(inside: Flags, alpha: float) -> str:
+    """Say which classes [3] cannot be told apart."""
+    return f"conformal: {_classes(inside)} cannot be told apart at {1 - alpha:.0%}"
 
 
 def _classes(inside: Flags) -> str:
