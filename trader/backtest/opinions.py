@@ -15,7 +15,7 @@ from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
 from feeds.lake import BarArrays
 from inference.artifact import Artifact
-from inference.card import Kind
+from inference.card import REGIMES, Kind
 from inference.card_check import VOTES
 from inference.council import Council
 from inference.ensemble import Ensemble
@@ -44,7 +44,7 @@ class FoldedOpinions:
         models = _FoldedModels(histories)
         self._council = Council(ensembles, tuple(histories), models)
         for member in self._council.members:
-            if member.artifact.card.kind in (Kind.ENTRY, Kind.REGIME):
+            if member.artifact.card.kind in (Kind.ENTRY, *REGIMES):
                 models.fold(member)
         self._verdicts: dict[str, dict[int, Verdicts]] = {trader: {} for trader in ensembles}
         self._walk(models, histories)
