@@ -7,7 +7,8 @@ imported before a command runs, so `--help` answers without the training stack.
 import importlib.util
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,12 +43,14 @@ def _group() -> None:
 @app.command(
     help="""Train one model and write its artifact (card.json, model.onnx and golden.npz).
 
-    An entry model says which barrier is met first, a regime model whether the coming bars are volatile.
+    An entry model says which barrier is met first, a regime model whether the coming bars are volatile,
+    a volume model whether more will be traded in them than is usual at that time of day.
 
     \b
     Examples:
       training train --spec entry_15m --lake configs/market --out configs/models/entry-15m
       training train --kind regime --spec regime_1h --horizon-bars 6 --lake DIR --out configs/models/regime-1h
+      training train --kind volume --spec regime_1h --horizon-bars 1 --lake DIR --out configs/models/volume-1h
       training train --spec entry_1h --lake DIR --test-start 2024-05-01 --seed 1 --out out/entry-1h --json
     """
 )
@@ -55,7 +58,7 @@ def train(
     spec: Annotated[str, typer.Option(help="Feature spec, such as entry_15m.")],
     lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
     out: Annotated[Path, typer.Option(help="Artifact folder to write; its last part is the model's name.")],
-    kind: Annotated[str, typer.Option(help="entry or regime.")] = "entry",
+    kind: Annotated[str, typer.Option(help="entry, regime or volume.")] = "entry",
     venue: Annotated[str, typer.Option(help="Whose bars to use.")] = "binance",
     timeframe: Annotated[str, typer.Option(help="Bars to read; labels are walked on them.")] = "5m",
     instruments: Annotated[str, typer.Option(help="BTC/USDT,ETH/USDT,...; empty = all in the lake.")] = "",
@@ -80,12 +83,17 @@ def train(
     if missing:
         raise UsageError(f"training needs {', '.join(missing)}; install with: {INSTALL}")
     _positive(barrier_atr=barrier_atr, horizon_bars=horizon_bars, trials=trials, max_rows=max_rows)
+    from inference.card import Card
     from inference.features.spec import SPECS
-    from training import recipe, regime, screen
+    from training import recipe, regime, screen, volatility, volume
     from training.labels import BarrierTerms
     from training.provenance import Recipe
 
-    makers = {"entry": recipe.train, "regime": regime.train}
+    makers: dict[str, Callable[[Recipe, Path, Path, recipe.Say], Card]] = {
+        "entry": recipe.train,
+        "regime": partial(regime.train, volatility.VOLATILITY),
+        "volume": partial(regime.train, volume.VOLUME),
+    }
     if kind not in makers:
         raise UsageError(f"--kind: expected one of {', '.join(makers)}; found {kind!r}")
     if spec not in SPECS:
