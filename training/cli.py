@@ -164,39 +164,54 @@ def evaluate(
     Examples:
       training blend --vote models/entry-15m,models/entry-1h --out models/blend-15m
       training blend --vote models/entry-15m --regime models/regime-1h --regime-low 0.1 --out models/calm-15m
+      training blend --vote models/entry-1h --regime models/regime-1h=0.5:1 --regime-rule any --out models/b
     """
 )
 def blend(
     out: Annotated[Path, typer.Option(help="Folder beside the members'; its last part is the name.")],
     vote: Annotated[str, typer.Option(help="Entry models, each FOLDER or FOLDER=PRIOR; the first decides.")],
-    regime: Annotated[str, typer.Option(help="Regime models that may refuse entries.")] = "",
-    regime_low: Annotated[float, typer.Option(help="No entry below this chance of high volatility.")] = 0.0,
+    regime: Annotated[
+        str,
+        typer.Option(
+            help="Regime and volume models that may refuse entries, each FOLDER or FOLDER=LOW:HIGH."
+        ),
+    ] = "",
+    regime_low: Annotated[
+        float, typer.Option(help="No entry below this chance, of those without bounds of their own.")
+    ] = 0.0,
     regime_high: Annotated[float, typer.Option(help="No entry above it.")] = 1.0,
+    regime_rule: Annotated[str, typer.Option(help="all or any of them must be within bounds.")] = "all",
     min_votes: Annotated[int, typer.Option(help="Fewest fresh votes for an opinion.")] = 1,
     max_spread: Annotated[float, typer.Option(help="Members may differ by this in p_up - p_down.")] = 0.25,
     abstain: Annotated[str, typer.Option(help="none or spread.")] = "spread",
     model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
 ) -> None:
     """Write an ensemble; see `help` above."""
+    import msgspec
+
     from inference.ensemble_card import Policy, Role
     from training.blend import Part, write
 
     if abstain not in ("none", "spread"):
         raise UsageError(f"--abstain: expected none or spread; found {abstain!r}")
+    if regime_rule not in ("all", "any"):
+        raise UsageError(f"--regime-rule: expected all or any; found {regime_rule!r}")
     policy = Policy(
         regime_low=regime_low,
         regime_high=regime_high,
+        regime_rule="any" if regime_rule == "any" else msgspec.UNSET,
         min_votes=min_votes,
         max_spread=max_spread,
         abstain="spread" if abstain == "spread" else "none",
     )
     parts = [Part(folder, Role.VOTE, prior) for folder, prior in _weighed("--vote", vote)]
-    parts += [Part(folder, Role.REGIME, prior) for folder, prior in _weighed("--regime", regime)]
+    parts += [Part(folder, Role.REGIME, low=low, high=high) for folder, low, high in _bounded(regime)]
     words: dict[str, str | bool] = {
         "vote": vote,
         "regime": regime,
         "regime-low": f"{regime_low:g}",
         "regime-high": f"{regime_high:g}",
+        "regime-rule": "" if regime_rule == "all" else regime_rule,
         "min-votes": str(min_votes),
         "max-spread": f"{max_spread:g}",
         "abstain": abstain,
@@ -206,7 +221,10 @@ def blend(
     card = write(out, parts, policy, version=model_version, command=_command("blend", words))
     print(f"{card.name} version {card.version}, {card.model_hash[:12]}")
     for member in card.members:
-        print(f"  {member.role.value:6} {member.name} {member.model_hash[:12]} prior {member.prior:g}")
+        bounds = f" bounds {member.low:g} to {member.high:g}" if member.low is not msgspec.UNSET else ""
+        print(
+            f"  {member.role.value:6} {member.name} {member.model_hash[:12]} prior {member.prior:g}{bounds}"
+        )
 
 
 @app.command(
@@ -285,6 +303,16 @@ def _weighed(option: str, text: str) -> Iterator[tuple[Path, float]]:
             yield Path(folder), float(prior or 1.0)
         except ValueError as wrong:
             raise UsageError(f"{option}: expected FOLDER or FOLDER=PRIOR; found {one!r}") from wrong
+
+
+def _bounded(text: str) -> Iterator[tuple[Path, float | None, float | None]]:
+    for one in _listed(text):
+        folder, given, bounds = one.partition("=")
+        low, _, high = bounds.partition(":")
+        try:
+            yield Path(folder), *((float(low), float(high)) if given else (None, None))
+        except ValueError as wrong:
+            raise UsageError(f"--regime: expected FOLDER or FOLDER=LOW:HIGH; found {one!r}") from wrong
 
 
 def _listed(text: str) -> tuple[str, ...]:
