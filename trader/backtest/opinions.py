@@ -14,7 +14,7 @@ import numpy.typing as npt
 from core.market import Timeframe
 from feeds.lake import BarArrays
 from inference.artifact import Artifact
-from inference.card import Kind
+from inference.card import REGIMES, Kind
 from inference.card_check import VOTES
 from inference.council import Council
 from inference.ensemble import Ensemble
@@ -47,7 +47,7 @@ class FoldedOpinions(TabledOpinions):
         models = _FoldedModels(histories)
         council = Council(ensembles, tuple(histories), models)
         for member in council.members:
-            if member.artifact.card.kind in (Kind.ENTRY, Kind.REGIME):
+            if member.artifact.card.kind in (Kind.ENTRY, *REGIMES):
                 models.fold(member)
         super().__init__(_tables(ensembles, council, models, histories, votes=votes))
 
