@@ -43,7 +43,15 @@ class Lender:
         if self._rules.fees:
             quote = core.instruments[position.instrument].quote
             line = account.roll(position, core.identifier("R"), core.now, quote)
-            core.notify(Change(core.now, ChangeKind.ROLLED, account.name, ledger=(line,)))
+            core.notify(
+                Change(
+                    core.now,
+                    ChangeKind.ROLLED,
+                    account.name,
+                    ledger=(line,),
+                    instrument=position.instrument,
+                )
+            )
         self._later(account.name, position)
 
     def watch(self, symbol: str) -> None:
