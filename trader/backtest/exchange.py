@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 from core.instrument import Instrument
 from trader.config import Config
 from venue.exchange import Exchange
-from venue.exchange_orders import Change, FeeSchedule
-
-MS = 1_000_000
+from venue.exchange_orders import Change
 
 
 def open_exchange(
@@ -25,8 +23,10 @@ def open_exchange(
     table = config.exchange
     exchange = Exchange(
         instruments,
-        fees=FeeSchedule(maker=table.maker_fee, taker=table.taker_fee),
-        latency_ns=table.latency_ms * MS,
+        fees=table.fees,
+        latency_ns=table.latency_ns,
+        latency_sigma=table.latency_sigma,
+        rules=table.rules,
         seed=table.seed,
         listener=listener,
     )
