@@ -239,11 +239,6 @@ class Exchange:
         """
         return bool(self._core.market(instrument).orders)
 
-    def arriving(self) -> list[str]:
-        """Give the instruments of new orders that were sent and have not arrived."""
-        waiting = (happening for _, _, happening in self._agenda if isinstance(happening, NewOrder))
-        return [new.submit.instrument for new in waiting]
-
     def advance(self, ts: int) -> list[Report]:
         """Let time pass up to and including `ts`; a `ts` in the past changes nothing."""
         agenda = self._agenda
