@@ -51,7 +51,7 @@ def trip(
         closed=START + (opened + 1 if closed is None else closed) * HOUR,
         quantity=Decimal(quantity),
         entry=Decimal(entry),
-        exit=exit_price,
+        exit=round(exit_price, 4),
         gross=gross,
         fees=Decimal(fees),
         margin_fees=Decimal(margin),

@@ -161,11 +161,6 @@ def under_water(equity: Floats) -> Floats:
     return np.divide(equity, peaks, out=np.ones_like(equity), where=peaks > 0.0) - 1.0
 
 
-def ratio(above: float, below: float) -> float | None:
-    """Divide; None where there is nothing to divide by."""
-    return above / below if below else None
-
-
 def _daily_ratio(daily: Floats) -> float | None:
     if len(daily) < 2:
         return None

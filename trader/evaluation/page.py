@@ -55,7 +55,12 @@ def body(figures: Assessment) -> Markup:
                 _verdict(figures),
                 tag("div", _assumptions(figures), checks(figures), class_="halves"),
                 charts(figures),
-                tag("div", months(figures), join([costs(figures), baselines(figures)]), class_="halves"),
+                tag(
+                    "div",
+                    tag("div", months(figures), baselines(figures), class_="column"),
+                    costs(figures),
+                    class_="halves",
+                ),
                 _regimes(figures),
                 _slices("By pair", "Pair", figures.pairs),
                 _folds(figures.folds),

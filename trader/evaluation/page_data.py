@@ -6,6 +6,7 @@ they are looked at, never computed with.
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,9 @@ def _trip(trip: Trip) -> list[Any]:
         trip.closed // MS,
         trip.instrument,
         trip.side,
-        str(trip.quantity),
-        str(trip.entry),
-        str(trip.exit),
+        shown(trip.quantity),
+        shown(trip.entry),
+        shown(trip.exit),
         _money(float(trip.net)),
         _money(float(trip.gross)),
         _money(float(trip.fees + trip.margin_fees)),
@@ -91,6 +92,12 @@ def _candles(frame: pl.DataFrame) -> dict[str, list[list[float]]]:
         prices = [[float(f"{value:.9g}") for value in rows[name]] for name in ("open", "high", "low", "close")]
         views[str(number)] = [[int(ts) // MS for ts in rows["ts"]], *prices]
     return views
+
+
+def shown(amount: Decimal) -> str:
+    """Write an amount; a mean over fills with digits without end is cut to ten of them."""
+    text = f"{amount:f}"
+    return text if len(text) <= 14 else f"{amount:.10g}" if abs(amount) < 1 else f"{Decimal(f'{amount:.10g}'):f}"
 
 
 def _money(value: float) -> float:

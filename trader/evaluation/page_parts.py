@@ -146,7 +146,7 @@ def checks(figures: Assessment) -> Markup:
     none = tag("li", "No look-ahead check was made of this run.")
     return panel(
         "Counted and checked",
-        tag("dl", *counts, class_="facts"),
+        tag("dl", *counts, class_="counts"),
         tag("ul", *(marks or [none]), _luck(figures), class_="said"),
         _refusals(card.refusals),
     )
@@ -191,7 +191,8 @@ def trades(figures: Assessment) -> Markup:
 def _luck(figures: Assessment) -> Markup:
     found = figures.significance
     if not found:
-        return tag("li", "Luck: `training significance` was not run on this folder, so nothing rules it out.")
+        command = tag("code", "training significance")
+        return tag("li", "Luck: ", command, " was not run on this folder, so nothing rules it out.")
     said = found.get("sentence") or found.get("verdict") or DASH
     return tag("li", tag("b", "Luck"), f": {said}")
 

@@ -23,7 +23,7 @@ export function view(trip, bars) {
   const dialog = find("view");
   find("view-title").textContent = `${trip.instrument} ${trip.side}, ended by ${trip.ended}`;
   const said = `${money(trip.quantity)} in at ${money(trip.entry)}, out at ${money(trip.exit)}: ${signed(trip.gross.toFixed(2))} of prices, ${money(trip.fees.toFixed(2))} of fees, ${signed(trip.net.toFixed(2))} net.`;
-  find("view-words").textContent = trip.reason ? `${said} ${trip.reason}` : said;
+  find("view-words").textContent = trip.reason ? `${said} Why: ${trip.reason}.` : said;
   if (!dialog.open) dialog.showModal();
   return draw(trip, bars);
 }
@@ -44,7 +44,7 @@ function draw(trip, [x, open, high, low, close]) {
   const narrow = find("view-chart").clientWidth < 520;
   const layout = {
     ...frame(), hovermode: "closest", dragmode: "pan", shapes: [level(trip.entry, "dot", "--muted"), level(trip.exit, "dash", ended), path],
-    annotations: [note(trip.opened, trip.entry, "entry", !long), note(trip.closed, trip.exit, trip.ended, long)],
+    annotations: [note(trip.opened, trip.entry, "entry", !long), note(trip.closed, trip.exit, `out: ${trip.ended}`, long)],
     xaxis: { ...axis(), type: "date", rangeslider: { visible: false }, nticks: narrow ? 4 : 9, tickangle: 0 },
     yaxis: { ...axis(), side: "right", tickformat: ",~r", nticks: 8 },
   };
