@@ -158,7 +158,7 @@ def folds(count, days):
             test_start=day(n * days),
             test_end=day((n + 1) * days),
             purged_rows=96,
-            tuned={"threshold": 0.4 + n / 100},
+            tuned={"threshold": round(0.4 + n / 100, 2)},
         )
         for n in range(count)
     )

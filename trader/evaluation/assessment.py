@@ -106,7 +106,9 @@ def judge(
     months = tuple(_span(name, seen, trips, *span) for name, span in _months(card))
     days = pooled.returns.days
     figures = Assessment(
-        verdict=verdict(card, pooled.returns, pooled.trips, held.figures.returns if held else None),
+        verdict=verdict(
+            pooled.returns, len(trips), seen.total_before_fees, held.figures.returns if held else None
+        ),
         warnings=warnings(card, pooled.trips),
         card=card,
         pooled=pooled,

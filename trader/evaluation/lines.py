@@ -45,6 +45,11 @@ class Lines:
         return returns(self.daily)
 
     @property
+    def total_before_fees(self) -> float | None:
+        """What the same trades would have left without a fee, as a fraction of the cash."""
+        return float((self.daily[-1] + self.daily_fees[-1]) / self.daily[0]) - 1.0 if self.daily[0] > 0.0 else None
+
+    @property
     def exposure_share(self) -> float | None:
         """Mean notional over mean equity: 1 is fully invested without leverage."""
         equity = float(np.mean(self.equity[1:])) if len(self.equity) > 1 else 0.0

@@ -9,24 +9,24 @@ from core.clock import DAY
 from core.text import iso
 from trader.backtest.record import RunCard
 from trader.evaluation.metrics import ReturnFigures
-from trader.evaluation.trips import TripFigures, total
+from trader.evaluation.trips import TripFigures
 
 FEW_TRADES = 100
 FEW_DAYS = 180
 
 
-def verdict(card: RunCard, returns: ReturnFigures, trips: TripFigures, hold: ReturnFigures | None) -> str:
-    """Say in one or two plain sentences what the run left, beside holding and before fees."""
+def verdict(
+    returns: ReturnFigures, trades: int, before: float | None, hold: ReturnFigures | None
+) -> str:
+    """Say in one or two plain sentences what the run left, beside holding and `before` all fees."""
     beside = "" if hold is None else f"; holding {made(hold.total)}"
     span = f"in {returns.days:,} days"
-    if not trips.trades:
+    if not trades:
         return f"Did not trade {span}{beside}."
     first = f"{made(returns.total).capitalize()} {span} after fees{beside}."
-    charged = trips.fees + trips.margin_fees
-    if not charged:
+    took = (before or 0.0) - (returns.total or 0.0)
+    if took <= 0.0:
         return f"{first} No fee was charged: a real account pays one."
-    cash = total(card.cash.values())
-    before, took = float((trips.net + charged) / cash), float(charged / cash)
     return f"{first} The same trades {made(before)} before fees, which took {percent(took)} of the cash."
 
 
