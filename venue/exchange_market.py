@@ -32,6 +32,11 @@ class Market(msgspec.Struct, eq=False):
     last: Decimal | None = None
     orders: list[ExchangeOrder] = []
 
+    @property
+    def mid(self) -> Decimal | None:
+        """Half-way between bid and ask, once both are known."""
+        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
+
     def take_quote(self, quote: Quote) -> None:
         """Replace the touch."""
         self.bid, self.ask = quote.bid, quote.ask
