@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from core.clock import DAY, HOUR
+from core.market import Timeframe
 from core.text import parse_iso
 from feeds.lake import BarArrays
-from core.market import Timeframe
 from trader.backtest.record import Check, Fold, ModelUsed, RunCard, RunRecord, Trip
 
 START = parse_iso("2024-01-01T00:00:00Z")
@@ -70,7 +70,12 @@ def card(days, **more):
             "config_hash": "c" * 64,
             "config": {
                 "exchange": {"taker_fee": 0.004},
-                "trader": [{"name": "swing", "policy": {"taker_fee": 0.004, "min_confidence": 0.45, "cooldown_s": 900.0}}],
+                "trader": [
+                    {
+                        "name": "swing",
+                        "policy": {"taker_fee": 0.004, "min_confidence": 0.45, "cooldown_s": 900.0},
+                    }
+                ],
             },
             "data_hash": "d" * 64,
             "venue": "binance",
@@ -108,14 +113,20 @@ def record(trips=(), days=10, **more):
     return RunRecord(
         made,
         tuple(trips),
-        _frame(curve, ("account", "equity", "fees", "exposure")).select("ts", "account", "equity", "exposure", "fees"),
-        _frame(pairs, ("instrument", "net", "fees", "exposure")).select("ts", "instrument", "net", "fees", "exposure"),
+        _frame(curve, ("account", "equity", "fees", "exposure")).select(
+            "ts", "account", "equity", "exposure", "fees"
+        ),
+        _frame(pairs, ("instrument", "net", "fees", "exposure")).select(
+            "ts", "instrument", "net", "fees", "exposure"
+        ),
     )
 
 
 def _frame(rows, names):
     schema = {"ts": pl.Int64, names[0]: pl.String, **dict.fromkeys(names[1:], pl.Float64)}
-    return pl.DataFrame(rows, schema=schema, orient="row").unique(["ts", names[0]], keep="last", maintain_order=True)
+    return pl.DataFrame(rows, schema=schema, orient="row").unique(
+        ["ts", names[0]], keep="last", maintain_order=True
+    )
 
 
 def random_record(days=200, trades=400, seed=7, **more):
@@ -127,7 +138,9 @@ def random_record(days=200, trades=400, seed=7, **more):
         opens = np.sort(draw.choice(days * 24 - 12, trades // 3, replace=False))
         for hour in opens.tolist():
             notional, move = 1000.0, draw.normal(0.0004, 0.012)
-            ended = "stop" if move < -0.012 else "target" if move > 0.014 else draw.choice(["time", "opinion"])
+            ended = (
+                "stop" if move < -0.012 else "target" if move > 0.014 else draw.choice(["time", "opinion"])
+            )
             fee = Decimal("6.4")
             trips.append(
                 trip(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.clock import DAY
 from core.errors import UsageError
 from core.text import iso
 from trader.commands.backtest_shown import brief, compared, several, summary
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
     from trader.commands.backtest_run import Done
     from trader.config import Config
 
-app = typer.Typer(no_args_is_help=True, help="Run a configuration over recorded bars, and read what came of it.")
+app = typer.Typer(
+    no_args_is_help=True, help="Run a configuration over recorded bars, and read what came of it."
+)
 
 RUNS = Path("_exp")
 """Where runs lie unless they are told otherwise."""
@@ -60,7 +61,8 @@ def run(
     config: ConfigFiles = None,
     settings: Settings = None,
     schedule: Annotated[
-        str, typer.Option("--schedule", metavar="NAME", help="Fees by name, or `all`; default: as configured.")
+        str,
+        typer.Option("--schedule", metavar="NAME", help="Fees by name, or `all`; default: as configured."),
     ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: one in _exp.")
@@ -156,7 +158,8 @@ def report(
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Folders of two runs or more.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The page; default: compare.html beside the first.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The page; default: compare.html beside the first."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap's draws.")] = 0,
     as_json: AsJson = False,
@@ -171,7 +174,9 @@ def compare(
     from trader.evaluation.market import load_market
 
     names = _names(folders)
-    runs = {name: judge(load(folder), load_market(folder)) for name, folder in zip(names, folders, strict=True)}
+    runs = {
+        name: judge(load(folder), load_market(folder)) for name, folder in zip(names, folders, strict=True)
+    }
     found = compare_runs(runs, seed=seed)
     page = out or folders[0].resolve().parent / "compare.html"
     write_comparison(found, runs, page)
@@ -194,9 +199,7 @@ def _span(config: "Config", lake: Path, start: str, end: str) -> tuple[int, int]
     return since, until
 
 
-def _again(
-    files: list[Path] | None, settings: list[str] | None, lake: Path, start: int, end: int
-) -> str:
+def _again(files: list[Path] | None, settings: list[str] | None, lake: Path, start: int, end: int) -> str:
     """Give the command that asks for the run again, without the machine's own folders."""
     words = ["trader backtest run"]
     words += [f"--config {_near(path)}" for path in files or ()]
@@ -229,7 +232,9 @@ def _names(folders: list[Path]) -> list[str]:
     """Name runs by as much of the end of their paths as tells them apart; UsageError for one named twice."""
     paths = [folder.resolve() for folder in folders]
     if len(set(paths)) < len(paths):
-        raise UsageError(f"expected different runs; found one named twice among {', '.join(map(str, folders))}")
+        raise UsageError(
+            f"expected different runs; found one named twice among {', '.join(map(str, folders))}"
+        )
     for depth in range(1, max(len(path.parts) for path in paths)):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):

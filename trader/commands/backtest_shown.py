@@ -31,7 +31,10 @@ def summary(figures: "Assessment", places: Mapping[str, str]) -> list[str]:
         ("ended by", ended or "-"),
         ("won", percent(trips.win_rate)),
         ("mean of a trade", f"{number(trips.expectancy_bps, 1, plus=True)} bps net"),
-        ("gross, fees, net", f"{number(trips.gross)}, {number(trips.fees + trips.margin_fees)}, {number(trips.net)}"),
+        (
+            "gross, fees, net",
+            f"{number(trips.gross)}, {number(trips.fees + trips.margin_fees)}, {number(trips.net)}",
+        ),
         ("fee a side", f"{number(paid, 1)} bps paid, break-even {number(even, 1)} bps"),
         *places.items(),
     ]
@@ -42,7 +45,18 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
     """Give one row for each run."""
     from trader.evaluation.markup import number, percent
 
-    head = ("run", "return", "sharpe", "drawdown", "trades", "won", "bps a trade", "fees", "net", "break-even bps")
+    head = (
+        "run",
+        "return",
+        "sharpe",
+        "drawdown",
+        "trades",
+        "won",
+        "bps a trade",
+        "fees",
+        "net",
+        "break-even bps",
+    )
     table = [head]
     for name, figures in runs.items():
         pooled, trips = figures.pooled, figures.pooled.trips
@@ -71,7 +85,10 @@ def compared(found: "Comparison") -> list[str]:
     table += [(row.name, *(shown(row, n) for n in range(len(found.names)))) for row in found.rows]
     lines = columns(table)
     if found.differences:
-        lines += ["", *columns([("different", *found.names), *((d.key, *d.values) for d in found.differences)])]
+        lines += [
+            "",
+            *columns([("different", *found.names), *((d.key, *d.values) for d in found.differences)]),
+        ]
     said = [f"{one.name} against {found.names[0]}: {one.sentence}" for one in found.against]
     return [*lines, "", *said]
 

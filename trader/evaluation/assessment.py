@@ -6,7 +6,6 @@ at the end of every hour (pairs: of every day).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,10 +14,12 @@ from core.clock import DAY
 from core.text import iso
 from trader.backtest.record import Fold, RunCard, RunRecord, Trip
 from trader.evaluation.baselines import Baseline, flat, hold
-from trader.evaluation.lines import Floats, Lines, lines, returns
+from trader.evaluation.daily import returns_of
+from trader.evaluation.lines import Floats, Lines, lines
 from trader.evaluation.market import Market
 from trader.evaluation.metrics import Drawdown, ReturnFigures, drawdown, return_figures
 from trader.evaluation.regimes import REGIMES, RULE, UNKNOWN, index_returns, regimes
+from trader.evaluation.significance import Significance
 from trader.evaluation.stress import Stress, stress
 from trader.evaluation.trips import EndFigures, TripFigures, by_end, total, trip_figures
 from trader.evaluation.words import verdict, warnings
@@ -81,7 +82,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[Slice, ...]
     regimes: tuple[Slice, ...]
     regime_rule: str = RULE
-    significance: dict[str, Any] | None = None
+    significance: Significance | None = None
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judge(
-    record: RunRecord, market: Market | None = None, significance: dict[str, Any] | None = None
+    record: RunRecord, market: Market | None = None, significance: Significance | None = None
 ) -> Judged:
     """Work out all figures. `significance` is what `training significance` left in the run's folder."""
     card, trips = record.card, record.trips
@@ -135,9 +136,7 @@ def _span(name: str, seen: Lines, trips: Sequence[Trip], start: int, end: int) -
     first, last = np.searchsorted(seen.days, [start, end])
     hours = slice(*np.searchsorted(seen.hours, [start, end + 1]))
     some = [trip for trip in trips if start <= trip.opened < end]
-    return _slice(
-        name, seen.returns[first:last], drawdown(seen.hours[hours], seen.equity[hours]), some
-    )
+    return _slice(name, seen.returns[first:last], drawdown(seen.hours[hours], seen.equity[hours]), some)
 
 
 def _slice(name: str, daily: Floats, depth: Drawdown | None, trips: Sequence[Trip]) -> Slice:
@@ -177,7 +176,7 @@ def _pair(name: str, seen: Lines, trips: Sequence[Trip]) -> Slice:
 
 def _account(name: str, seen: Lines, trips: Sequence[Trip]) -> Slice:
     equity = seen.accounts[name]
-    daily = returns(equity[np.searchsorted(seen.hours, seen.days)])
+    daily = returns_of(equity[np.searchsorted(seen.hours, seen.days)])
     return _slice(name, daily, drawdown(seen.hours, equity), [t for t in trips if t.account == name])
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from core.clock import DAY
 from trader.backtest.record import RunCard
-from trader.evaluation.lines import Floats, returns
+from trader.evaluation.daily import returns_of
+from trader.evaluation.lines import Floats
 from trader.evaluation.market import Market
 from trader.evaluation.metrics import Drawdown, ReturnFigures, drawdown, return_figures
 
@@ -58,7 +59,7 @@ def hold(card: RunCard, market: Market) -> Held | None:
         equity += part * paid
     if not bought:
         return None
-    figures = Baseline("buy and hold", return_figures(returns(equity)), drawdown(days, equity), fee * 1e4)
+    figures = Baseline("buy and hold", return_figures(returns_of(equity)), drawdown(days, equity), fee * 1e4)
     return Held(figures, equity)
 
 

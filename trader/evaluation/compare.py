@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from core.clock import DAY
 from core.errors import UsageError
@@ -19,7 +18,7 @@ from trader.evaluation.paired import Paired, paired
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One figure of every run, in the order of the runs. `kind` is share, ratio, count, money, bps or time."""
+    """One figure of every run, in their order. `kind` is share, ratio, count, money, bps or time."""
 
     name: str
     kind: str
@@ -34,7 +33,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
-    """A run against the first one over the days that both saw; None where there are too few."""
+    """A run against the first one over the days that both saw; `found` is None where there is none."""
 
     name: str
     days: int
@@ -49,10 +48,6 @@ class Comparison(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
     against: tuple[Against, ...]
-
-
-FEWEST_DAYS = 30
-"""Common days below which nothing is said about a difference."""
 
 
 def compare(runs: Mapping[str, Judged], *, seed: int = 0) -> Comparison:
@@ -91,13 +86,10 @@ def _slice(begun: int, start: int, end: int) -> slice:
 
 
 def _against(name: str, first: Judged, other: Judged, seed: int) -> Against:
-    mine, theirs = common(other, first)
-    if len(mine) < FEWEST_DAYS:
-        said = f"{len(mine)} common days are too few to tell the two apart."
-        return Against(name=name, days=len(mine), found=None, sentence=said)
-    if np.array_equal(mine, theirs):
-        return Against(name=name, days=len(mine), found=None, sentence="Both have the same return on every day.")
-    found = paired(mine, theirs, seed=seed)
+    reference, mine = common(first, other)
+    if not len(mine):
+        return Against(name=name, days=0, found=None, sentence="The two have no day in common.")
+    found = paired(reference, mine, seed=seed)
     return Against(name=name, days=len(mine), found=found, sentence=found.sentence)
 
 
@@ -106,6 +98,7 @@ def _rows(runs: Sequence[Judged]) -> Iterator[Row]:
         return Row(name, kind, values)
 
     whole = [run.figures.pooled for run in runs]
+    held = [run.figures.hold for run in runs]
     returns, trips = [one.returns for one in whole], [one.trips for one in whole]
     yield row("Days", "count", *(r.days for r in returns))
     yield row("Return", "share", *(r.total for r in returns))
@@ -126,7 +119,7 @@ def _rows(runs: Sequence[Judged]) -> Iterator[Row]:
     yield row("Net", "money", *(float(t.net) for t in trips))
     yield row("Break-even fee a side", "bps", *(run.figures.stress.break_even_fee_bps for run in runs))
     yield row("Exposure", "share", *(run.figures.exposure for run in runs))
-    yield row("Holding returned", "share", *(run.figures.hold and run.figures.hold.returns.total for run in runs))
+    yield row("Holding returned", "share", *(one.returns.total if one else None for one in held))
 
 
 def _settings(card: RunCard) -> dict[str, Any]:

@@ -81,13 +81,20 @@ def _body(found: Comparison) -> Markup:
 
 
 def _figure_columns(found: Comparison) -> list[Column[Row]]:
-    first: Column[Row] = Column("", lambda row: row.name, "name")
-    return [first, *(Column(name, lambda row, n=n: shown(row, n)) for n, name in enumerate(found.names))]
+    def column(number: int) -> Column[Row]:
+        return Column(found.names[number], lambda row: shown(row, number))
+
+    return [Column("", lambda row: row.name, "name"), *map(column, range(len(found.names)))]
 
 
 def _differences(found: Comparison) -> Markup:
+    def column(number: int) -> Column[Difference]:
+        return Column(found.names[number], lambda one: one.values[number], "words")
+
     if not found.differences:
-        return panel("What was different", tag("p", "Nothing: the same settings, models and data.", class_="empty"))
+        return panel(
+            "What was different", tag("p", "Nothing: the same settings, models and data.", class_="empty")
+        )
+    rest = map(column, range(len(found.names)))
     first: Column[Difference] = Column("Setting", lambda one: one.key, "name")
-    rest = [Column(name, lambda one, n=n: one.values[n], "words") for n, name in enumerate(found.names)]
     return panel("What was different", table("What was different", [first, *rest], found.differences))

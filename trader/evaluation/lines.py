@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.clock import DAY, HOUR
 from trader.backtest.record import RunRecord
+from trader.evaluation.daily import returns_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,12 +43,16 @@ class Lines:
     @property
     def returns(self) -> Floats:
         """Daily returns [D] of equity; a day that begins with nothing left returns 0."""
-        return returns(self.daily)
+        return returns_of(self.daily)
 
     @property
     def total_before_fees(self) -> float | None:
         """What the same trades would have left without a fee, as a fraction of the cash."""
-        return float((self.daily[-1] + self.daily_fees[-1]) / self.daily[0]) - 1.0 if self.daily[0] > 0.0 else None
+        return (
+            float((self.daily[-1] + self.daily_fees[-1]) / self.daily[0]) - 1.0
+            if self.daily[0] > 0.0
+            else None
+        )
 
     @property
     def exposure_share(self) -> float | None:
@@ -59,12 +64,6 @@ class Lines:
     def time_in_market(self) -> float | None:
         """Share of the hours that end with a position."""
         return float(np.mean(self.exposure[1:] > 0.0)) if len(self.exposure) > 1 else None
-
-
-def returns(equity: Floats) -> Floats:
-    """Give the returns [N] of equity [N + 1]; after ruin there are none, and no return is below -1."""
-    before, after = np.maximum(equity[:-1], 0.0), np.maximum(equity[1:], 0.0)
-    return np.divide(after, before, out=np.ones_like(after), where=before > 0.0) - 1.0
 
 
 def lines(record: RunRecord) -> Lines:
@@ -86,9 +85,7 @@ def lines(record: RunRecord) -> Lines:
         rows = record.pairs.filter(pl.col("instrument") == instrument)
         pairs[instrument] = _at(rows, "net", days, 0.0)
         pair_fees[instrument] = _at(rows, "fees", days, 0.0)
-    return Lines(
-        hours, equity, fees, exposure, days, equity[daily], fees[daily], accounts, pairs, pair_fees
-    )
+    return Lines(hours, equity, fees, exposure, days, equity[daily], fees[daily], accounts, pairs, pair_fees)
 
 
 def _at(rows: pl.DataFrame, column: str, times: Ints, before: float) -> Floats:

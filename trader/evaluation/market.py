@@ -114,7 +114,9 @@ _SCHEMA = {"trip": pl.Int32, "ts": pl.Int64, **dict.fromkeys(("open", "high", "l
 def _daily(bars: BarArrays, ends: Ints) -> Floats:
     """Give the last close of each day; a day without a bar keeps the one before."""
     at = np.searchsorted(bars.ts_close, ends, side="right") - 1
-    return np.where(at >= 0, bars.close[np.maximum(at, 0)], np.nan) if len(bars) else np.full(len(ends), np.nan)
+    return (
+        np.where(at >= 0, bars.close[np.maximum(at, 0)], np.nan) if len(bars) else np.full(len(ends), np.nan)
+    )
 
 
 def _view(bars: BarArrays, number: int, trip: Trip) -> pl.DataFrame:

@@ -34,7 +34,9 @@ class Markup(str):
 def tag(name: str, *children: str | None, **attributes: object) -> Markup:
     """Give one element; `class_` and `aria_label` become `class` and `aria-label`, None is left out."""
     words = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' if value is not True else f" {key.rstrip('_')}"
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        if value is not True
+        else f" {key.rstrip('_')}"
         for key, value in attributes.items()
         if value is not None and value is not False
     )
@@ -57,9 +59,7 @@ class Column(NamedTuple, Generic[Row]):
 
 def table(caption: str, columns: Sequence[Column[Row]], rows: Iterable[Row]) -> Markup:
     """Give a table that folds into cards where the window is narrow."""
-    heads = [
-        tag("th", c.head, scope="col", class_="number" if c.kind == "number" else None) for c in columns
-    ]
+    heads = [tag("th", c.head, scope="col", class_="number" if c.kind == "number" else None) for c in columns]
     body = [
         tag("tr", *(tag("td", c.cell(row), class_=c.kind or None, data_label=c.head) for c in columns))
         for row in rows

@@ -6,6 +6,7 @@ nothing; words and tables are in it as they stand, charts and the list of trades
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from core.clock import DAY
 from core.text import iso
@@ -27,7 +28,7 @@ from trader.evaluation.markup import (
     tag,
 )
 from trader.evaluation.page_data import page_data
-from trader.evaluation.page_parts import baselines, bar, charts, checks, costs, ends, months, trades
+from trader.evaluation.page_parts import bar, baselines, charts, checks, costs, ends, months, trades
 from trader.evaluation.trips import total
 
 MODULES = ("charts.js", "trades.js", "candles.js")
@@ -38,7 +39,9 @@ def write_page(record: RunRecord, judged: Judged, market: Market | None, path: P
     figures = judged.figures
     card = figures.card
     title = f"Backtest {iso(card.start)[:10]} to {iso(card.end - DAY)[:10]}"
-    text = page(f"{title} \u00b7 Seamark", body(figures), page_data(record, judged, market), "report.js", MODULES)
+    text = page(
+        f"{title} \u00b7 Seamark", body(figures), page_data(record, judged, market), "report.js", MODULES
+    )
     path.write_text(text, encoding="utf-8")
 
 
@@ -79,10 +82,16 @@ def _verdict(figures: Assessment) -> Markup:
     depth = pooled.drawdown
     cash = total(figures.card.cash.values())
     error = "" if returns.sharpe_error is None else f"\u00b1 {number(returns.sharpe_error)} standard error"
+    if (luck := figures.significance) and luck.sharpe.low is not None:
+        error += f"; 95\u2009%: {number(luck.sharpe.low)} to {number(luck.sharpe.high)}"
     fell = "never below its start" if depth is None else f"{number(depth.length_days, 0)} days under the peak"
     taken = percent(float((trips.fees + trips.margin_fees) / cash) if cash else None)
     facts = (
-        ("Return after fees", lean(returns.total, percent(returns.total, plus=True)), f"of {number(cash, 0)}"),
+        (
+            "Return after fees",
+            lean(returns.total, percent(returns.total, plus=True)),
+            f"of {number(cash, 0)}",
+        ),
         ("CAGR", percent(returns.cagr, plus=True), f"volatility {percent(returns.volatility)} a year"),
         ("Sharpe", number(returns.sharpe), error),
         ("Sortino", number(returns.sortino), "daily, 365 days a year"),
@@ -92,24 +101,44 @@ def _verdict(figures: Assessment) -> Markup:
             percent(returns.value_at_risk, 2),
             f"a day, 95\u2009%; beyond it {percent(returns.expected_shortfall, 2)}",
         ),
-        ("Trades", f"{trips.trades:,}", f"{number(pooled.trades_per_day)} a day, held {hold_time(trips.average_hold_s)}"),
+        (
+            "Trades",
+            f"{trips.trades:,}",
+            f"{number(pooled.trades_per_day)} a day, held {hold_time(trips.average_hold_s)}",
+        ),
         ("Won", percent(trips.win_rate), f"right before fees {percent(trips.right_share)}"),
         ("Profit factor", number(trips.profit_factor), f"win over loss {number(trips.win_loss_ratio)}"),
-        ("A trade's mean", number(trips.expectancy_bps, 1, plus=True) + " bps", f"{number(trips.expectancy, 2, plus=True)} net"),
+        (
+            "A trade's mean",
+            number(trips.expectancy_bps, 1, plus=True) + " bps",
+            f"{number(trips.expectancy, 2, plus=True)} net",
+        ),
         ("Fees", taken, f"of the cash; {percent(trips.fee_share)} of gross profit"),
-        ("Exposure", percent(figures.exposure), f"turnover {number(figures.turnover_per_day)} \u00d7 cash a day"),
+        (
+            "Exposure",
+            percent(figures.exposure),
+            f"turnover {number(figures.turnover_per_day)} \u00d7 cash a day",
+        ),
     )
-    cells = [tag("div", tag("dt", name), tag("dd", value, tag("small", small))) for name, value, small in facts]
+    cells = [
+        tag("div", tag("dt", name), tag("dd", value, tag("small", small))) for name, value, small in facts
+    ]
     sentence = tag("p", figures.verdict, class_="verdict")
     return tag("section", sentence, tag("dl", *cells, class_="figures"), class_="panel", aria_label="Verdict")
 
 
 def _assumptions(figures: Assessment) -> Markup:
     said = figures.card.assumptions or ("This run does not say what it assumed about fills.",)
-    return panel("How orders were assumed to fill", tag("ul", *(tag("li", text) for text in said), class_="said"))
+    return panel(
+        "How orders were assumed to fill", tag("ul", *(tag("li", text) for text in said), class_="said")
+    )
 
 
-def _slice_columns(head: str) -> list[Column[Slice]]:
+S = TypeVar("S", bound=Slice)
+
+
+def _slice_columns(head: str, kind: type[S]) -> list[Column[S]]:
+    """Give the columns that every table of slices has; `kind` is what its rows are."""
     return [
         Column(head, lambda s: s.name, "name"),
         Column("Net", lambda s: lean(s.trips.net, number(s.trips.net, 2, plus=True))),
@@ -129,14 +158,14 @@ def _slice_columns(head: str) -> list[Column[Slice]]:
 
 
 def _slices(title: str, head: str, parts: Sequence[Slice]) -> Markup:
-    return panel(title, table(title, _slice_columns(head), parts), count=f"{len(parts)}")
+    return panel(title, table(title, _slice_columns(head, Slice), parts), count=f"{len(parts)}")
 
 
 def _regimes(figures: Assessment) -> Markup | None:
     if not figures.regimes:
         return None
-    columns = [*_slice_columns("Regime")[:1], Column[Slice]("Days", lambda s: f"{s.returns.days:,}")]
-    columns += [one for one in _slice_columns("Regime")[1:] if one.head != "Drawdown"]
+    columns: list[Column[Slice]] = [one for one in _slice_columns("Regime", Slice) if one.head != "Drawdown"]
+    columns.insert(1, Column("Days", lambda s: f"{s.returns.days:,}"))
     rule = tag("p", figures.regime_rule, class_="small")
     return panel("By kind of market", table("By kind of market", columns, figures.regimes), rule)
 
@@ -145,16 +174,14 @@ def _folds(folds: Sequence[FoldSlice]) -> Markup | None:
     if not folds:
         return None
 
-    def tuned(fold: Slice) -> str:
-        assert isinstance(fold, FoldSlice)
+    def tuned(fold: FoldSlice) -> str:
         return ", ".join(f"{name} {value:g}" for name, value in sorted(fold.tuned.items())) or DASH
 
-    def span(fold: Slice) -> str:
-        assert isinstance(fold, FoldSlice)
-        return f"{iso(fold.start)[:10]} to {iso(fold.end)[:10]}"
-
-    columns = [*_slice_columns("Fold"), Column[Slice]("Tuned before it", tuned, "words")]
-    columns.insert(1, Column[Slice]("Out of sample", span, "tight"))
+    columns: list[Column[FoldSlice]] = [
+        *_slice_columns("Fold", FoldSlice),
+        Column("Tuned before it", tuned, "words"),
+    ]
+    columns.insert(1, Column("Out of sample", lambda f: f"{iso(f.start)[:10]} to {iso(f.end)[:10]}", "tight"))
     return panel("By fold", table("By fold", columns, folds), count="each judged on days after its training")
 
 

@@ -85,11 +85,13 @@ def _runs(names: Sequence[str]) -> list[list[int]]:
     return runs
 
 
-def _candles(frame: pl.DataFrame) -> dict[str, list[list[float]]]:
+def _candles(frame: pl.DataFrame) -> dict[str, Sequence[Sequence[float]]]:
     """Give each trade's bars by its number: times, then open, high, low and close."""
-    views = {}
+    views: dict[str, Sequence[Sequence[float]]] = {}
     for (number,), rows in frame.group_by("trip", maintain_order=True):
-        prices = [[float(f"{value:.9g}") for value in rows[name]] for name in ("open", "high", "low", "close")]
+        prices = [
+            [float(f"{value:.9g}") for value in rows[name]] for name in ("open", "high", "low", "close")
+        ]
         views[str(number)] = [[int(ts) // MS for ts in rows["ts"]], *prices]
     return views
 
@@ -97,7 +99,9 @@ def _candles(frame: pl.DataFrame) -> dict[str, list[list[float]]]:
 def shown(amount: Decimal) -> str:
     """Write an amount; a mean over fills with digits without end is cut to ten of them."""
     text = f"{amount:f}"
-    return text if len(text) <= 14 else f"{amount:.10g}" if abs(amount) < 1 else f"{Decimal(f'{amount:.10g}'):f}"
+    return (
+        text if len(text) <= 14 else f"{amount:.10g}" if abs(amount) < 1 else f"{Decimal(f'{amount:.10g}'):f}"
+    )
 
 
 def _money(value: float) -> float:

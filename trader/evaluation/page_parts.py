@@ -46,14 +46,24 @@ def charts(figures: Assessment) -> Markup:
     entries = [("line net", "after fees"), ("line gross", "before fees"), ("area drag", "taken by fees")]
     entries += [("line held", "buy and hold")] if hold else []
     entries += [("area oos", "out of sample")]
-    entries += [(f"area r{n}", name) for n, name in enumerate(REGIMES) if any(name == r.name for r in figures.regimes)]
+    entries += [
+        (f"area r{n}", name) for n, name in enumerate(REGIMES) if any(name == r.name for r in figures.regimes)
+    ]
     legend = tag("ul", *(tag("li", tag("i", class_=kind), text) for kind, text in entries), class_="legend")
     told = (
         f"Equity over time. {figures.verdict} Below it the kind of market, trades a day, and the drawdown. "
         "The figures are in the tables of this page."
     )
-    plot = tag("div", tag("p", "The chart needs JavaScript.", class_="empty"), id="equity-chart", role="img", aria_label=told)
-    return panel("Equity, trades a day, drawdown", plot, legend, count="drag to zoom, double-click to see all")
+    plot = tag(
+        "div",
+        tag("p", "The chart needs JavaScript.", class_="empty"),
+        id="equity-chart",
+        role="img",
+        aria_label=told,
+    )
+    return panel(
+        "Equity, trades a day, drawdown", plot, legend, count="drag to zoom, double-click to see all"
+    )
 
 
 def months(figures: Assessment) -> Markup:
@@ -68,13 +78,16 @@ def months(figures: Assessment) -> Markup:
         for month in range(1, 13):
             value = found.get(f"{year}-{month:02d}")
             whole *= 1.0 + (value or 0.0)
-            cells.append(tag("td", "" if value is None else percent(value, plus=True), style=_heat(value, largest)))
+            cells.append(
+                tag("td", "" if value is None else percent(value, plus=True), style=_heat(value, largest))
+            )
         rows.append(tag("tr", *cells, tag("td", percent(whole - 1.0, plus=True), class_="year")))
     heads = [tag("th", name, scope="col") for name in ("Year", *MONTHS, "All")]
     short = figures.monthly
     said = (
-        f"A month made {percent(short.mean, 2, plus=True)} on average, {percent(short.best, plus=True)} at best, "
-        f"{percent(short.worst, plus=True)} at worst; {percent(short.positive, 0)} of {short.months} gained."
+        f"A month made {percent(short.mean, 2, plus=True)} on average, {percent(short.best, plus=True)} "
+        f"at best, {percent(short.worst, plus=True)} at worst; "
+        f"{percent(short.positive, 0)} of {short.months} gained."
     )
     grid = tag(
         "table",
@@ -100,7 +113,9 @@ def costs(figures: Assessment) -> Markup:
     if fee is None or paid is None:
         said = "Without a trade there is no break-even fee."
     elif fee <= 0:
-        said = f"The trades lost before any fee ({number(paid, 1)} bps a side were paid): no fee is low enough."
+        said = (
+            f"The trades lost before any fee ({number(paid, 1)} bps a side were paid): no fee is low enough."
+        )
     else:
         said = f"Break-even at a fee of {number(fee, 1)} bps a side; {number(paid, 1)} bps were paid."
     return panel(
@@ -128,13 +143,17 @@ def baselines(figures: Assessment) -> Markup:
         if fee is None
         else f"Held in equal parts from first to last day, {number(fee, 1)} bps paid on the way in and out."
     )
-    return panel("Beside doing less", table("Beside doing less", columns, rows), tag("p", said, class_="small"))
+    return panel(
+        "Beside doing less", table("Beside doing less", columns, rows), tag("p", said, class_="small")
+    )
 
 
 def checks(figures: Assessment) -> Markup:
     """Give what was checked, what was counted, and what significance says."""
     card = figures.card
-    counts = [tag("div", tag("dt", name.replace("_", " ")), tag("dd", f"{n:,}")) for name, n in card.counts.items()]
+    counts = [
+        tag("div", tag("dt", name.replace("_", " ")), tag("dd", f"{n:,}")) for name, n in card.counts.items()
+    ]
     marks = [
         tag(
             "li",
@@ -175,7 +194,11 @@ def trades(figures: Assessment) -> Markup:
         if count <= SHOWN
         else f"bars are kept of {SHOWN} of {count:,}: the best, the worst and the newest"
     )
-    place = tag("div", tag("p", "The list needs JavaScript; trips.csv beside this page has it.", class_="empty"), id="trades")
+    place = tag(
+        "div",
+        tag("p", "The list needs JavaScript; trips.csv beside this page has it.", class_="empty"),
+        id="trades",
+    )
     title = tag("h2", "", id="view-title")
     buttons = tag(
         "menu",
@@ -184,17 +207,32 @@ def trades(figures: Assessment) -> Markup:
         tag("button", "Close", type="button", id="view-close"),
     )
     chart = tag("div", id="view-chart", role="img", aria_label="Bars around the trade")
-    view = tag("dialog", title, tag("p", "", id="view-words"), chart, buttons, id="view", aria_labelledby="view-title")
+    view = tag(
+        "dialog",
+        title,
+        tag("p", "", id="view-words"),
+        chart,
+        buttons,
+        id="view",
+        aria_labelledby="view-title",
+    )
     return join([panel("Trades", place, count=shown), view])
 
 
 def _luck(figures: Assessment) -> Markup:
     found = figures.significance
-    if not found:
+    if found is None:
         command = tag("code", "training significance")
         return tag("li", "Luck: ", command, " was not run on this folder, so nothing rules it out.")
-    said = found.get("sentence") or found.get("verdict") or DASH
-    return tag("li", tag("b", "Luck"), f": {said}")
+    spa = ", ".join(f"{name} {number(p, 3)}" for name, p in found.spa.items())
+    needed = DASH if found.min_track_days is None else f"{found.min_track_days:,}"
+    said = (
+        f"{found.trials:,} trials counted on this data; deflated Sharpe ratio {number(found.dsr, 3)}, "
+        f"overfitting {number(found.pbo)}, superior predictive ability p: {spa}; "
+        f"{needed} days would be needed to tell this Sharpe ratio from zero, {found.days:,} are there."
+    )
+    word = tag("b", "passed" if found.passed else "FAILED", class_="pass" if found.passed else "fail")
+    return tag("li", word, f" luck: {found.sentence} ", tag("span", said, class_="muted"))
 
 
 def _refusals(refusals: Mapping[str, int]) -> Markup | None:

@@ -5,6 +5,7 @@ train set. The same run draws the same bytes: no dates of the machine and no ver
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,22 +24,26 @@ BLUE, VERMILION, GREY, GREEN, INK = "#0072b2", "#d55e00", "#8a94a0", "#009e73", 
 INCHES, DPI = (9.0, 5.0), 110
 
 
-def write_pictures(judged: Judged, folder: Path, on_picture: Callable[[int, int], None] | None = None) -> None:
+def write_pictures(
+    judged: Judged, folder: Path, on_picture: Callable[[int, int], None] | None = None
+) -> None:
     """Write equity.png and pairs/<BASE-QUOTE>.png; UsageError where matplotlib is not installed.
 
     `on_picture` hears how many of how many are done.
     """
     try:
-        import matplotlib as mpl
+        import matplotlib as mpl  # noqa: PLC0415  # optional and heavy
     except ModuleNotFoundError:
-        raise UsageError("pictures: expected matplotlib; found none. `./run setup train` installs it") from None
+        raise UsageError(
+            "pictures: expected matplotlib; found none. `./run setup train` installs it"
+        ) from None
     instruments = judged.figures.card.instruments
     (folder / "pairs").mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9.0, "axes.unicode_minus": True}):
-        _draw(folder / "equity.png", lambda above, below: _whole(judged, above, below))
+        _draw(folder / "equity.png", partial(_whole, judged))
         for number, name in enumerate(instruments, 1):
             path = folder / "pairs" / f"{file_name(name)}.png"
-            _draw(path, lambda above, below, name=name: _pair(judged, name, above, below))
+            _draw(path, partial(_pair, judged, name))
             if on_picture:
                 on_picture(number, len(instruments))
 
@@ -66,8 +71,8 @@ def filters(trader: dict[str, Any]) -> str:
 
 
 def _draw(path: Path, fill: Callable[["Axes", "Axes"], None]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # as above
+    from matplotlib.figure import Figure  # noqa: PLC0415  # as above
 
     figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -77,7 +82,8 @@ def _draw(path: Path, fill: Callable[["Axes", "Axes"], None]) -> None:
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+    figure.set_canvas(FigureCanvasAgg(figure))
+    figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def _whole(judged: Judged, above: "Axes", below: "Axes") -> None:
@@ -88,9 +94,13 @@ def _whole(judged: Judged, above: "Axes", below: "Axes") -> None:
         above.axvspan(span[0], span[1], color="#56b4e9", alpha=0.10, linewidth=0, label="_")
     if judged.hold_equity is not None:
         above.plot(days, judged.hold_equity, color=GREY, linewidth=1.1, linestyle="--", label="buy and hold")
-    above.plot(days, seen.daily + seen.daily_fees, color=GREEN, linewidth=1.1, linestyle=":", label="before fees")
+    above.plot(
+        days, seen.daily + seen.daily_fees, color=GREEN, linewidth=1.1, linestyle=":", label="before fees"
+    )
     above.plot(days, seen.daily, color=BLUE, linewidth=1.5, label="after fees")
-    above.fill_between(days, seen.daily, seen.daily + seen.daily_fees, color=VERMILION, alpha=0.12, linewidth=0)
+    above.fill_between(
+        days, seen.daily, seen.daily + seen.daily_fees, color=VERMILION, alpha=0.12, linewidth=0
+    )
     above.legend(loc="best", frameon=False)
     above.set_ylabel("equity")
     above.set_title(figures.verdict, loc="left", fontsize=9.5, color=INK, wrap=True)

@@ -23,12 +23,12 @@ BULL, BEAR, SIDEWAYS, HIGH_VOLATILITY, UNKNOWN = "bull", "bear", "sideways", "hi
 REGIMES = (BULL, BEAR, SIDEWAYS, HIGH_VOLATILITY, UNKNOWN)
 
 RULE = (
-    f"High volatility: the index's daily volatility over {CALM_DAYS} days lies above the {RANK:.0%} mark of its "
-    f"own values in the {RANK_DAYS} days before. Otherwise bull or bear: its return over {TREND_DAYS} days lies "
-    f"more than {TREND_SIGMAS} standard deviations above or below zero, the deviation taken from the last "
-    f"{SPREAD_DAYS} days' volatility. Otherwise sideways. The index holds the run's instruments in equal parts, "
-    f"set right daily; each day is judged by the days before it alone, and is unknown where fewer than {FEWEST} "
-    "of them are known."
+    f"High volatility: the index's daily volatility over {CALM_DAYS} days lies above the {RANK:.0%} mark of "
+    f"its own values in the {RANK_DAYS} days before. Otherwise bull or bear: its return over {TREND_DAYS} "
+    f"days lies more than {TREND_SIGMAS} standard deviations above or below zero, the deviation taken from "
+    f"the last {SPREAD_DAYS} days' volatility. Otherwise sideways. The index holds the run's instruments in "
+    "equal parts, set right daily; each day is judged by the days before it alone, and is unknown where fewer than "
+    f"{FEWEST} of them are known."
 )
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ def regimes(returns: Floats) -> list[str]:
 
 
 def _trailing_deviation(returns: Floats, days: int, fewest: int) -> Floats:
-    """Give at each day the deviation of the newest `days` returns, that day's included; NaN without enough."""
+    """Give at each day the deviation of the newest `days` returns, its own included; NaN without enough."""
     out = np.full(len(returns), np.nan)
     for day in range(len(returns)):
         window = returns[max(0, day + 1 - days) : day + 1]

@@ -22,9 +22,13 @@ def write_tables(record: RunRecord, judged: Judged, folder: Path) -> None:
     """Write trips.csv, monthly.csv, folds.csv and pairs/<BASE-QUOTE>.csv."""
     figures = judged.figures
     _write(folder / "trips.csv", [_trip(trip) for trip in record.trips], TRIP_COLUMNS)
-    _write(folder / "monthly.csv", [{"month": one.name} | _slice(one) for one in figures.months], MONTH_COLUMNS)
+    _write(
+        folder / "monthly.csv", [{"month": one.name} | _slice(one) for one in figures.months], MONTH_COLUMNS
+    )
     tuned = sorted({name for fold in figures.folds for name in fold.tuned})
-    _write(folder / "folds.csv", [_fold(fold) for fold in figures.folds], (*FOLD_COLUMNS, *map(_tuned, tuned)))
+    _write(
+        folder / "folds.csv", [_fold(fold) for fold in figures.folds], (*FOLD_COLUMNS, *map(_tuned, tuned))
+    )
     (folder / "pairs").mkdir(exist_ok=True)
     for instrument in record.card.instruments:
         path = folder / "pairs" / f"{file_name(instrument)}.csv"

@@ -15,9 +15,7 @@ FEW_TRADES = 100
 FEW_DAYS = 180
 
 
-def verdict(
-    returns: ReturnFigures, trades: int, before: float | None, hold: ReturnFigures | None
-) -> str:
+def verdict(returns: ReturnFigures, trades: int, before: float | None, hold: ReturnFigures | None) -> str:
     """Say in one or two plain sentences what the run left, beside holding and `before` all fees."""
     beside = "" if hold is None else f"; holding {made(hold.total)}"
     span = f"in {returns.days:,} days"

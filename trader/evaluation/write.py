@@ -6,19 +6,19 @@ walk-forward.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from core.errors import DataError, UsageError
+from core.errors import UsageError
 from trader.backtest.record import RunRecord
+from trader.evaluation import significance
 from trader.evaluation.assessment import Assessment, judge
 from trader.evaluation.market import Market, load_market
 from trader.evaluation.page import write_page
 from trader.evaluation.pictures import write_pictures
 from trader.evaluation.tables import write_tables
 
-METRICS, PAGE, SIGNIFICANCE = "metrics.json", "report.html", "significance.json"
+METRICS, PAGE = "metrics.json", "report.html"
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ def write_report(
         market = load_market(folder)
     else:
         market.save(folder)
-    judged = judge(record, market, load_significance(folder))
+    judged = judge(record, market, significance.load(folder))
     (folder / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(judged.figures), indent=1) + b"\n")
     write_tables(record, judged, folder)
     notes = []
@@ -63,14 +63,3 @@ def write_report(
             notes.append(str(missing))
     write_page(record, judged, market, folder / PAGE)
     return Written(judged.figures, folder / PAGE, tuple(notes))
-
-
-def load_significance(folder: Path) -> dict[str, Any] | None:
-    """Read what `training significance` left; None where it was not run, DataError if it is not JSON."""
-    path = folder / SIGNIFICANCE
-    if not path.is_file():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as wrong:
-        raise DataError(f"{path}: expected one JSON object; {wrong}") from wrong

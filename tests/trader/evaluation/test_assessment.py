@@ -1,6 +1,6 @@
 """A run judged: what its months, folds, pairs and regimes add up to, its baselines, its words."""
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ def test_every_table_parts_the_whole(judged):
     assert whole.trades > 200
     for parts in (figures.months, figures.pairs, figures.accounts, figures.regimes, figures.folds):
         assert sum(part.trips.trades for part in parts) == whole.trades
-        assert sum((part.trips.net for part in parts), D(0)) == whole.net
+        assert sum((part.trips.net for part in parts), Decimal(0)) == whole.net
     for parts in (figures.months, figures.regimes, figures.folds):
         assert sum(part.returns.days for part in parts) == figures.pooled.returns.days == 120
         compounded = np.prod([1.0 + part.returns.total for part in parts]) - 1.0
@@ -105,23 +105,31 @@ def test_days_without_a_past_are_of_unknown_kind():
         ([], "Did not trade in 10 days; holding made 9.1 %."),
         (
             [trip("-1230", fees="400")],
-            "Lost 12.3 % in 10 days after fees; holding made 9.1 %. "
-            "The same trades lost 8.3 % before fees, which took 4.0 % of the cash.",
+            (
+                "Lost 12.3 % in 10 days after fees; holding made 9.1 %. "
+                "The same trades lost 8.3 % before fees, which took 4.0 % of the cash."
+            ),
         ),
         (
             [trip("250", fees="100", margin="50")],
-            "Made 2.5 % in 10 days after fees; holding made 9.1 %. "
-            "The same trades made 4.0 % before fees, which took 1.5 % of the cash.",
+            (
+                "Made 2.5 % in 10 days after fees; holding made 9.1 %. "
+                "The same trades made 4.0 % before fees, which took 1.5 % of the cash."
+            ),
         ),
         (
             [trip("-300", fees="400")],
-            "Lost 3.0 % in 10 days after fees; holding made 9.1 %. "
-            "The same trades made 1.0 % before fees, which took 4.0 % of the cash.",
+            (
+                "Lost 3.0 % in 10 days after fees; holding made 9.1 %. "
+                "The same trades made 1.0 % before fees, which took 4.0 % of the cash."
+            ),
         ),
         (
             [trip("300")],
-            "Made 3.0 % in 10 days after fees; holding made 9.1 %. "
-            "No fee was charged: a real account pays one.",
+            (
+                "Made 3.0 % in 10 days after fees; holding made 9.1 %. "
+                "No fee was charged: a real account pays one."
+            ),
         ),
     ],
 )

@@ -128,4 +128,3 @@ def test_what_only_rises_has_no_drawdown():
 def test_ruin_is_a_drawdown_of_everything():
     assert drawdown(np.arange(3), np.array([10.0, 0.0, 0.0])).depth == 1.0
     assert under_water(np.array([10.0, 0.0, 5.0])).tolist() == [0.0, -1.0, -0.5]
-

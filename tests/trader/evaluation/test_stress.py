@@ -1,6 +1,6 @@
 """The same trades at other costs, by hand."""
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.run_records import trip
 from trader.evaluation.stress import stress
 
-CASH = D(1000)
+CASH = Decimal(1000)
 
 
 def levels(trips):
@@ -20,11 +20,11 @@ def test_two_trades_by_hand():
     # Gross 30 + 6 = 36 of which slippage took 2; fees 8, margin fees 2: net 26.
     trips = (trip("24", fees="4", margin="2", slippage="1.5"), trip("2", fees="4", slippage="0.5"))
     found = levels(trips)
-    assert found[1.0].net == D(26)
-    assert found[1.0].costs == D(12)
-    assert found[0.0].net == D(38)  # at the mid and for nothing
-    assert found[1.5].net == D(20)
-    assert found[2.0].net == D(14)
+    assert found[1.0].net == Decimal(26)
+    assert found[1.0].costs == Decimal(12)
+    assert found[0.0].net == Decimal(38)  # at the mid and for nothing
+    assert found[1.5].net == Decimal(20)
+    assert found[2.0].net == Decimal(14)
     assert found[2.0].total_return == pytest.approx(0.014)
     # 36 - 2 of margin fees is left for fees on a turnover of 400: 850 bps; 8 were paid: 200 bps.
     whole = stress(trips, CASH)
@@ -34,9 +34,9 @@ def test_two_trades_by_hand():
 
 def test_at_the_break_even_fee_nothing_is_left():
     trips = (trip("24", fees="4", margin="2"), trip("-30", fees="4"))
-    fee = D(str(stress(trips, CASH).break_even_fee_bps)) / 10_000
+    fee = Decimal(str(stress(trips, CASH).break_even_fee_bps)) / 10_000
     left = sum(t.gross - t.margin_fees - fee * t.turnover for t in trips)
-    assert abs(left) < D("1e-12")
+    assert abs(left) < Decimal("1e-12")
 
 
 def test_what_loses_before_fees_has_a_negative_break_even():
@@ -46,7 +46,7 @@ def test_what_loses_before_fees_has_a_negative_break_even():
 def test_without_a_trade_there_is_no_break_even():
     found = stress((), CASH)
     assert (found.break_even_fee_bps, found.paid_fee_bps) == (None, None)
-    assert {one.net for one in found.levels} == {D(0)}
+    assert {one.net for one in found.levels} == {Decimal(0)}
 
 
 def test_it_says_that_the_trades_are_the_same():
@@ -60,5 +60,5 @@ def test_as_it_was_is_the_runs_own_net_and_more_costs_never_help(amounts):
         for fees, margin, slip, net in amounts
     ]
     found = levels(trips)
-    assert found[1.0].net == sum((t.net for t in trips), D(0))
+    assert found[1.0].net == sum((t.net for t in trips), Decimal(0))
     assert found[0.0].net >= found[1.0].net >= found[1.5].net >= found[2.0].net

@@ -1,6 +1,6 @@
 """Figures of round trips by hand, to the last digit."""
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -34,16 +34,16 @@ def test_four_trades_by_hand():
     assert (found.trades, found.longs, found.wins) == (4, 3, 2)
     assert found.win_rate == 0.5
     assert found.right_share == 0.75  # the third earned 2 of prices and lost after fees of 4
-    assert (found.average_win, found.average_loss) == (D(20), D(-6))
+    assert (found.average_win, found.average_loss) == (Decimal(20), Decimal(-6))
     assert found.win_loss_ratio == pytest.approx(20 / 6)
     assert found.profit_factor == pytest.approx(40 / 12)
-    assert found.expectancy == D(7)
+    assert found.expectancy == Decimal(7)
     assert found.expectancy_bps == pytest.approx(28 / 500 * 1e4)  # entered: 100 + 100 + 100 + 200
-    assert (found.best, found.worst) == (D(30), D(-10))
+    assert (found.best, found.worst) == (Decimal(30), Decimal(-10))
     assert found.average_hold_s == (2 + 1 + 3 + 2) / 4 * 3600
-    assert found.turnover == D(1000)
-    assert (found.gross, found.fees, found.margin_fees) == (D(45), D(16), D(1))
-    assert (found.slippage, found.net) == (D(2), D(28))
+    assert found.turnover == Decimal(1000)
+    assert (found.gross, found.fees, found.margin_fees) == (Decimal(45), Decimal(16), Decimal(1))
+    assert (found.slippage, found.net) == (Decimal(2), Decimal(28))
     assert found.fees_bps == pytest.approx(17 / 1000 * 1e4)
     assert found.fee_share == pytest.approx(17 / 45)
     assert found.ended == {"stop": 1, "target": 2, "time": 1}
@@ -68,9 +68,21 @@ def test_fees_of_a_gross_loss_have_no_share():
 
 def test_ends_by_hand():
     stop, target, time = by_end(FOUR)
-    assert (stop.ended_by, stop.trades, stop.share, stop.win_rate, stop.net) == ("stop", 1, 0.25, 0.0, D(-10))
-    assert (target.trades, target.share, target.win_rate, target.net, target.average) == (2, 0.5, 1.0, D(40), D(20))
-    assert (time.ended_by, time.net) == ("time", D(-2))
+    assert (stop.ended_by, stop.trades, stop.share, stop.win_rate, stop.net) == (
+        "stop",
+        1,
+        0.25,
+        0.0,
+        Decimal(-10),
+    )
+    assert (target.trades, target.share, target.win_rate, target.net, target.average) == (
+        2,
+        0.5,
+        1.0,
+        Decimal(40),
+        Decimal(20),
+    )
+    assert (time.ended_by, time.net) == ("time", Decimal(-2))
 
 
 def test_an_end_that_nobody_named_still_counts():
@@ -80,7 +92,7 @@ def test_an_end_that_nobody_named_still_counts():
 @given(TRIPS)
 def test_sums_are_exact_and_ends_part_the_trades(trips):
     found = trip_figures(trips)
-    assert found.net == sum((t.net for t in trips), D(0))
+    assert found.net == sum((t.net for t in trips), Decimal(0))
     assert found.net == found.gross - found.fees - found.margin_fees
     assert sum(e.trades for e in by_end(trips)) == len(trips) == sum(found.ended.values())
-    assert sum((e.net for e in by_end(trips)), D(0)) == found.net
+    assert sum((e.net for e in by_end(trips)), Decimal(0)) == found.net
