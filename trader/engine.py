@@ -61,7 +61,8 @@ class EngineState(msgspec.Struct):
     private_since: int = 0  # when the private link last came up, or last had a gap
     reconciled: bool = False
     system: str = "online"
-    opinions: int = 0
+    asked_at: int = 0  # when an opinion was last asked for, and how many so far at that very time
+    lots: int = 0
     quality: dict[str, tuple[str, ...]] = {}
 
 
@@ -232,16 +233,25 @@ class Engine:
         )
         if not due:
             return []
-        self.state.opinions += 1
         return [
             RequestOpinion(
                 trader=self._trader.name,
-                prediction_id=f"{self._trader.code}{event.ts_close // SECOND}-{self.state.opinions}",
+                prediction_id=self._prediction_id(event.ts_close),
                 timeframe=self._trader.decision,
                 ts_close=event.ts_close,
                 instruments=due,
             )
         ]
+
+    def _prediction_id(self, ts_close: int) -> str:
+        """Name a question by its close, how long after it it is put, and its place among those put then.
+
+        Nothing is counted over time: who wakes only now and then gives the same names.
+        """
+        state = self.state
+        state.lots = state.lots + 1 if state.asked_at == self._now else 1
+        state.asked_at = self._now
+        return f"{self._trader.code}{ts_close // SECOND}-{self._now - ts_close}-{state.lots}"
 
     def _on_report(self, report: OrderUpdate | Fill) -> list[Command]:
         applied = self._orders.on_report(report)

@@ -42,6 +42,8 @@ from trader.config import Config
 from trader.desk import Desk
 from venue.exchange_listing import listed
 
+NOTHING: Mapping[str, int] = {}
+
 
 class Opinions(Protocol):
     """Whatever answers the desk's questions about closed bars."""
@@ -76,6 +78,9 @@ class World:
         self._desk = Desk()
         self._events: deque[Event] = deque()
         self._waiting: dict[str, list[SubmitOrder]] = {}
+        self._under_way: dict[str, str] = {}  # instruments of orders that have not ended, by client id
+        self.restless = True
+        """Whether something happened after the last closing instant's prices."""
         self._answers: dict[str, Prediction] = {}
         self._ledgers = {a.name: Ledger(a.cash) for a in config.accounts}
         self._tally = Tally()
@@ -85,6 +90,18 @@ class World:
         self._put(LinkChange(start, Stream.PUBLIC, up=True))
         for account in config.accounts:
             self._put(LinkChange(start, Stream.PRIVATE, up=True, account=account.name))
+
+    @property
+    def exposed(self) -> frozenset[str]:
+        """Give the instruments on which anything is open at the exchange or on its way there."""
+        held = (self._exchange.account(name).portfolio.positions for name in self._ledgers)
+        return frozenset(self._under_way.values()).union(*held)
+
+    def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
+        """Count finest bars that were lived through, and refusals that a sparse run did not ask for."""
+        self._tally.bars += bars
+        self._tally.decisions += sum(refused.values())
+        self._tally.refusals.update(refused)
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...], source: Sequence[Bar]) -> None:
         """Live through the time up to one closing instant, then through the instant itself."""
@@ -99,12 +116,12 @@ class World:
                 closing.append(moving.pop())
             else:
                 closing.append(close_quote(bar, instrument))
-        self._tally.bars += len(source)
         self._tally.active += len(active)
         moving.sort(key=_time)
         for ts, quotes in groupby(moving, key=_time):
             self._on_quotes(ts, tuple(quotes))
         self._on_quotes(ts_close, tuple(closing))
+        self.restless = False
         self._opinions.on_bars(bars)
         self._put(BarsClosed(ts_close, ts_close, bars))
         if active:  # time exits and open questions; a flat account has neither
@@ -146,6 +163,8 @@ class World:
     def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
         """Give held quantity and stop triggers of every instrument that something could happen to."""
         active: dict[str, tuple[Decimal, list[Decimal]]] = {}
+        for symbol in self._under_way.values():
+            active[symbol] = (ZERO, [])
         for name in self._ledgers:
             account = self._exchange.account(name)
             for symbol, position in account.portfolio.positions.items():
@@ -170,8 +189,11 @@ class World:
 
     def _tell(self, reports: Iterable[OrderUpdate | Fill]) -> None:
         for report in reports:
+            self.restless = True
             if isinstance(report, Fill):
                 self._ledgers[report.account].on_fill(report)
+            elif report.state.terminal:
+                self._under_way.pop(report.cl_ord_id, None)
             self._put(report)
             if isinstance(report, OrderUpdate):
                 self._release(report)
@@ -185,6 +207,7 @@ class World:
                 self._exchange.submit(order, update.ts)
             else:
                 reason = f"not sent: {order.after} is {update.state}"
+                self._under_way.pop(order.cl_ord_id, None)
                 self._put(
                     OrderUpdate(update.ts, order.account, order.cl_ord_id, OrderState.REJECTED, reason=reason)
                 )
@@ -206,8 +229,8 @@ class World:
         match command:
             case SubmitOrder():
                 self._tally.orders += 1
-                if self._keep_signals:
-                    self._tally.sent.append(command)
+                self._tally.sent.append(command)
+                self._under_way[command.cl_ord_id] = command.instrument
                 if command.after:
                     self._waiting.setdefault(command.after, []).append(command)
                 else:
@@ -221,6 +244,7 @@ class World:
                 self._answers[prediction.prediction_id] = prediction
                 self._events.append(prediction)
             case RequestReconcile():
+                self.restless = True
                 found = self._exchange.reconcile(command.account, command.asked, command.since)
                 self._events.append(msgspec.structs.replace(found, ts=now))
             case Decisions():

@@ -58,7 +58,7 @@ def run(
         first, last = whole_span(resolved, lake)
         since, until = first if since is None else since, last if until is None else until
     with _progress(since, until) as on_day:
-        result = run_backtest(resolved, lake, since, until, on_day=on_day)
+        result = run_backtest(resolved, lake, since, until, on_day=on_day, keep_signals=signals)
     report = result.report(signals=signals)
     flat = [(k, v) for k, v in report.items() if not isinstance(v, list | dict)]
     emit(report, as_json=as_json, lines=rows(flat))

@@ -167,7 +167,7 @@ def test_an_instant_that_nobody_recorded_has_no_opinion():
 
 @pytest.mark.skipif(not MODEL.is_dir(), reason="needs the shipped models")
 def test_a_whole_configuration_runs_over_the_lake(config):
-    found = run(config, MARKET, START, START + DAY)
+    found = run(config, MARKET, START, START + DAY, keep_signals=True)
     assert found.bars == 2 * 288
     assert len(found.signals) == found.decisions == 2 * 288 + 2 * 96
     assert found.models.keys() == {"scalp", "swing"}
