@@ -4,6 +4,8 @@ import copy
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.clock import HOUR, SECOND
 from core.orders import OrderState, OrderType
@@ -282,3 +284,22 @@ def test_an_account_can_be_copied_whole():
     assert (len(kept.positions), len(account.positions)) == (1, 0)
     assert kept.find("y") is next(iter(kept.open.values()))
     assert kept.find("y") is not account.find("y")
+
+
+PRICES = st.lists(
+    st.tuples(st.sampled_from([BTC, "ETH/USDT"]), st.integers(15_000, 45_000)), min_size=1, max_size=25
+)
+SIDES = st.tuples(st.sampled_from([BUY, SELL]), st.sampled_from([BUY, SELL]))
+
+
+@given(PRICES, SIDES, st.integers(4, 12))
+def test_no_price_brings_an_account_below_the_stop_level_unseen(prices, sides, tenths):
+    """The lender looks closely only where it must; after every quote nobody is overdue."""
+    venue = lender(cash=10_000)
+    for symbol, side in zip((BTC, "ETH/USDT"), sides, strict=True):
+        at(venue, "30000", symbol=symbol)
+        send(venue, order(symbol, side, str(D(tenths) / 10), instrument=symbol))
+    for symbol, price in prices:
+        at(venue, str(price), symbol=symbol)
+        level = figures(venue).level
+        assert level is None or level > 40
