@@ -70,8 +70,8 @@ def test_leverage_multiplies_what_a_move_is_worth_and_ties_up_a_fifth():
 
 def test_a_taker_gets_half_a_minute_of_volume_and_pays_a_spread_more_for_the_last_of_it():
     hand = Hand("vip9", margin=False)
-    # A hundred coins in five minutes: ten in half a minute. Value 10,000, so half is 0.00005 + 0.02 x 0.0001 x 10
-    # = 0.00007: 99.993 -> 99.99, 100.007 -> 100.01, the spread 0.02.
+    # A hundred coins in five minutes: ten in half a minute. Value 10,000, so half is
+    # 0.00005 + 0.02 x 0.0001 x 10 = 0.00007: 99.993 -> 99.99, 100.007 -> 100.01, the spread 0.02.
     hand.bar(100.0, 100.0, 100.0, 100.0, value=10_000)
     hand.send(BUY, "25", limit="101", **IOC)
     assert hand.held() == 10
