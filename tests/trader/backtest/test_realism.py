@@ -1,6 +1,7 @@
 """Whole runs of desk and exchange: the money adds up at every instant, under every rule there is."""
 
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,18 +40,28 @@ def configured(schedule="kraken", *, pairs=(BTC, ETH), **changes):
 class Scripted:
     """Opinions by bar number: `lean(number)` is below 0 for down, above for up, 0 for nothing."""
 
-    def __init__(self, lean, atr=0.003):
+    def __init__(self, lean, atr=0.003, order=()):
         self.lean, self.atr, self.closes = lean, atr, {}
+        self.first = {symbol: place for place, symbol in enumerate(order, 1)}  # the bar of its first opinion
 
     def on_bars(self, bars):
         self.closes |= {bar.instrument: bar.close for bar in bars if bar.timeframe is Timeframe.M5}
 
     def answer(self, request: RequestOpinion) -> Prediction:
-        lean = self.lean(request.ts_close // (5 * MINUTE))
+        number = request.ts_close // (5 * MINUTE)
         names = [symbol for symbol in request.instruments if symbol in self.closes]
-        opinions = tuple(self.opinion(symbol, lean) for symbol in names)
+        opinions = tuple(
+            self.opinion(symbol, self.lean(number) if number >= self.first.get(symbol, 0) else 0)
+            for symbol in names
+        )
         return Prediction(
-            0, request.prediction_id, request.trader, request.ts_close, request.timeframe, "scripted", opinions
+            0,
+            request.prediction_id,
+            request.trader,
+            request.ts_close,
+            request.timeframe,
+            "scripted",
+            opinions,
         )
 
     def opinion(self, symbol, lean):
@@ -62,7 +73,7 @@ class Scripted:
 def proved(world):
     """Insist that ledger and exchange tell the same money, reckoned in two ways."""
     for name, ledger in world.books.ledgers.items():
-        portfolio = world.exchange.account(name).portfolio
+        portfolio = world._exchange.account(name).portfolio
         worth = sum((p.unrealised(ledger.marks[p.instrument]) for p in portfolio.positions.values()), ZERO)
         assert ledger.equity == portfolio.cash + worth
         assert ledger.fees == portfolio.fees >= 0
@@ -82,12 +93,13 @@ def lived(config, opinions, instants, *, start=0):
 
 @pytest.fixture(scope="module")
 def two_days():
-    config = configured(trader__swing__policy__max_hold_bars=40)
+    patient = {"max_hold_bars": 40, "stop_atr": 20.0, "target_atr": 0.0}  # ten hours, and nothing in between
+    config = configured(**{f"trader__swing__policy__{key}": value for key, value in patient.items()})
     series = [Series("binance", symbol, Timeframe.M5) for symbol in (BTC, ETH)]
     lake = Lake(ROOT / "configs" / "market")
     instants = replay(lake, series, START, START + 2 * DAY, timeframes=[Timeframe.M5, Timeframe.M15])
     # Twenty bars up, twenty down, and a long silence now and then, so that positions age.
-    opinions = Scripted(lambda n: 0 if n // 120 % 2 and n % 120 > 3 else 1 if n // 20 % 2 else -1)
+    opinions = Scripted(lambda n: 0 if n // 120 % 2 and n % 120 > 12 else 1 if n // 20 % 2 else -1, 0.0015)
     return lived(config, opinions, instants, start=START)
 
 
@@ -112,32 +124,38 @@ def test_rollovers_reach_the_desk_without_a_notice_each(two_days):
     assert rolled, "expected a position older than four hours"
     assert "cash_adopted" not in result.notices
     for name in world.books.ledgers:
-        desk = next(e.state for e in world.desk.engines if e.state.account == name)
-        assert desk.portfolio.cash == world.exchange.account(name).portfolio.cash
+        desk = next(e.state for e in world._desk.engines if e.state.account == name)
+        assert desk.portfolio.cash == world._exchange.account(name).portfolio.cash
 
 
-def flat_bars(*prices, value=1e8, timeframe=Timeframe.M5):
-    """Bars of five minutes from one price to the next, as closing instants."""
-    for number, (begin, end) in enumerate(zip(prices, prices[1:], strict=False)):
-        ts = number * timeframe.ns
-        high, low = max(begin, end), min(begin, end)
+def moving(symbol, prices, value=1e8):
+    """Give bars of five minutes from one price to the next; `value` is traded in each, or one for each."""
+    for number, (begin, end) in enumerate(pairwise(prices)):
         traded = value if isinstance(value, float) else value[number]
-        bar = Bar(BTC, timeframe, ts, begin, high, low, end, traded / end, end, 10)
-        yield ts + timeframe.ns, (bar,)
+        high, low = max(begin, end), min(begin, end)
+        yield Bar(symbol, Timeframe.M5, number * 5 * MINUTE, begin, high, low, end, traded / end, end, 10)
 
 
-def test_a_gap_that_eats_the_margin_is_a_liquidation_and_the_desk_halts():
-    big = {"max_position_notional": 3.0, "max_leverage": 5.0, "risk_per_trade": 0.05, "max_drawdown": 0.5}
+def together(*series):
+    return [(bars[0].ts_close, bars) for bars in zip(*series, strict=True)]
+
+
+def test_a_crash_that_no_stop_survives_liquidates_the_oldest_position_and_the_desk_halts():
+    big = {"max_position_notional": 1.5, "max_leverage": 5.0, "risk_per_trade": 0.05, "max_drawdown": 0.5}
     changes = {f"trader__scalp__policy__{key}": value for key, value in big.items()}
-    config = configured("gross", pairs=[BTC], **changes)
-    # Up once, then a third of the price is gone within a bar in which nearly nothing trades.
-    prices = [100.0, 100.0, 100.0, 66.0, *[66.0] * 12]
-    values = [1e8, 1e8, 2e3, *[1e8] * 13]
-    world, result, trips = lived(config, Scripted(lambda n: 1), flat_bars(*prices, value=values))
-    assert [trip.ended_by for trip in trips] == ["liquidation"]
+    config = configured("gross", **changes)
+    # One instrument after the other is bought; then more than half of one price is gone in a bar in
+    # which nearly nothing trades, so that its stop finds no buyers.
+    calm, crash = [100.0] * 24, [100.0] * 4 + [42.0] * 20
+    values = [1e8] * 3 + [1e3] * 20
+    instants = together(moving(ETH, calm), moving(BTC, crash, values))
+    opinions = Scripted(lambda n: 1, order=[ETH, BTC])
+    _, result, trips = lived(config, opinions, instants)
+    first = trips[0]
+    assert (first.instrument, first.ended_by) == (ETH, "liquidation")
+    assert first.exit == D("99.99")
     assert result.notices["halted"] >= 1
-    assert world.exchange.account("scalp").portfolio.positions == {}
-    assert result.accounts["scalp"] < 1_000
+    assert result.accounts["scalp"] < 3_000
 
 
 @settings(max_examples=15, deadline=None)
@@ -160,4 +178,4 @@ def test_money_adds_up_whatever_the_market_and_the_opinions(steps, leans, schedu
         trader__scalp__policy__cooldown_s=0.0,
     )
     opinions = Scripted(lambda n: leans[n // 3 % len(leans)], atr=0.004)
-    lived(config, opinions, flat_bars(*prices, value=10**magnitude))
+    lived(config, opinions, together(moving(BTC, prices, 10**magnitude)))
