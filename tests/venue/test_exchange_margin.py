@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import HOUR, SECOND
+from core.events import VenuePosition
 from core.orders import OrderState, OrderType
 from tests.venue.exchange_world import BTC, BUY, FEES, LATENCY, SELL, D, order, quote, send, told
 from venue.exchange import Exchange
@@ -303,3 +304,16 @@ def test_no_price_brings_an_account_below_the_stop_level_unseen(prices, sides, t
         at(venue, str(price), symbol=symbol)
         level = figures(venue).level
         assert level is None or level > 40
+
+
+def test_a_restored_account_keeps_its_loans_and_rolls_a_period_later():
+    venue = lender(margin=MarginRules(), cash=0)
+    held = [VenuePosition(BTC, D("-0.1"), D(3_000))]
+    venue.adopt("a", D(10_000), held, [], 100 * HOUR)
+    (position,) = venue.account("a").positions.values()
+    assert (position.side, position.leverage, position.rolls) == (SELL, 5, 104 * HOUR)
+    venue.advance(103 * HOUR)
+    assert venue.account("a").portfolio.cash == 10_000
+    venue.advance(108 * HOUR)
+    assert venue.account("a").portfolio.cash == 10_000 - 2 * 3_000 * D("0.0001")
+    assert venue.trade_balance("a").used == 600
