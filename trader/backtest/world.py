@@ -79,7 +79,7 @@ class World:
         self._start = self._now = start
         self._opinions = opinions
         self._instruments = listed(config.universe.instruments)
-        self._books = Books(config.accounts, self._why)
+        self.books = Books(config.accounts, self._why)
         self._exchange = open_exchange(config, self._instruments, self._on_change)
         self._unasked: set[str] = set()  # accounts at which the exchange did something by itself
         self._models = {name: known.model_hash for name, known in terms.items()}
@@ -108,7 +108,7 @@ class World:
     @property
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
-        held = (self._exchange.account(name).portfolio.positions for name in self._books.ledgers)
+        held = (self._exchange.account(name).portfolio.positions for name in self.books.ledgers)
         return frozenset(self._under_way.values()).union(*held)
 
     def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
@@ -144,12 +144,12 @@ class World:
             self._compare()
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        self._books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
+        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
-        tally, ledgers = self._tally, list(self._books.ledgers.values())
-        self._books.finish(end, {})  # what is open has its last mark
+        tally, ledgers = self._tally, list(self.books.ledgers.values())
+        self.books.finish(end, {})  # what is open has its last mark
         return BacktestResult(
             start=self._start,
             end=end,
@@ -185,7 +185,7 @@ class World:
         active: dict[str, tuple[Decimal, list[Decimal]]] = {}
         for symbol in self._under_way.values():
             active[symbol] = (ZERO, [])
-        for name in self._books.ledgers:
+        for name in self.books.ledgers:
             account = self._exchange.account(name)
             for symbol, position in account.portfolio.positions.items():
                 held, stops = active.get(symbol, (ZERO, []))
@@ -222,7 +222,7 @@ class World:
                 self._release(report)
 
     def _on_change(self, change: Change) -> None:
-        self._books.on_change(change)
+        self.books.on_change(change)
         if change.kind is ChangeKind.ROLLED or (change.order and change.order.terms.liquidation):
             self._unasked.add(change.account)
 
