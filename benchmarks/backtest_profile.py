@@ -61,7 +61,7 @@ def profiled(plain: BacktestResult, work: Callable[[], object]) -> str:
             (
                 f"`{COMMAND}` prints this page. Without the profiler the run takes {plain.seconds:.2f} s: "
                 f"{plain.bars:,} bars, {plain.bars_per_s:,.0f} a second, {plain.orders:,} orders, "
-                f"{plain.active_bars:,} bars with anything open. The profiler itself makes many small calls look "
+                f"{plain.active_bars:,} bars with anything open. The profiler makes many small calls look "
                 "dearer than they are; shares tell more than seconds."
             ),
             "",
