@@ -117,6 +117,10 @@ class Matcher:
         if maker and limit is not None:
             filled = self._make(order, limit, touch.quantity)
         else:
+            if self.rules.impact:
+                touch = market.beyond(order, touch, self.rules.impact)
+                if touch.quantity == 0:
+                    return
             filled = self._fill(order, touch.price, min(order.remaining, touch.quantity), maker=False)
         market.consume(order.submit.side, filled)
 

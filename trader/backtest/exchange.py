@@ -4,11 +4,17 @@ Must not know the desk or bars. Called by trader.backtest.world.
 """
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+import msgspec
 
 from core.instrument import Instrument
 from trader.config import Config
 from venue.exchange import Exchange
 from venue.exchange_orders import Change
+
+IMPACT = Decimal(1)
+"""Spreads that a taker pays further for all that one quote offers (trader.backtest.quotes.DEPTH_S)."""
 
 
 def open_exchange(
@@ -26,7 +32,7 @@ def open_exchange(
         fees=table.fees,
         latency_ns=table.latency_ns,
         latency_sigma=table.latency_sigma,
-        rules=table.rules,
+        rules=msgspec.structs.replace(table.rules, impact=IMPACT),
         seed=table.seed,
         listener=listener,
     )

@@ -92,6 +92,11 @@ class World:
             self._put(LinkChange(start, Stream.PRIVATE, up=True, account=account.name))
 
     @property
+    def desk(self) -> Desk:
+        """The desk, for read-only looks."""
+        return self._desk
+
+    @property
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
         held = (self._exchange.account(name).portfolio.positions for name in self._books.ledgers)
