@@ -56,7 +56,7 @@ class Done(NamedTuple):
     name: str
     folder: Path
     result: BacktestResult
-    record: RunRecord
+    record: RunRecord | None
     written: Written | None
 
 
@@ -119,8 +119,10 @@ def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Prog
             cache=wanted.cache or default_folder(),
             memory_mb=wanted.memory_mb,
         )
-    record = result.record(command)
     folder = wanted.out / name
+    record = _recorded(result, command)
+    if record is None:
+        return Done(name, folder, result, None, None)
     record.save(folder)
     record_trial(record, wanted.trials)
     written = None
@@ -129,6 +131,12 @@ def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Prog
         with progress(f"{name} pictures".strip(), len(record.card.instruments)) as told:
             written = write_report(record, folder, market, on_picture=told and (lambda done, _: told(done)))
     return Done(name, folder, result, record, written)
+
+
+def _recorded(result: BacktestResult, command: str) -> RunRecord | None:
+    """Give the result's record; None of an engine that keeps none."""
+    make = getattr(result, "record", None)
+    return make(command) if make else None
 
 
 def told(done: Done, *, signals: bool) -> dict[str, Any]:

@@ -190,5 +190,5 @@ def test_a_long_trade_is_shown_in_coarser_bars(tmp_path):
 def test_a_damaged_market_is_one_line(tmp_path):
     (tmp_path / "market.parquet").write_bytes(b"no")
     pl.DataFrame({"trip": [1]}).write_parquet(tmp_path / "candles.parquet")
-    with pytest.raises(DataError, match="expected market.parquet"):
+    with pytest.raises(DataError, match=r"expected market\.parquet"):
         load_market(tmp_path)
