@@ -86,6 +86,9 @@ def _verdict(figures: Assessment) -> Markup:
         error += f"; 95\u2009%: {number(luck.sharpe.low)} to {number(luck.sharpe.high)}"
     fell = "never below its start" if depth is None else f"{number(depth.length_days, 0)} days under the peak"
     taken = percent(float((trips.fees + trips.margin_fees) / cash) if cash else None)
+    of_gross = "there was no gross profit"
+    if trips.fee_share is not None:
+        of_gross = f"{percent(trips.fee_share)} of gross profit"
     facts = (
         (
             "Return after fees",
@@ -113,7 +116,7 @@ def _verdict(figures: Assessment) -> Markup:
             number(trips.expectancy_bps, 1, plus=True) + " bps",
             f"{number(trips.expectancy, 2, plus=True)} net",
         ),
-        ("Fees", taken, f"of the cash; {percent(trips.fee_share)} of gross profit"),
+        ("Fees", taken, f"of the cash; {of_gross}"),
         (
             "Exposure",
             percent(figures.exposure),
@@ -123,7 +126,7 @@ def _verdict(figures: Assessment) -> Markup:
     cells = [
         tag("div", tag("dt", name), tag("dd", value, tag("small", small))) for name, value, small in facts
     ]
-    sentence = tag("p", figures.verdict, class_="verdict")
+    sentence = tag("p", figures.verdict.replace(" %", "\u00a0%"), class_="verdict")
     return tag("section", sentence, tag("dl", *cells, class_="figures"), class_="panel", aria_label="Verdict")
 
 
@@ -178,7 +181,9 @@ def _folds(folds: Sequence[FoldSlice]) -> Markup | None:
         *_slice_columns("Fold"),
         Column("Tuned before it", tuned, "words"),
     ]
-    columns.insert(1, Column("Out of sample", lambda f: f"{iso(f.start)[:10]} to {iso(f.end)[:10]}", "tight"))
+    columns.insert(
+        1, Column("Out of sample", lambda f: f"{iso(f.start)[:10]} to {iso(f.end)[:10]}", "words tight")
+    )
     return panel("By fold", table("By fold", columns, folds), count="each judged on days after its training")
 
 

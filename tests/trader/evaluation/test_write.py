@@ -87,7 +87,9 @@ def test_metrics_are_the_figures(made):
 def test_the_page_says_first_what_came_of_it_and_what_was_assumed(made):
     whole, folder, written, _ = made
     text = (folder / "report.html").read_text()
-    words = unescape(re.sub(r"<[^>]+>", " ", text[text.index("<body>") : text.index('id="data"')]))
+    words = unescape(re.sub(r"<[^>]+>", " ", text[text.index("<body>") : text.index('id="data"')])).replace(
+        "\u00a0", " "
+    )
     places = [words.index(written.figures.verdict), *(words.index(said) for said in whole.card.assumptions)]
     places += [words.index("delay one bar"), words.index("Equity, trades a day, drawdown")]
     assert places == sorted(places)
