@@ -18,6 +18,7 @@ from core.events import (
     Decisions,
     Event,
     Fill,
+    InstrumentsChanged,
     LinkChange,
     Notice,
     OrderUpdate,
@@ -36,6 +37,8 @@ from core.version import VERSION
 from risk.policy import ModelTerms
 from trader.backtest.books import Books
 from trader.backtest.exchange import open_exchange
+from trader.backtest.ledger import curve_rows, pairs_rows
+from trader.backtest.listings import Relisting
 from trader.backtest.quotes import close_quote, path
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
@@ -68,6 +71,7 @@ class World:
         *,
         start: int,
         keep_signals: bool,
+        relistings: Sequence[Relisting] = (),
     ) -> None:
         self._config = config
         self._start = self._now = start
@@ -85,6 +89,7 @@ class World:
         self._answers: dict[str, Prediction] = {}
         self._tally = Tally()
         self._keep_signals = keep_signals
+        self._relistings = deque(relistings)
         setup = msgspec.msgpack.encode(config.desk_setup(terms, list(self._instruments.values())))
         self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, setup))
         self._put(LinkChange(start, Stream.PUBLIC, up=True))
@@ -110,6 +115,7 @@ class World:
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...], source: Sequence[Bar]) -> None:
         """Live through the time up to one closing instant, then through the instant itself."""
+        self._relist(ts_close)
         moving: list[Quote] = []
         closing: list[Quote] = []
         active = self._active()
@@ -137,7 +143,7 @@ class World:
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
-        tally, ledgers = self._tally, self._books.ledgers.values()
+        tally, ledgers = self._tally, list(self._books.ledgers.values())
         self._books.finish(end, {})  # what is open has its last mark
         return BacktestResult(
             start=self._start,
@@ -162,6 +168,11 @@ class World:
             accounts={ledger.account: ledger.equity for ledger in ledgers},
             signals=tally.signals,
             sent=tally.sent,
+            trips=tuple(
+                sorted((t for one in ledgers for t in one.trips), key=lambda t: (t.closed, t.account))
+            ),
+            curve=curve_rows(ledgers),
+            pairs=pairs_rows(ledgers),
         )
 
     def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
@@ -185,6 +196,11 @@ class World:
         for quote in quotes:
             self._tell(self._exchange.on_quote(quote))
         self._put(Quotes(ts, quotes))
+
+    def _relist(self, ts_close: int) -> None:
+        """Tell the desk what has come to the exchange or left it; what is open there may still be closed."""
+        while self._relistings and self._relistings[0].ts <= ts_close:
+            self._put(InstrumentsChanged(self._now, self._relistings.popleft().instruments))
 
     def _settle(self, until: int) -> None:
         """Let requests arrive and orders expire, one after the other."""
