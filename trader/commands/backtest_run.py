@@ -60,9 +60,9 @@ class Done(NamedTuple):
     name: str
     folder: Path
     result: BacktestResult
-    record: RunRecord | None
+    record: RunRecord
     written: Written | None
-    trials: int = 0
+    trials: int
 
 
 def carry_out(wanted: Wanted, progress: Progress) -> Iterator[Done]:
@@ -125,9 +125,7 @@ def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Prog
             memory_mb=wanted.memory_mb,
         )
     folder = wanted.out / name
-    record = _recorded(result, command)
-    if record is None:
-        return Done(name, folder, result, None, None)
+    record = result.record(command)
     record.save(folder)
     record_trial(record, wanted.trials)
     counted = read(wanted.trials).family(trial_of(record)).counted
@@ -143,12 +141,6 @@ def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Prog
                 on_picture=told and (lambda done, _: told(done)),
             )
     return Done(name, folder, result, record, written, counted)
-
-
-def _recorded(result: BacktestResult, command: str) -> RunRecord | None:
-    """Give the result's record; None of an engine that keeps none."""
-    make = getattr(result, "record", None)
-    return make(command) if make else None
 
 
 def told(done: Done, *, signals: bool) -> dict[str, Any]:
