@@ -45,6 +45,9 @@ from trader.setup import AccountSetup, TraderSetup
 ROUNDING = Decimal("0.01")
 """A smaller difference in cash is the venue's rounding of its ledger: adopted without a word."""
 
+LENDING = Decimal("0.001")
+"""Of what is borrowed: three times what a rollover costs at most. It is due every four hours, so no news."""
+
 
 class EngineState(msgspec.Struct):
     """All memory of one engine: plain data that a snapshot can hold and two runs can compare."""
@@ -302,11 +305,16 @@ class Engine:
         self.state.portfolio = msgspec.structs.replace(
             portfolio, cash=cash, peak_equity=max(Decimal(0), portfolio.peak_equity + difference)
         )
-        if abs(difference) < ROUNDING:
+        if abs(difference) < ROUNDING or self._is_lending(-difference):
             return []
         self._risk.on_cash(difference)
         text = f"cash is {cash} at the venue, {portfolio.cash} here; the venue's figure counts"
         return [Notice(Severity.INFO, "cash_adopted", text, trader=self._trader.name)]
+
+    def _is_lending(self, paid: Decimal) -> bool:
+        """Tell whether a payment is so small a part of what was borrowed that only lending explains it."""
+        borrowed = sum((position.cost for position in self.state.portfolio.positions.values()), Decimal(0))
+        return 0 < paid <= LENDING * borrowed
 
     def _ask_venue(self) -> list[Command]:
         state = self.state

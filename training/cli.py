@@ -19,6 +19,7 @@ from core.errors import SeamarkError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
 from training.guard.cli import app as guard
+from training.vault.cli import app as vault
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -33,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(vault, name="vault")
 
 
 @app.callback()
@@ -76,6 +78,7 @@ def train(
             help="Series to use although the ingestion report blocks them: VENUE/BASE-QUOTE/1m[:LIMIT],..."
         ),
     ] = "",
+    vault_start: Annotated[str, typer.Option(help="Bars from this day on are not read; see vault.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the card's metrics as JSON.")] = False,
 ) -> None:
     """Train one model; see `help` above."""
@@ -113,6 +116,7 @@ def train(
         "max-rows": str(max_rows),
         "model-version": model_version,
         "waive": waive,
+        "vault-start": vault_start,
         "scaled": scaled,
         "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
     }
@@ -131,6 +135,7 @@ def train(
         max_rows=max_rows,
         command=_command("train", words),
         scaled=scaled,
+        vault_start=_day(vault_start, "--vault-start"),
     )
     with screen.phases() as say:
         card = makers[kind](plan, lake, out, say)
@@ -325,13 +330,13 @@ def _timeframe(text: str) -> Timeframe:
     return Timeframe(text)
 
 
-def _day(text: str) -> int | None:
+def _day(text: str, option: str = "--test-start") -> int | None:
     if not text:
         return None
     try:
         return parse_iso(text)
     except ValueError as wrong:
-        raise UsageError(f"--test-start: expected a date like 2024-05-01; found {text!r}") from wrong
+        raise UsageError(f"{option}: expected a date like 2024-05-01; found {text!r}") from wrong
 
 
 def _positive(**values: float) -> None:

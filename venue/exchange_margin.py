@@ -6,14 +6,16 @@ closed at market, whatever its pair, then the next, until the level is above it 
 https://support.kraken.com/hc/en-us/articles/203325763, https://support.kraken.com/articles/206161568
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from core.orders import OrderType, Purpose, SubmitOrder, TimeInForce
-from venue.exchange_account import ExchangeAccount
+from core.events import VenuePosition
+from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
+from venue.exchange_account import ExchangeAccount, leverage
 from venue.exchange_matching import Matcher
 from venue.exchange_orders import Change, ChangeKind, record
 from venue.exchange_positions import MarginPosition, MarginRules
+from venue.exchange_rules import lent
 from venue.exchange_terms import Terms
 
 _NO_DEADLINE = (1 << 63) - 1
@@ -29,6 +31,29 @@ class Lender:
         self._rules = rules
         self._later = later  # a position whose next rollover is due at `rolls`
 
+    def adopt(self, account: ExchangeAccount, positions: Iterable[VenuePosition]) -> None:
+        """Take over what an earlier process lent, as if it had been lent now and for no fee."""
+        core = self._core
+        for held in positions:
+            instrument, side = core.instruments[held.instrument], Side.BUY if held.quantity > 0 else Side.SELL
+            position = MarginPosition(
+                position_id=core.identifier("T"),
+                order_id="",
+                instrument=held.instrument,
+                side=side,
+                order_type=OrderType.MARKET,
+                opened=core.now,
+                leverage=leverage(instrument),
+                quantity=abs(held.quantity),
+                cost=held.cost,
+                fee=Decimal(0),
+                rate=self._rules.rate(lent(side, instrument)),
+                rolls=core.now + self._rules.period_ns,
+            )
+            account.positions[position.position_id] = position
+            core.opened.append((account.name, position))
+        self.plan()
+
     def plan(self) -> None:
         """Plan the first rollover of positions that were opened since the last call."""
         while self._core.opened:
@@ -43,7 +68,15 @@ class Lender:
         if self._rules.fees:
             quote = core.instruments[position.instrument].quote
             line = account.roll(position, core.identifier("R"), core.now, quote)
-            core.notify(Change(core.now, ChangeKind.ROLLED, account.name, ledger=(line,)))
+            core.notify(
+                Change(
+                    core.now,
+                    ChangeKind.ROLLED,
+                    account.name,
+                    ledger=(line,),
+                    instrument=position.instrument,
+                )
+            )
         self._later(account.name, position)
 
     def watch(self, symbol: str) -> None:

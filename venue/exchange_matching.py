@@ -28,11 +28,10 @@ from venue.exchange_orders import (
     Report,
     identifier,
 )
-from venue.exchange_positions import MarginPosition
+from venue.exchange_positions import FEE_GRID, MarginPosition
 from venue.exchange_prices import follow, set_trailing_limit
 from venue.exchange_settings import ExchangeRules
 
-_FEE_GRID = Decimal("1E-8")
 _CLOSING = {
     OrderState.FILLED: ChangeKind.FILLED,
     OrderState.CANCELED: ChangeKind.CANCELED,
@@ -118,6 +117,10 @@ class Matcher:
         if maker and limit is not None:
             filled = self._make(order, limit, touch.quantity)
         else:
+            if self.rules.impact:
+                touch = market.beyond(order, touch, self.rules.impact)
+                if touch.quantity == 0:
+                    return
             filled = self._fill(order, touch.price, min(order.remaining, touch.quantity), maker=False)
         market.consume(order.submit.side, filled)
 
@@ -206,10 +209,12 @@ class Matcher:
         submit, account = order.submit, self.account(order.submit.account)
         instrument, rates = self.instruments[submit.instrument], self.rates(account)
         cost = price * quantity
-        fee = cost * (rates.maker if maker else rates.taker)
+        fee = (cost * (rates.maker if maker else rates.taker)).quantize(FEE_GRID)
+        lending = ZERO
         if submit.margin and account.margin is not None:
             opening = quantity - min(quantity, account.closable(submit.instrument, submit.side))
-            fee += opening * price * account.margin.rate(rules.lent(submit.side, instrument))
+            rate = account.margin.rate(rules.lent(submit.side, instrument))
+            lending = (opening * price * rate).quantize(FEE_GRID)
         fill = Fill(
             ts=self.now,
             account=submit.account,
@@ -220,12 +225,13 @@ class Matcher:
             side=submit.side,
             price=price,
             quantity=quantity,
-            fee=fee.quantize(_FEE_GRID),
+            fee=fee + lending,
             maker=maker,
             ts_event=self.now,
         )
         leverage = rules.ratio(submit, instrument) if submit.margin else 0
-        return Execution(fill, order, leverage)
+        mid = self.markets[submit.instrument].mid
+        return Execution(fill, order, leverage, lending=lending, mid=mid)
 
     def rates(self, account: ExchangeAccount) -> FeeSchedule | FeeTier:
         """Give the maker and taker rates of an account."""

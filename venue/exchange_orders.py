@@ -138,6 +138,8 @@ class Execution(msgspec.Struct, frozen=True):
 
     `leverage` is 0 for a spot trade, `margin` the collateral that it tied up. `opened` is the
     position that began here and `closed` the ids of those that it closed in part or whole.
+    `lending` is the part of the fill's fee that was charged for what was lent, `mid` half-way
+    between the touches that the fill met, if both were known.
     """
 
     fill: Fill
@@ -146,6 +148,8 @@ class Execution(msgspec.Struct, frozen=True):
     margin: Decimal = ZERO
     opened: MarginPosition | None = None
     closed: tuple[str, ...] = ()
+    lending: Decimal = ZERO
+    mid: Decimal | None = None
 
 
 class LedgerLine(msgspec.Struct, frozen=True):
@@ -185,7 +189,8 @@ class ChangeKind(enum.StrEnum):
 class Change(msgspec.Struct, frozen=True):
     """One step of one order, for a listener. `request` is 0 when nobody asked for it.
 
-    `order` is the live record: a listener reads it at once or not at all.
+    `order` is the live record: a listener reads it at once or not at all. `instrument` names what
+    rolled over, where there is no order to name it.
     """
 
     ts: int
@@ -197,6 +202,7 @@ class Change(msgspec.Struct, frozen=True):
     error: str = ""
     count: int = 0
     ledger: tuple[LedgerLine, ...] = ()
+    instrument: str = ""
 
     @property
     def fill(self) -> Fill | None:

@@ -34,8 +34,8 @@ from core.orders import AmendOrder, CancelOrder, OrderState, SubmitOrder
 from core.portfolio import ZERO
 from core.version import VERSION
 from risk.policy import ModelTerms
+from trader.backtest.books import Books
 from trader.backtest.exchange import open_exchange
-from trader.backtest.ledger import Ledger
 from trader.backtest.quotes import close_quote, path
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
@@ -73,7 +73,8 @@ class World:
         self._start = self._now = start
         self._opinions = opinions
         self._instruments = listed(config.universe.instruments)
-        self._exchange = open_exchange(config, self._instruments)
+        self._books = Books(config.accounts, self._why)
+        self._exchange = open_exchange(config, self._instruments, self._books.on_change)
         self._models = {name: known.model_hash for name, known in terms.items()}
         self._desk = Desk()
         self._events: deque[Event] = deque()
@@ -82,7 +83,6 @@ class World:
         self.restless = True
         """Whether something happened after the last closing instant's prices."""
         self._answers: dict[str, Prediction] = {}
-        self._ledgers = {a.name: Ledger(a.cash) for a in config.accounts}
         self._tally = Tally()
         self._keep_signals = keep_signals
         setup = msgspec.msgpack.encode(config.desk_setup(terms, list(self._instruments.values())))
@@ -92,9 +92,14 @@ class World:
             self._put(LinkChange(start, Stream.PRIVATE, up=True, account=account.name))
 
     @property
+    def desk(self) -> Desk:
+        """The desk, for read-only looks."""
+        return self._desk
+
+    @property
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
-        held = (self._exchange.account(name).portfolio.positions for name in self._ledgers)
+        held = (self._exchange.account(name).portfolio.positions for name in self._books.ledgers)
         return frozenset(self._under_way.values()).union(*held)
 
     def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
@@ -128,13 +133,12 @@ class World:
             self._put(Timer(ts_close))
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        marks = {quote.instrument: quote.mid for quote in closing}
-        for ledger in self._ledgers.values():
-            ledger.on_marks(marks)
+        self._books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
-        tally, ledgers = self._tally, self._ledgers.values()
+        tally, ledgers = self._tally, self._books.ledgers.values()
+        self._books.finish(end, {})  # what is open has its last mark
         return BacktestResult(
             start=self._start,
             end=end,
@@ -147,7 +151,7 @@ class World:
             wins=sum(ledger.wins for ledger in ledgers),
             equity=sum((ledger.equity for ledger in ledgers), ZERO),
             cash=sum((ledger.start for ledger in ledgers), ZERO),
-            fees=sum((ledger.portfolio.fees for ledger in ledgers), ZERO),
+            fees=sum((ledger.fees for ledger in ledgers), ZERO),
             max_drawdown=max(ledger.drawdown for ledger in ledgers),
             decisions=tally.decisions,
             refusals=dict(tally.refusals.most_common()),
@@ -155,7 +159,7 @@ class World:
             models=self._models,
             config_hash=self._config.hash,
             showcase=self._config.showcase,
-            accounts={name: ledger.equity for name, ledger in self._ledgers.items()},
+            accounts={ledger.account: ledger.equity for ledger in ledgers},
             signals=tally.signals,
             sent=tally.sent,
         )
@@ -165,7 +169,7 @@ class World:
         active: dict[str, tuple[Decimal, list[Decimal]]] = {}
         for symbol in self._under_way.values():
             active[symbol] = (ZERO, [])
-        for name in self._ledgers:
+        for name in self._books.ledgers:
             account = self._exchange.account(name)
             for symbol, position in account.portfolio.positions.items():
                 held, stops = active.get(symbol, (ZERO, []))
@@ -190,13 +194,17 @@ class World:
     def _tell(self, reports: Iterable[OrderUpdate | Fill]) -> None:
         for report in reports:
             self.restless = True
-            if isinstance(report, Fill):
-                self._ledgers[report.account].on_fill(report)
-            elif report.state.terminal:
+            if isinstance(report, OrderUpdate) and report.state.terminal:
                 self._under_way.pop(report.cl_ord_id, None)
             self._put(report)
             if isinstance(report, OrderUpdate):
                 self._release(report)
+
+    def _why(self, account: str, instrument: str) -> str:
+        """Give the desk's reason for being flat in an instrument."""
+        state = next(e.state for e in self._desk.engines if e.state.account == account)
+        intent = state.execution.intents.get(instrument)
+        return intent.reason if intent is not None and intent.target == 0 else ""
 
     def _release(self, update: OrderUpdate) -> None:
         """Send what waited for this order, or report it as never sent (docs/adr/0006)."""
