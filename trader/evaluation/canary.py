@@ -4,7 +4,6 @@ Must not know verdicts or the desk. Called by trader.evaluation.checks.
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -13,6 +12,7 @@ import numpy as np
 from feeds.lake import BarArrays, Lake, Series, aggregate
 from inference.ensemble import Ensemble
 from trader.backtest.opinion_table import NOT_READY, OpinionTable, TabledOpinions
+from trader.backtest.schedules import with_schedule
 from trader.config import Config
 
 SURE, FAINT = 0.9, 0.4
@@ -32,8 +32,6 @@ _EAGER: Final[dict[str, float]] = {
     "cooldown_s": 0.0,
     "min_hold_s": 0.0,
     "max_hold_bars": 1,
-    "taker_fee": 0.0,
-    "maker_fee": 0.0,
 }
 
 
@@ -59,12 +57,12 @@ def eager(config: Config) -> Config:
 
     A cheat must be able to trade if checks are to catch it by its profit; nothing of it is reported.
     """
+    free = with_schedule(config, "gross")
     traders = tuple(
         trader.model_copy(update={"policy": msgspec.structs.replace(trader.policy, **_EAGER)})
-        for trader in config.traders
+        for trader in free.traders
     )
-    free = {"maker_fee": Decimal(0), "taker_fee": Decimal(0)}
-    return config.model_copy(update={"traders": traders, "exchange": config.exchange.model_copy(update=free)})
+    return free.model_copy(update={"traders": traders})
 
 
 def _told(model: Ensemble, bars: Mapping[str, BarArrays]) -> OpinionTable:

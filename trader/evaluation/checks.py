@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ from trader.evaluation import altered, canary, delay
 from trader.models import load_models
 
 NAMES = (delay.NAME, "future_permuted", "truncation", "leak_canary", "right_closed_resample")
+FIGURES = ("usable", "p_down", "p_hold", "p_up", "atr", "volatility", "close", "spread", "age_s")
+"""Of an opinion, in the order in which a difference is told."""
 LEAST_DAYS = 3
 """Below this there is no room for instants with a past and a future."""
 
@@ -54,7 +57,8 @@ def look_ahead(
     """Check [start, end), ns UTC in whole days, and give the verdicts in a fixed order.
 
     `opine` is the pipeline, by default the configuration's own models; `only` names the checks to make,
-    `instants` is how many futures are altered. `say` is told each check before it begins. Raises UsageError for a span of less than three days, and as trader.backtest.run does.
+    `instants` is how many futures are altered. `say` is told each check before it begins. Raises UsageError
+    for a span of less than three days, and as trader.backtest.run does.
     """
     if end - start < LEAST_DAYS * DAY:
         raise UsageError(f"checks: expected {LEAST_DAYS} days or more; found {(end - start) / DAY:g}")
@@ -231,7 +235,7 @@ def _instants(models: dict[str, Ensemble], start: int, end: int, count: int, see
     step = min(model.decision.ns for model in models.values())
     rng = np.random.default_rng(seed)
     edges = np.linspace(start + DAY, end - DAY, count + 1)
-    drawn = [int(rng.uniform(low, high)) // step * step for low, high in zip(edges, edges[1:], strict=False)]
+    drawn = [int(rng.uniform(low, high)) // step * step for low, high in pairwise(edges)]
     return [ts + step if ts % DAY == 0 else ts for ts in drawn]
 
 
@@ -246,9 +250,10 @@ def _difference(one: TabledOpinions, other: TabledOpinions, start: int, until: i
         if differs.any():
             row = int(differs.any(axis=1).argmax())
             column = int(differs[row].argmax())
-            p = [_shown(t, int(closes[row]), column) for t in (table, again)]
+            figure = int((before != after)[row, column].argmax())
+            was, became = (values.view(np.float64)[row, column, figure] for values in (before, after))
             where = f"{trader}: {table.instruments[column]} at {iso(int(closes[row]))}"
-            found.append((int(closes[row]), f"{where}: {p[0]} becomes {p[1]}"))
+            found.append((int(closes[row]), f"{where}: {FIGURES[figure]} {was:.9g} becomes {became:.9g}"))
     return min(found)[1] if found else ""
 
 
@@ -269,14 +274,6 @@ def _bits(table: OpinionTable, closes: npt.NDArray[np.int64]) -> npt.NDArray[np.
         (table.ts_close[rows] == closes)[:, None, None] if len(table.ts_close) else np.zeros((1, 1, 1), bool)
     )
     return np.ascontiguousarray(np.where(known, values[rows], 0.0)).view(np.int64)
-
-
-def _shown(table: OpinionTable, ts: int, column: int) -> str:
-    row = table.at(ts)
-    if row < 0 or not table.usable[row, column]:
-        return "no opinion"
-    down, _, up = table.p[row, column].tolist()
-    return f"p_up {up:.6g}, p_down {down:.6g}"
 
 
 def _count(told: TabledOpinions, start: int, until: int) -> int:

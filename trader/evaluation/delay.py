@@ -50,10 +50,8 @@ def daily(trips: Sequence[Trip], start: int, end: int) -> Daily:
     days = (end - start) // DAY
     at = np.array([(trip.opened - start) // DAY for trip in trips], np.int64).clip(0, days - 1)
     earned = [BPS * float(trip.gross / (trip.entry * trip.quantity)) for trip in trips]
-    return Daily(
-        np.bincount(at, np.array(earned, np.float64), days),
-        np.bincount(at, minlength=days).astype(np.float64),
-    )
+    counted = np.bincount(at, minlength=days).astype(np.float64)
+    return Daily(np.bincount(at, np.array(earned, np.float64), days).astype(np.float64), counted)
 
 
 def judge(before: Daily, after: Daily, *, seed: int = 0) -> Check:
