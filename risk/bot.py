@@ -181,7 +181,10 @@ class RiskBot:
         entered: dict[str, Verdict] = {}
         for candidate in ranked:
             symbol = candidate.opinion.instrument
-            outcome = gate.offer(candidate.opinion, candidate.edge)
+            # Asked again: what was entered a moment ago counts toward the day.
+            outcome = limits.check_pace(symbol, self.state, view.now, policy=self.policy) or gate.offer(
+                candidate.opinion, candidate.edge
+            )
             if isinstance(outcome, Refused):
                 entered[symbol] = Verdict(candidate.opinion, candidate.edge, outcome)
                 continue

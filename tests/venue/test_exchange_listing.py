@@ -10,11 +10,14 @@ from core.errors import ConfigError
 from venue.exchange_listing import listed
 
 RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "ohlcv"
-HOURS = ("ADA", "BNB", "DOT"), ("ALGO", "APT", "FIL", "HBAR", "ICP", "INJ", "LDO", "OP")
+HOURS = [
+    ("binance", ("ADA", "BNB", "DOT")),
+    ("binance-perp", ("ALGO", "APT", "FIL", "HBAR", "ICP", "INJ", "LDO", "OP")),
+]
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="needs the recorded bars of shared/data")
-@pytest.mark.parametrize("venue, bases", zip(("binance", "binance-perp"), HOURS, strict=True))
+@pytest.mark.parametrize("venue, bases", HOURS)
 def test_recorded_prices_lie_on_the_grids_and_not_on_coarser_ones(venue, bases):
     for base in bases:
         closes = pl.read_parquet(RECORDED / venue / f"{base}-USDT" / "1h.parquet", columns=["close"])
