@@ -46,5 +46,5 @@ def test_results_do_not_depend_on_how_many_work(variants):
 
 
 def test_a_budget_is_for_all_of_them(variants):
-    with pytest.raises(UsageError, match="^SOL/USDT: memory: expected a budget"):
+    with pytest.raises(UsageError, match=r"^SOL/USDT: memory: expected a budget"):
         run_each(variants, MARKET, START, START + DAY, memory_mb=300)
