@@ -6,7 +6,9 @@ trader.backtest and by venue.loopback. Pure: the same calls give the same report
 What it assumes: a request travels for a while (venue.exchange_latency). A taker gets the touch up to
 its quantity; the rest of an IOC order is cancelled, of a limit order rests, of a market order
 waits for the next quote. A resting limit order fills as maker when a trade prints strictly
-through it, up to the printed quantity, or when a quote crosses it. Clients never meet each other.
+through it, up to the printed quantity, or when a quote crosses it; where the rules keep a queue also at
+its own price, behind what stood there first. Where they know impact, a large taker pays more than the
+touch. Clients never meet each other.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
