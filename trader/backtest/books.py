@@ -23,9 +23,11 @@ class Books:
         self._why = why
 
     def on_change(self, change: Change) -> None:
-        """Book a trade or a rollover at the moment it happens."""
+        """Book a trade, a rollover or a margin call at the moment it happens."""
         if change.execution is not None:
             self._trade(change.account, change.execution)
+        elif change.kind is ChangeKind.MARGIN_CALL:
+            self.ledgers[change.account].margin_calls += 1
         elif change.kind is ChangeKind.ROLLED:
             ledger = self.ledgers[change.account]
             for line in change.ledger:

@@ -190,8 +190,11 @@ def test_a_liquidation_closes_at_market_at_the_stop_level_of_forty_percent():
     hand.flat(100.0)
     hand.send(BUY, "40", leverage=5)  # cost 4000.40, used 800.08; forty percent of it are 320.032
     # Equity 1000 + 40 x (mid - 100.01) is at most that from a mid of 83.0108 on downwards.
-    hand.bar(100.0, 100.0, 83.5, 84.0)  # the lowest mid: 83.50
-    assert hand.held() == 40
+    # The call comes at eighty: 640.064, at a mid of 91.0116.
+    hand.bar(100.0, 100.0, 91.5, 92.0)
+    assert hand.ledger.margin_calls == 0
+    hand.bar(92.0, 92.0, 83.5, 84.0)  # down to a mid of 83.50, back up to 92.00, and down again: two calls
+    assert (hand.held(), hand.ledger.margin_calls) == (40, 2)
     hand.bar(84.0, 84.0, 82.0, 83.0)
     # Range 2/83, half 0.000531928: at the low 81.9564 -> 81.95, 82.0436 -> 82.05; the mid is 82.00.
     hand.finish()
