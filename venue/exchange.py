@@ -14,7 +14,7 @@ touch. Clients never meet each other.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from heapq import heappop, heappush
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -33,6 +33,8 @@ from venue.exchange_positions import MarginPosition, TradeBalance
 from venue.exchange_requests import EditOrder, NewOrder, Requests
 from venue.exchange_settings import PLAIN_RULES, ExchangeRules
 from venue.exchange_terms import PLAIN, Terms
+
+NOBODY: Final = frozenset[str]()
 
 
 class _Amend(msgspec.Struct, frozen=True):
@@ -251,14 +253,19 @@ class Exchange:
         self._core.now = max(self._core.now, ts)
         return self._core.drain()
 
-    def on_quote(self, quote: Quote) -> list[Report]:
-        """Take a new touch, after everything that was due before it."""
+    def on_quote(self, quote: Quote, later: frozenset[str] = NOBODY) -> list[Report]:
+        """Take a new touch, after everything that was due before it.
+
+        Targets of the accounts `later` do not fill at it: inside a bar their bad extreme comes first.
+        """
         reports = self.advance(quote.ts_event)
         core = self._core
         market = core.market(quote.instrument)
         market.take_quote(quote)
         if market.orders and core.system == "online":
             for order in market.by_priority():
+                if later and order.limited and order.submit.reduce_only and order.submit.account in later:
+                    continue
                 core.work(order, market, maker=True)
                 if self.rules.queue and order.state is OrderState.WORKING:
                     market.queue(order, anew=False)

@@ -3,7 +3,7 @@
 Must not know the desk or bars. Called by trader.backtest.world.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -15,6 +15,16 @@ from venue.exchange_orders import Change
 
 IMPACT = Decimal(1)
 """Spreads that a taker pays further for all that one quote offers (trader.backtest.quotes.DEPTH_S)."""
+
+
+def opposed(exchange: Exchange, accounts: Iterable[str], symbol: str, held: Decimal) -> frozenset[str]:
+    """Give the accounts whose position in an instrument lies against the sum `held` by all of them.
+
+    Inside a bar the price goes first to the extreme that hurts the sum, which is the good one to these.
+    """
+    sign = 1 if held >= 0 else -1
+    quantities = {name: exchange.account(name).portfolio.quantity(symbol) for name in accounts}
+    return frozenset(name for name, quantity in quantities.items() if quantity * sign < 0)
 
 
 def open_exchange(

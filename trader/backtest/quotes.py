@@ -20,6 +20,7 @@ recorded order book there is, and how far the rule is from it, `python -m benchm
 import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -61,16 +62,20 @@ def close_quote(bar: Bar, instrument: Instrument) -> Quote:
     return _around(bar.close, half_spread(bar), depth(bar, instrument), instrument, bar.ts_close)
 
 
-def path(bar: Bar, instrument: Instrument, *, held: Decimal, stops: Iterable[Decimal]) -> Iterator[Quote]:
+def path(
+    bar: Bar, instrument: Instrument, *, held: Decimal, stops: Iterable[Decimal], again: bool = False
+) -> Iterator[Quote]:
     """Give touches from the bar's open to its close: open, adverse, favourable extreme, close.
 
     `held` is the signed position that the extremes are judged by (flat counts as long), `stops`
     the trigger prices that are passed on the way. Times lie inside the bar, the last at its end.
+    `again` goes back to the adverse extreme before the close, for accounts to whom it is the good one.
     """
     adverse, favourable = (bar.low, bar.high) if held >= 0 else (bar.high, bar.low)
-    legs = ((bar.open, adverse), (adverse, favourable), (favourable, bar.close))
+    corners = [bar.open, adverse, favourable, *([adverse] if again else []), bar.close]
+    legs = list(pairwise(corners))
     triggers = [float(stop) for stop in stops]
-    third = (bar.ts_close - bar.ts_open - SECOND) // 3
+    part = _part(bar, len(legs))
     ts = bar.ts_open + SECOND
     half, quantity = half_spread(bar), depth(bar, instrument)
     yield _around(bar.open, half, quantity, instrument, ts)
@@ -79,9 +84,18 @@ def path(bar: Bar, instrument: Instrument, *, held: Decimal, stops: Iterable[Dec
         on_the_way = sorted((t for t in triggers if low < t < high), reverse=end < begin)
         for price in on_the_way:
             share = (price - begin) / (end - begin)
-            yield _around(price, half, quantity, instrument, ts + int(share * third))
-        ts += third
+            yield _around(price, half, quantity, instrument, ts + int(share * part))
+        ts += part
         yield _around(end, half, quantity, instrument, bar.ts_close if number == len(legs) - 1 else ts)
+
+
+def turn(bar: Bar) -> int:
+    """Give when a path that goes `again` has come to the extreme that is favourable to the sum held."""
+    return bar.ts_open + SECOND + 2 * _part(bar, 4)
+
+
+def _part(bar: Bar, legs: int) -> int:
+    return (bar.ts_close - bar.ts_open - SECOND) // legs
 
 
 def depth(bar: Bar, instrument: Instrument) -> Decimal:

@@ -13,8 +13,8 @@ from core.market import Bar, Timeframe
 from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from core.portfolio import ZERO
 from trader.backtest.books import Books
-from trader.backtest.exchange import open_exchange
-from trader.backtest.quotes import path
+from trader.backtest.exchange import open_exchange, opposed
+from trader.backtest.quotes import path, turn
 from trader.backtest.schedules import with_schedule
 from trader.config import load
 from venue.exchange_listing import listed
@@ -62,8 +62,10 @@ class Hand:
         bar = Bar(BTC, Timeframe.M5, self.now, open_, high, low, close, volume, close, 10)
         held = sum((self.held(name) for name in self.books.ledgers), ZERO)
         stops = [order.trigger_price for order in self.open() if order.waits_for_trigger]
-        for quote in path(bar, self.instruments[BTC], held=held, stops=stops):
-            self.reports += self.exchange.on_quote(quote)
+        against = opposed(self.exchange, self.books.ledgers, BTC, held)
+        for quote in path(bar, self.instruments[BTC], held=held, stops=stops, again=bool(against)):
+            later = against if quote.ts_event < turn(bar) else frozenset()
+            self.reports += self.exchange.on_quote(quote, later)
             self.mid = quote.mid
             self.proved()
         self.now += BAR

@@ -242,6 +242,41 @@ def test_two_accounts_pay_for_themselves_alone():
     assert (scalp.trips[0].account, swing.trips[0].side) == ("scalp", "short")
 
 
+def opposite_accounts():
+    """Ten long in one account, four short in the other, both with a stop and a target two away."""
+    hand = Hand("gross")
+    hand.flat(100.0)
+    hand.send(BUY, "10")
+    hand.send(SELL, "4", account="swing")
+    hand.close(SELL, "10", Purpose.STOP, trigger="98")
+    hand.close(SELL, "10", Purpose.TARGET, limit="102")
+    hand.close(BUY, "4", Purpose.STOP, trigger="102", account="swing")
+    hand.close(BUY, "4", Purpose.TARGET, limit="98", account="swing")
+    return hand
+
+
+def ends(hand):
+    hand.finish()
+    return [[trip.ended_by for trip in ledger.trips] for ledger in hand.books.ledgers.values()]
+
+
+def test_opposite_accounts_both_meet_their_stop_first():
+    hand = opposite_accounts()
+    hand.bar(100.0, 104.0, 96.0, 100.0)
+    assert ends(hand) == [["stop"], ["stop"]]
+    # Asks at the stop of the short: 102 x 1.00165 = 102.1683 -> 102.17.
+    assert hand.books.ledgers["swing"].trips[0].exit == D("102.17")
+
+
+def test_opposite_accounts_have_their_targets_when_only_those_are_met():
+    hand = opposite_accounts()
+    hand.bar(100.0, 100.0, 96.0, 100.0)  # range 4/100, half 0.00085: the long stops out, the short is done
+    assert ends(hand) == [["stop"], ["target"]]
+    hand = opposite_accounts()
+    hand.bar(100.0, 104.0, 100.0, 100.0)
+    assert ends(hand) == [["target"], ["stop"]]
+
+
 def test_the_desks_words_name_the_end_of_an_exit():
     for words, ended_by in [
         ("opposite opinion", "opinion"),
