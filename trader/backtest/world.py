@@ -175,7 +175,7 @@ class World:
             max_drawdown=max(ledger.drawdown for ledger in ledgers),
             decisions=tally.decisions,
             refusals=dict(tally.refusals.most_common()),
-            notices=dict(tally.notices.most_common()),
+            notices=dict((tally.notices + self.books.margin_calls()).most_common()),
             models=self._models,
             config_hash=self._config.hash,
             showcase=self._config.showcase,

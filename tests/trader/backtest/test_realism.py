@@ -173,6 +173,7 @@ def test_a_crash_that_no_stop_survives_liquidates_the_oldest_position_and_the_de
     assert (first.instrument, first.ended_by) == (ETH, "liquidation")
     assert first.exit == D("99.99")
     assert result.notices["halted"] >= 1
+    assert result.notices["margin_call"] >= 1
     assert result.accounts["scalp"] < 3_000
 
 
