@@ -5,7 +5,6 @@ Must not know files, models or the wall. Called by trader.backtest.run.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from itertools import groupby
 from typing import Final, Protocol, assert_never
 
@@ -36,7 +35,7 @@ from core.portfolio import ZERO
 from core.version import VERSION
 from risk.policy import ModelTerms
 from trader.backtest.books import Books
-from trader.backtest.exchange import open_exchange, opposed
+from trader.backtest.exchange import open_exchange, stakes
 from trader.backtest.ledger import curve_rows, pairs_rows
 from trader.backtest.listings import Relisting
 from trader.backtest.quotes import close_quote, path, turn
@@ -127,15 +126,21 @@ class World:
         self._relist(ts_close)
         moving: list[Quote] = []
         closing: list[Quote] = []
-        active = self._active()
+        active = stakes(self._exchange, self.books.ledgers, self._under_way.values())
         for bar in source:
             instrument = self._instruments[bar.instrument]
             if bar.instrument in active:
-                held, stops = active[bar.instrument]
-                against = opposed(self._exchange, self.books.ledgers, bar.instrument, held)
-                if against:
+                stake = active[bar.instrument]
+                if against := stake.against:
                     self._later[bar.instrument] = against, turn(bar)
-                moving += path(bar, instrument, held=held, stops=stops, again=bool(against))
+                moving += path(
+                    bar,
+                    instrument,
+                    held=stake.held,
+                    stops=stake.stops,
+                    limits=stake.limits,
+                    again=bool(against),
+                )
                 closing.append(moving.pop())
             else:
                 closing.append(close_quote(bar, instrument))
@@ -188,22 +193,6 @@ class World:
             curve=curve_rows(ledgers),
             pairs=pairs_rows(ledgers),
         )
-
-    def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
-        """Give held quantity and stop triggers of every instrument that something could happen to."""
-        active: dict[str, tuple[Decimal, list[Decimal]]] = {}
-        for symbol in self._under_way.values():
-            active[symbol] = (ZERO, [])
-        for name in self.books.ledgers:
-            account = self._exchange.account(name)
-            for symbol, position in account.portfolio.positions.items():
-                held, stops = active.get(symbol, (ZERO, []))
-                active[symbol] = (held + position.quantity, stops)
-            for order in account.open.values():
-                _, stops = active.setdefault(order.submit.instrument, (ZERO, []))
-                if order.trigger_price is not None and order.waits_for_trigger:
-                    stops.append(order.trigger_price)
-        return active
 
     def _on_quotes(self, ts: int, quotes: tuple[Quote, ...]) -> None:
         self._settle(ts)
