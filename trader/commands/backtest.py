@@ -76,6 +76,10 @@ def run(
     each_pair: Annotated[
         bool, typer.Option("--each-pair", help="Run every pair alone, each with all the cash.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Runs at a time, where there are several.")
+    ] = 1,
+    checks: Annotated[bool, typer.Option("--checks", help="Check the run for look-ahead, too.")] = False,
     dense: Annotated[bool, typer.Option("--dense", help="Visit every bar: the same result, slower.")] = False,
     bare: Annotated[
         bool, typer.Option("--bare", help="Write the record alone; `backtest report` makes the rest.")
@@ -108,12 +112,14 @@ def run(
         cache=cache,
         memory_mb=memory_mb,
         each_pair=each_pair,
+        workers=workers,
+        checks=checks,
         dense=dense,
         bare=bare,
         pictures=not no_pictures,
         signals=signals,
     )
-    done = list(carry_out(wanted, _progress))
+    done = carry_out(wanted, _progress)
     for note in dict.fromkeys(note for one in done if one.written for note in one.written.notes):
         talk(note)
     reports = [told(one, signals=signals) for one in done]

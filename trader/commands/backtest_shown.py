@@ -74,7 +74,11 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
                 number(figures.stress.break_even_fee_bps, 1),
             )
         )
-    return columns(table)
+    said = dict.fromkeys(warning for figures in runs.values() for warning in figures.warnings)
+    against = {warning: [name for name, f in runs.items() if warning in f.warnings] for warning in said}
+    whole = len(runs)
+    lines = [w if len(names) == whole else f"{', '.join(names)}: {w}" for w, names in against.items()]
+    return [*lines, "", *columns(table)] if lines else columns(table)
 
 
 def compared(found: "Comparison") -> list[str]:

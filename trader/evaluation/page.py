@@ -56,7 +56,8 @@ def body(figures: Assessment) -> Markup:
             tag(
                 "main",
                 _verdict(figures),
-                tag("div", _assumptions(figures), checks(figures), class_="halves"),
+                _assumptions(figures),
+                checks(figures),
                 charts(figures),
                 tag(
                     "div",
@@ -133,7 +134,7 @@ def _verdict(figures: Assessment) -> Markup:
 def _assumptions(figures: Assessment) -> Markup:
     said = figures.card.assumptions or ("This run does not say what it assumed about fills.",)
     return panel(
-        "How orders were assumed to fill", tag("ul", *(tag("li", text) for text in said), class_="said")
+        "How orders were assumed to fill", tag("ul", *(tag("li", text) for text in said), class_="said two")
     )
 
 
