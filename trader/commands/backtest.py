@@ -105,7 +105,7 @@ def run(
         lake=lake,
         start=since,
         end=until,
-        command=_again(config, settings, lake, since, until),
+        command=_again(config, settings, data, since, until),
         out=out or RUNS / run_name(stem, resolved, since, until),
         trials=trials,
         schedule=schedule,
@@ -209,11 +209,14 @@ def _span(config: "Config", lake: Path, start: str, end: str) -> tuple[int, int]
     return since, until
 
 
-def _again(files: list[Path] | None, settings: list[str] | None, lake: Path, start: int, end: int) -> str:
+def _again(
+    files: list[Path] | None, settings: list[str] | None, data: Path | None, start: int, end: int
+) -> str:
     """Give the command that asks for the run again, without the machine's own folders."""
     words = ["trader backtest run"]
     words += [f"--config {_near(path)}" for path in files or ()]
-    words += [f"--data {_near(lake)}", f"--from {iso(start)[:10]}", f"--to {iso(end)[:10]}"]
+    words += [f"--data {_near(data)}"] if data else []
+    words += [f"--from {iso(start)[:10]}", f"--to {iso(end)[:10]}"]
     return " ".join([*words, *(f"--set {shlex.quote(word)}" for word in settings or ())])
 
 

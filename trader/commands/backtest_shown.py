@@ -23,6 +23,7 @@ def summary(figures: "Assessment", places: Mapping[str, str]) -> list[str]:
     paid, even = figures.stress.paid_fee_bps, figures.stress.break_even_fee_bps
     ended = ", ".join(f"{name} {count}" for name, count in trips.ended.items())
     table = [
+        *((f"return {part.name}", percent(part.returns.total, 2, plus=True)) for part in figures.evidence),
         ("return after fees", percent(returns.total, 2, plus=True)),
         ("buy and hold", percent(figures.hold.returns.total if figures.hold else None, 2, plus=True)),
         ("sharpe", f"{number(returns.sharpe)}{error}"),
@@ -48,6 +49,7 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
     head = (
         "run",
         "return",
+        "out of sample",
         "sharpe",
         "drawdown",
         "trades",
@@ -64,6 +66,7 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
             (
                 name,
                 percent(pooled.returns.total, 2, plus=True),
+                percent(_fresh(figures), 2, plus=True),
                 number(pooled.returns.sharpe),
                 percent(pooled.drawdown.depth if pooled.drawdown else 0.0, 2),
                 f"{trips.trades:,}",
@@ -79,6 +82,15 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
     whole = len(runs)
     lines = [w if len(names) == whole else f"{', '.join(names)}: {w}" for w, names in against.items()]
     return [*lines, "", *columns(table)] if lines else columns(table)
+
+
+def _fresh(figures: "Assessment") -> float | None:
+    """Give the return of the days that no model was trained on; None without such days."""
+    from trader.evaluation.words import out_of_sample
+
+    if figures.evidence:
+        return figures.evidence[-1].returns.total
+    return figures.pooled.returns.total if out_of_sample(figures.card) else None
 
 
 def compared(found: "Comparison") -> list[str]:

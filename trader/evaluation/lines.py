@@ -45,14 +45,11 @@ class Lines:
         """Daily returns [D] of equity; a day that begins with nothing left returns 0."""
         return returns_of(self.daily)
 
-    @property
-    def total_before_fees(self) -> float | None:
-        """What the same trades would have left without a fee, as a fraction of the cash."""
-        return (
-            float((self.daily[-1] + self.daily_fees[-1]) / self.daily[0]) - 1.0
-            if self.daily[0] > 0.0
-            else None
-        )
+    def total_before_fees(self, start: int, end: int) -> float | None:
+        """Give what some whole days would have left without a fee, in parts of what they began with."""
+        first, last = np.searchsorted(self.days, [start, end])
+        fees = self.daily_fees[last] - self.daily_fees[first]
+        return float((self.daily[last] + fees) / self.daily[first]) - 1.0 if self.daily[first] > 0.0 else None
 
     @property
     def exposure_share(self) -> float | None:

@@ -59,6 +59,7 @@ def body(figures: Assessment) -> Markup:
                 _assumptions(figures),
                 checks(figures),
                 charts(figures),
+                _slices("What the models had seen", "Days", figures.evidence) if figures.evidence else None,
                 tag(
                     "div",
                     tag("div", months(figures), baselines(figures), class_="column"),
@@ -94,7 +95,7 @@ def _verdict(figures: Assessment) -> Markup:
         (
             "Return after fees",
             lean(returns.total, percent(returns.total, plus=True)),
-            f"of {number(cash, 0)}",
+            f"of {number(cash, 0)}, all days",
         ),
         ("CAGR", percent(returns.cagr, plus=True), f"volatility {percent(returns.volatility)} a year"),
         ("Sharpe", number(returns.sharpe), error),
