@@ -69,7 +69,7 @@ class Done(NamedTuple):
     trials: int
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """One run of those that were asked for, as a worker gets it."""
 
     wanted: Wanted
@@ -83,14 +83,14 @@ def carry_out(wanted: Wanted, progress: Progress) -> list[Done]:
 
     One run shows its days, several are counted; what they find does not depend on `workers`.
     """
-    jobs = list(_jobs(wanted))
-    if len(jobs) == 1:
-        return [_one(jobs[0], progress)]
-    with progress("runs", len(jobs)) as told:
+    asked = list(jobs(wanted))
+    if len(asked) == 1:
+        return [_one(asked[0], progress)]
+    with progress("runs", len(asked)) as told:
         ended = count(1)
         return each(
             _quietly,
-            jobs,
+            asked,
             workers=wanted.workers,
             on_done=told and (lambda _: told(next(ended))),
             name=lambda job: job.name,
@@ -103,7 +103,7 @@ def run_name(stem: str, config: Config, start: int, end: int) -> str:
     return f"{stem}-{days}-{config.hash[:8]}"
 
 
-def _jobs(wanted: Wanted) -> Iterator[_Job]:
+def jobs(wanted: Wanted) -> Iterator[Job]:
     """Give each run with its name below the folder, its configuration, and its own command."""
     names = list(SCHEDULES) if wanted.schedule == EVERY else [wanted.schedule]
     for schedule in names:
@@ -111,11 +111,11 @@ def _jobs(wanted: Wanted) -> Iterator[_Job]:
         above = schedule if wanted.schedule == EVERY else ""
         command = wanted.command + (f" --schedule {schedule}" if schedule else "")
         if not wanted.each_pair:
-            yield _Job(wanted, above, config, command)
+            yield Job(wanted, above, config, command)
             continue
         for instrument in config.universe.instruments:
             name = "/".join(filter(None, (above, instrument.replace("/", "-"))))
-            yield _Job(wanted, name, alone(config, instrument), f"{command} --each-pair")
+            yield Job(wanted, name, alone(config, instrument), f"{command} --each-pair")
 
 
 def alone(config: Config, instrument: str) -> Config:
@@ -136,11 +136,11 @@ def alone(config: Config, instrument: str) -> Config:
     return config.model_copy(update={"universe": universe, "traders": traders, "accounts": accounts})
 
 
-def _quietly(job: _Job) -> Done:
+def _quietly(job: Job) -> Done:
     return _one(job, lambda _what, _total: nullcontext())
 
 
-def _one(job: _Job, progress: Progress) -> Done:
+def _one(job: Job, progress: Progress) -> Done:
     wanted = job.wanted
     with progress("days", (wanted.end - wanted.start) // DAY) as told:
         result = run(
@@ -165,7 +165,7 @@ def _one(job: _Job, progress: Progress) -> Done:
     return Done(job.name, folder, result, record, written, counted)
 
 
-def _checked(record: RunRecord, job: _Job, progress: Progress) -> RunRecord:
+def _checked(record: RunRecord, job: Job, progress: Progress) -> RunRecord:
     """Put the verdicts of the look-ahead checks on the card."""
     wanted = job.wanted
     with progress("checks", len(NAMES)) as told:

@@ -44,6 +44,7 @@ def summary(figures: "Assessment", places: Mapping[str, str]) -> list[str]:
 
 def several(runs: Mapping[str, "Assessment"]) -> list[str]:
     """Give one row for each run."""
+    from trader.evaluation.assessment import unseen_return
     from trader.evaluation.markup import number, percent
 
     head = (
@@ -66,7 +67,7 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
             (
                 name,
                 percent(pooled.returns.total, 2, plus=True),
-                percent(_fresh(figures), 2, plus=True),
+                percent(unseen_return(figures), 2, plus=True),
                 number(pooled.returns.sharpe),
                 percent(pooled.drawdown.depth if pooled.drawdown else 0.0, 2),
                 f"{trips.trades:,}",
@@ -84,15 +85,6 @@ def several(runs: Mapping[str, "Assessment"]) -> list[str]:
     return [*lines, "", *columns(table)] if lines else columns(table)
 
 
-def _fresh(figures: "Assessment") -> float | None:
-    """Give the return of the days that no model was trained on; None without such days."""
-    from trader.evaluation.words import out_of_sample
-
-    if figures.evidence:
-        return figures.evidence[-1].returns.total
-    return figures.pooled.returns.total if out_of_sample(figures.card) else None
-
-
 def compared(found: "Comparison") -> list[str]:
     """Give figures side by side, what was different, and whether the difference shows."""
     from trader.evaluation.compare_page import shown
@@ -105,8 +97,8 @@ def compared(found: "Comparison") -> list[str]:
             "",
             *columns([("different", *found.names), *((d.key, *d.values) for d in found.differences)]),
         ]
-    said = [f"{one.name} against {found.names[0]}: {one.sentence}" for one in found.against]
-    return [*lines, "", *said]
+    verdicts = [f"{name}: {said}" for name, said in zip(found.names, found.verdicts, strict=True)]
+    return [*verdicts, "", *lines, "", *(one.sentence for one in found.against)]
 
 
 def brief(figures: "Assessment") -> dict[str, Any]:

@@ -132,6 +132,13 @@ def judge(
     return Judged(figures, seen, names, held.equity if held else None)
 
 
+def unseen_return(figures: Assessment) -> float | None:
+    """Give the return of the days that no model was trained on; None without such days."""
+    if figures.evidence:
+        return figures.evidence[-1].returns.total
+    return figures.pooled.returns.total if out_of_sample(figures.card) else None
+
+
 def _told(card: RunCard, seen: Lines, trips: Sequence[Trip], market: Market | None) -> Told:
     """Choose the days that a verdict may speak of: those out of sample, if there are any."""
     spans, evidence = out_of_sample(card), ""
@@ -162,7 +169,8 @@ def _span(name: str, seen: Lines, trips: Sequence[Trip], start: int, end: int) -
     """Cut whole days out of a run; `start` and `end` are midnights."""
     first, last = np.searchsorted(seen.days, [start, end])
     hours = slice(*np.searchsorted(seen.hours, [start, end + 1]))
-    some = [trip for trip in trips if start <= trip.opened < end]
+    latest = int(seen.days[-1]) - 1  # an answer to the last close arrives after it
+    some = [trip for trip in trips if start <= min(trip.opened, latest) < end]
     return _slice(name, seen.returns[first:last], drawdown(seen.hours[hours], seen.equity[hours]), some)
 
 

@@ -90,5 +90,7 @@ def _at(rows: pl.DataFrame, column: str, times: Ints, before: float) -> Floats:
     if rows.is_empty():
         return np.full(len(times), before)
     values = rows[column].cast(pl.Float64).to_numpy()
-    at = np.searchsorted(rows["ts"].to_numpy(), times, side="right") - 1
+    # What an answer to the last close did lies behind the end, and belongs to it.
+    known = np.minimum(rows["ts"].to_numpy(), times[-1])
+    at = np.searchsorted(known, times, side="right") - 1
     return np.where(at >= 0, values[np.maximum(at, 0)], before)

@@ -56,10 +56,10 @@ def body(figures: Assessment) -> Markup:
             tag(
                 "main",
                 _verdict(figures),
+                _slices("What the models had seen", "Days", figures.evidence) if figures.evidence else None,
                 _assumptions(figures),
                 checks(figures),
                 charts(figures),
-                _slices("What the models had seen", "Days", figures.evidence) if figures.evidence else None,
                 tag(
                     "div",
                     tag("div", months(figures), baselines(figures), class_="column"),
