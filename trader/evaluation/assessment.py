@@ -86,6 +86,11 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     regime_rule: str = RULE
     significance: Significance | None = None
 
+    @property
+    def headline(self) -> Slice:
+        """The days that count: out of sample where only a part is, otherwise all."""
+        return self.evidence[-1] if self.evidence else self.pooled
+
 
 class Judged(msgspec.Struct, frozen=True):
     """An assessment and the lines behind it. `day_regimes` [D] and `hold_equity` [D + 1] may be None."""
