@@ -18,6 +18,7 @@ from core.errors import SeamarkError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
 from training.guard.cli import app as guard
+from training.significance.cli import app as significance
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -32,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(significance, name="significance")
 
 
 @app.callback()
