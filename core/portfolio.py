@@ -13,6 +13,8 @@ import msgspec
 from core.events import Fill
 
 ZERO = Decimal(0)
+_SHARE_GRID = Decimal("1E-12")
+_SHARE_DIGITS = 15  # before the point; beyond, 28 digits would not hold the grid
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -88,8 +90,7 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, RoundTrip |
     if held is None or held.quantity * signed > 0:
         return _opened(portfolio, held, fill, signed), None
     closing = min(abs(signed), abs(held.quantity))
-    share = closing / abs(held.quantity)
-    released = held.cost * share
+    released = cost_share(held.cost, closing, abs(held.quantity))
     profit = (closing * fill.price - released) * (1 if held.quantity > 0 else -1)
     trip = RoundTrip(
         instrument=fill.instrument,
@@ -120,6 +121,17 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, RoundTrip |
     # The fill was larger than the position: the rest opens the other way (never wanted, yet true).
     flipped = Position(fill.instrument, beyond.copy_sign(signed), beyond * fill.price, fill.ts_event)
     return msgspec.structs.replace(closed, positions={**positions, fill.instrument: flipped}), trip
+
+
+def cost_share(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """Give the part's share of a cost; shares of all parts add up to the cost to the last digit.
+
+    A share of less than the whole is rounded, so that what is left stays an exact number.
+    """
+    if part == whole:
+        return cost
+    share = cost * part / whole
+    return share.quantize(_SHARE_GRID) if share.adjusted() < _SHARE_DIGITS else share
 
 
 def marked(portfolio: Portfolio, marks: Mapping[str, Decimal]) -> Portfolio:

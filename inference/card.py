@@ -19,7 +19,8 @@ class Kind(enum.StrEnum):
     """What a model answers."""
 
     ENTRY = "entry"  # which barrier is met first; a fusion of several windows is one too
-    REGIME = "regime"  # what the market is like, e.g. whether the coming bars are volatile
+    REGIME = "regime"  # what the market is like: whether the coming bars are volatile
+    VOLUME = "volume"  # the same of traded volume: whether more than usual at this hour is to come
     META = "meta"  # whether a blended opinion should be taken, seeing the votes
     MANAGER = "manager"  # whether an open position will go on in its direction
 
@@ -27,11 +28,17 @@ class Kind(enum.StrEnum):
 CLASSES_OF = {
     Kind.ENTRY: ("down", "hold", "up"),
     Kind.REGIME: ("normal", "high"),
+    Kind.VOLUME: ("normal", "rising"),
     Kind.META: ("skip", "take"),
     Kind.MANAGER: ("reverse", "continue"),
 }
 """Order of the probability columns of each kind, in the file and everywhere else."""
 CLASSES = CLASSES_OF[Kind.ENTRY]
+REGIMES = {
+    Kind.REGIME: ("low volatility", "high volatility"),
+    Kind.VOLUME: ("volume not rising", "volume rising"),
+}
+"""Kinds that say what the market is like, and what is said of one with too little and too much of it."""
 
 POSITION_COLUMNS = ("r_multiple", "age_bars", "mae_r", "mfe_r")
 """Columns of a manager's tensor `position`: unrealised result, worst and best so far in units of the
@@ -155,7 +162,8 @@ class BinaryMetrics(_Strict, frozen=True, tag_field="of", tag="binary"):
     """Out of sample figures of a model of two classes; `share` is the second class's in the test rows.
 
     `*_base` are those of always answering with the training share, `*_rival` those of the simple
-    forecast that `rival` names (for volatility: an average of what it was, by hour of day).
+    forecast that `rival` names (for volatility: an average of what it was, by hour of day), and
+    `log_loss_hour` that of answering with the training share of the hour of day, where it was measured.
     """
 
     share: float
@@ -169,6 +177,7 @@ class BinaryMetrics(_Strict, frozen=True, tag_field="of", tag="binary"):
     log_loss_rival: float
     auc_rival: Interval
     bootstrap: str
+    log_loss_hour: float | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def class_shares(self) -> tuple[float, float]:

@@ -14,12 +14,17 @@ from core.errors import ModelError
 from core.market import Timeframe
 from inference import artifact, card_check
 from inference.artifact import Artifact
-from inference.card import CLASSES, Kind, LabelTerms
+from inference.card import CLASSES, REGIMES, Kind, LabelTerms
 from inference.ensemble_card import SCHEMA, EnsembleCard, MemberRef, Policy, Role, decode, identity
 
 ENSEMBLE_FILE = "ensemble.json"
 
-_KINDS = {Role.VOTE: Kind.ENTRY, Role.META: Kind.META, Role.REGIME: Kind.REGIME, Role.MANAGER: Kind.MANAGER}
+_KINDS = {
+    Role.VOTE: (Kind.ENTRY,),
+    Role.META: (Kind.META,),
+    Role.REGIME: tuple(REGIMES),
+    Role.MANAGER: (Kind.MANAGER,),
+}
 _ABOVE_ZERO = (
     "skill_half_life_days",
     "skill_prior_windows",
@@ -176,7 +181,12 @@ def _member(folder: Path, ref: MemberRef) -> Artifact:
         )
     model = artifact.load(folder / ref.folder)
     _expect(folder, f"model_hash of member {ref.name}", ref.model_hash, model.model_hash)
-    _expect(folder, f"kind of member {ref.name}", _KINDS[ref.role].value, model.card.kind.value)
+    kinds = _KINDS[ref.role]
+    if model.card.kind not in kinds:
+        wanted = " or ".join(kind.value for kind in kinds)
+        raise ModelError(
+            f"{folder}: expected kind of member {ref.name} {wanted}; found {model.card.kind.value}"
+        )
     return model
 
 
@@ -199,7 +209,10 @@ def _together(folder: Path, found: Ensemble) -> None:
         _expect(
             folder, "decision timeframe of the meta member", label.decision, member.artifact.decision.value
         )
+    if found.card.policy.regime_rule == "any" and not found.of(Role.REGIME):
+        raise ModelError(f"{folder}: expected a regime member for regime_rule any; found none")
     for member in found.members:
+        _bounds(folder, member.ref)
         if not (math.isfinite(member.ref.prior) and member.ref.prior > 0):
             raise ModelError(
                 f"{folder}: expected a prior above 0; found {member.ref.prior} of {member.ref.name}"
@@ -207,6 +220,15 @@ def _together(folder: Path, found: Ensemble) -> None:
         length = member.artifact.decision.ns
         if found.decision.ns % length and length % found.decision.ns:
             raise ModelError(f"{folder}: expected closes that meet; found {member.artifact.decision.value}")
+
+
+def _bounds(folder: Path, ref: MemberRef) -> None:
+    """Check a member's own bounds: a regime's alone, and shares."""
+    own = [bound for bound in (ref.low, ref.high) if bound is not msgspec.UNSET]
+    if own and ref.role is not Role.REGIME:
+        raise ModelError(f"{folder}: expected bounds of regime members alone; found some of {ref.name}")
+    if not all(0 <= bound <= 1 for bound in own) or own != sorted(own):
+        raise ModelError(f"{folder}: expected bounds within 0 and 1, low first; found {own} of {ref.name}")
 
 
 def _policy(folder: Path, card: EnsembleCard) -> None:

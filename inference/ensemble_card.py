@@ -31,7 +31,9 @@ class Role(enum.StrEnum):
 class MemberRef(_Strict, frozen=True):
     """One model of the ensemble. `folder` is relative to the ensemble's: inside it, or beside it.
 
-    `prior` is what the people who made it think of it beside the others, 1 = as good.
+    `prior` is what the people who made it think of it beside the others, 1 = as good. `low` and `high`
+    bound the chance that a regime member gives its second class; unset, the policy's bounds hold. (Fields
+    that came later are unset, not defaulted: an unset one is not in the text, so older hashes stand.)
     """
 
     name: str
@@ -39,6 +41,8 @@ class MemberRef(_Strict, frozen=True):
     model_hash: str
     role: Role
     prior: float = 1.0
+    low: float | msgspec.UnsetType = msgspec.UNSET
+    high: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class SanityLimits(_Strict, frozen=True):
@@ -70,6 +74,8 @@ class Policy(_Strict, frozen=True):
     min_take: float = 0.5  # of the meta-model
     regime_low: float = 0.0  # of a regime member's second class: below it nothing is entered
     regime_high: float = 1.0  # and above it
+    regime_rule: Literal["all", "any"] | msgspec.UnsetType = msgspec.UNSET
+    # how many regime members must be within their bounds; unset is all of them
     abstain: Literal["none", "spread", "conformal", "either"] = "none"
     max_spread: float = 0.25  # of p_up - p_down between members
     single_class: bool = False  # conformal: also abstain where the set holds a side and hold

@@ -20,7 +20,7 @@ Matrix = npt.NDArray[np.float32]
 NOT_FINITE = "sanity: model output is not finite"
 NO_PROBABILITIES = "sanity: model output is no set of probabilities"
 _SUM = 1e-3
-_SAME = 1e-9
+SAME = 1e-9
 
 
 class Findings(NamedTuple):
@@ -70,7 +70,7 @@ class Repeats:
     def count(self, p: Floats, ready: Flags) -> Ints:
         """Take in the answers p [N, K] where `ready` holds; give the length of each run so far."""
         with np.errstate(invalid="ignore"):
-            same = (np.abs(p - self.last).T <= _SAME).all(axis=0)
+            same = (np.abs(p - self.last).T <= SAME).all(axis=0)
         self.run = np.where(ready, np.where(same, self.run + 1, 1), self.run)
         self.last = np.where(ready[:, None], p, self.last)
         return self.run
@@ -103,10 +103,8 @@ def inspect(kind: Kind, batch: Inspection, limits: SanityLimits) -> Findings:
     columns = np.ascontiguousarray(p.T)  # numpy reduces a short last axis slowly
     refuse(np.asarray(~np.isfinite(columns).all(axis=0)), NOT_FINITE)
     with np.errstate(invalid="ignore"):
-        sums = np.abs(columns.sum(axis=0) - 1) <= _SUM
-        proper = sums & (columns >= 0).all(axis=0) & (columns <= 1).all(axis=0)
         sure: Flags = columns.max(axis=0) > limits.saturated
-    refuse(~proper, NO_PROBABILITIES)
+    refuse(_improper(columns), NO_PROBABILITIES)
     if fault := _fault(kind, p[usable], sure[usable], limits):
         return Findings(
             np.zeros_like(usable), dict.fromkeys(np.flatnonzero(usable).tolist(), fault) | why, fault
@@ -124,10 +122,22 @@ def inspect(kind: Kind, batch: Inspection, limits: SanityLimits) -> Findings:
     return Findings(usable, why, "")
 
 
+def improper(p: Floats) -> Flags:
+    """Tell which answers p [..., K] are no set of probabilities, whatever else may be wrong with them."""
+    wrong: Flags = _improper(np.moveaxis(p, -1, 0))
+    return wrong
+
+
+def _improper(columns: Floats) -> Flags:
+    with np.errstate(invalid="ignore"):
+        sums = np.abs(columns.sum(axis=0) - 1) <= _SUM
+        return np.asarray(~(sums & (columns >= 0).all(axis=0) & (columns <= 1).all(axis=0)))
+
+
 def _fault(kind: Kind, p: Floats, sure: Flags, limits: SanityLimits) -> str:
     if len(p) < limits.batch:
         return ""
-    if np.ptp(p, axis=0).max() <= _SAME:
+    if np.ptp(p, axis=0).max() <= SAME:
         return f"sanity: the same answer for all {len(p)} instruments"
     if kind is Kind.ENTRY and sure.mean() > limits.saturated_share:
         return f"sanity: saturated for {sure.mean():.0%} of {len(p)} instruments"

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from inference import calibrate, conformal
 from inference.artifact import Artifact
 from inference.blend import Blend, Standing, blend, weigh
-from inference.card import VOTE_COLUMNS
+from inference.card import REGIMES, VOTE_COLUMNS
 from inference.ensemble import Ensemble
 from inference.ensemble import Member as Seat
 from inference.ensemble_card import Role
@@ -66,6 +67,37 @@ class Verdicts(NamedTuple):
         return Verdicts(reason=[self.reason[row] for row in rows], **picked)
 
 
+class Band(NamedTuple):
+    """A regime member and the chances of its second class in which entries are allowed."""
+
+    name: str
+    member: Member
+    low: float
+    high: float
+
+    def outside(self, ts_close: int, rows: Ints, max_age_bars: float) -> tuple[Flags, Callable[[int], str]]:
+        """Tell which rows it keeps out or does not know enough of, and why (of one of those)."""
+        member, low, high = self.member, self.low, self.high
+        p = member.p[rows, 1]
+        fresh = member.age_bars(ts_close, rows) < max_age_bars
+
+        def why(k: int) -> str:
+            if not fresh[k]:
+                return f"regime: {self.name}: {member.why(int(rows[k]))}"
+            below, above = REGIMES[member.artifact.card.kind]
+            bound = f"{below}, {p[k]:.2f} < {low:.2f}" if p[k] < low else f"{above}, {p[k]:.2f} > {high:.2f}"
+            return f"regime: {bound}"
+
+        return np.asarray(~fresh | (p < low) | (p > high)), why
+
+
+def _band(seat: Seat, member: Member, ensemble: Ensemble) -> Band:
+    policy = ensemble.card.policy
+    low = policy.regime_low if seat.ref.low is msgspec.UNSET else seat.ref.low
+    high = policy.regime_high if seat.ref.high is msgspec.UNSET else seat.ref.high
+    return Band(seat.ref.name, member, low, high)
+
+
 class Panel:
     """One ensemble's members by role."""
 
@@ -77,9 +109,9 @@ class Panel:
         self.voters = tuple(members[seat] for seat in voting)
         self.names = tuple(seat.ref.name for seat in voting)
         self.prior = np.array([seat.ref.prior for seat in voting])
-        self.regimes = tuple((seat.ref.name, members[seat]) for seat in ensemble.of(Role.REGIME))
+        self.regimes = tuple(_band(seat, members[seat], ensemble) for seat in ensemble.of(Role.REGIME))
         self.meta = next((members[seat].artifact for seat in ensemble.of(Role.META)), None)
-        self.asked = (*self.voters, *(member for _, member in self.regimes))
+        self.asked = (*self.voters, *(band.member for band in self.regimes))
         labels = [seat.artifact.card.label for seat in voting]
         self.anchor = self.voters[labels.index(ensemble.label)]
 
@@ -117,8 +149,7 @@ class Sitting:
         weights = weigh(p, votes, np.where(votes, age, 0.0), panel.standing(self._ts), self._policy)
         found = blend(p, votes, weights)
         self._meta(found, models)
-        for name, member in panel.regimes:
-            self._regime(name, member)
+        self._regimes()
         mixed = calibrate.apply(panel.ensemble.card.calibration, found.p)
         self._abstain(mixed, found)
         self._counts["conflict"] += int(found.conflict.sum())
@@ -182,13 +213,14 @@ class Sitting:
         self._refuse(silent, lambda _: "meta: no answer, its features are not ready")
         self._refuse(take < least, lambda k: f"meta: {take[k]:.2f} < {least:.2f} to take it")
 
-    def _regime(self, name: str, member: Member) -> None:
-        low, high = self._policy.regime_low, self._policy.regime_high
-        p = member.p[self._rows, 1]
-        fresh = member.age_bars(self._ts, self._rows) < self._policy.max_age_bars
-        self._refuse(np.asarray(~fresh), lambda k: f"regime: {name}: {member.why(int(self._rows[k]))}")
-        self._refuse(np.asarray(p < low), lambda k: f"regime: low volatility, {p[k]:.2f} < {low:.2f}")
-        self._refuse(np.asarray(p > high), lambda k: f"regime: high volatility, {p[k]:.2f} > {high:.2f}")
+    def _regimes(self) -> None:
+        """Refuse what any regime member keeps out; under the rule "any" only what all of them do."""
+        bands = self._panel.regimes
+        found = [band.outside(self._ts, self._rows, self._policy.max_age_bars) for band in bands]
+        if self._policy.regime_rule == "any":
+            found = [(np.logical_and.reduce([outside for outside, _ in found]), _joined(found))]
+        for outside, why in found:
+            self._refuse(outside, why)
 
     def _abstain(self, p: Matrix, found: Blend) -> None:
         policy, limit = self._policy, self._policy.max_spread
@@ -202,7 +234,7 @@ class Sitting:
             inside = conformal.sets(p, terms.quantile)
             self._refuse(
                 conformal.undecided(inside, single_class=policy.single_class),
-                lambda k: f"conformal: {_classes(inside[k])} cannot be told apart at {1 - terms.alpha:.0%}",
+                lambda k: undecided_text(inside[k], terms.alpha),
             )
 
     def _noted(self) -> list[str]:
@@ -210,6 +242,16 @@ class Sitting:
         panel = zip(self._panel.names, self._panel.voters, strict=True)
         note = "; ".join(f"{name}: {member.fault}" for name, member in panel if member.fault)
         return [reason or note for reason in self._reason]
+
+
+def undecided_text(inside: Flags, alpha: float) -> str:
+    """Say which classes [3] cannot be told apart."""
+    return f"conformal: {_classes(inside)} cannot be told apart at {1 - alpha:.0%}"
+
+
+def _joined(found: Sequence[tuple[Flags, Callable[[int], str]]]) -> Callable[[int], str]:
+    """Give all reasons at once, the gate's word in front of the first alone."""
+    return lambda k: "regime: " + "; ".join(why(k).removeprefix("regime: ") for _, why in found)
 
 
 def _classes(inside: Flags) -> str:

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from core.clock import SECOND, Clock
 from core.errors import ConfigError
 from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
@@ -47,7 +49,6 @@ from trader.telemetry import Telemetry
 from trader.universe import Selection, select
 from venue.client import Credentials, PublicRest
 from venue.exchange import Exchange
-from venue.exchange_orders import FeeSchedule
 from venue.limits import ConnectionBudget
 
 if TYPE_CHECKING:
@@ -206,8 +207,10 @@ class Parts:
         table = self.config.exchange
         exchange = Exchange(
             self.instruments,
-            fees=FeeSchedule(maker=table.maker_fee, taker=table.taker_fee),
-            latency_ns=table.latency_ms * SECOND // 1000,
+            fees=table.fees,
+            latency_ns=table.latency_ns,
+            latency_sigma=table.latency_sigma,
+            rules=msgspec.structs.replace(table.rules, queue=True),
             # Every process draws other execution ids: they are the key that fills are counted by.
             seed=table.seed + self.clock.now() // SECOND,
         )
@@ -221,6 +224,7 @@ class Parts:
                 known.portfolio.cash,
                 [VenuePosition(p.instrument, p.quantity, p.cost) for p in held_positions],
                 [o for o in known.execution.orders.values() if o.state is OrderState.WORKING],
+                self.clock.now(),
             )
         return PaperGateway(account.name, exchange, self.clock, sink)
 

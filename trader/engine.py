@@ -34,7 +34,7 @@ from core.events import (
 from core.instrument import Instrument
 from core.market import Quote
 from core.orders import Approved, OrderIntent, OrderState, Purpose
-from core.portfolio import Portfolio, apply_fill, marked
+from core.portfolio import Portfolio, apply_fill
 from execution.manager import OrderManager
 from execution.state import ExecutionState
 from risk.bot import RiskBot
@@ -44,6 +44,9 @@ from trader.setup import AccountSetup, TraderSetup
 
 ROUNDING = Decimal("0.01")
 """A smaller difference in cash is the venue's rounding of its ledger: adopted without a word."""
+
+LENDING = Decimal("0.001")
+"""Of what is borrowed: three times what a rollover costs at most. It is due every four hours, so no news."""
 
 
 class EngineState(msgspec.Struct):
@@ -61,7 +64,8 @@ class EngineState(msgspec.Struct):
     private_since: int = 0  # when the private link last came up, or last had a gap
     reconciled: bool = False
     system: str = "online"
-    opinions: int = 0
+    asked_at: int = 0  # when an opinion was last asked for, and how many so far at that very time
+    lots: int = 0
     quality: dict[str, tuple[str, ...]] = {}
 
 
@@ -97,7 +101,8 @@ class Engine:
 
     def equity(self) -> Decimal:
         """Give the account's equity at the last quotes."""
-        return self.state.portfolio.equity(self._marks())
+        portfolio = self.state.portfolio
+        return portfolio.equity(self._marks()) if portfolio.positions else portfolio.cash
 
     def in_play(self) -> frozenset[str]:
         """Give the instruments with a position or an order that may still do something."""
@@ -153,8 +158,8 @@ class Engine:
             case QualityChanged():
                 self._on_quality(event)
             case Quotes():
-                self._on_quotes(event)
-                intents, notices = self._risk.on_market(self._view())
+                equity = self._on_quotes(event)
+                intents, notices = self._risk.on_market(self._view(equity))
                 said += notices
             case BarsClosed():
                 said += self._ask_opinion(event)
@@ -217,12 +222,16 @@ class Engine:
             else:
                 self.state.quality.pop(change.instrument, None)
 
-    def _on_quotes(self, event: Quotes) -> None:
+    def _on_quotes(self, event: Quotes) -> Decimal:
+        """Take the touches in and give the equity at them."""
         for quote in event.quotes:
             if quote.instrument in self._mine:
                 self.state.quotes[quote.instrument] = quote
                 self.state.received[quote.instrument] = event.ts
-        self.state.portfolio = marked(self.state.portfolio, self._marks())
+        equity = self.equity()
+        if equity > self.state.portfolio.peak_equity:
+            self.state.portfolio = msgspec.structs.replace(self.state.portfolio, peak_equity=equity)
+        return equity
 
     def _ask_opinion(self, event: BarsClosed) -> list[Command]:
         due = tuple(
@@ -232,16 +241,25 @@ class Engine:
         )
         if not due:
             return []
-        self.state.opinions += 1
         return [
             RequestOpinion(
                 trader=self._trader.name,
-                prediction_id=f"{self._trader.code}{event.ts_close // SECOND}-{self.state.opinions}",
+                prediction_id=self._prediction_id(event.ts_close),
                 timeframe=self._trader.decision,
                 ts_close=event.ts_close,
                 instruments=due,
             )
         ]
+
+    def _prediction_id(self, ts_close: int) -> str:
+        """Name a question by its close, how long after it it is put, and its place among those put then.
+
+        Nothing is counted over time: who wakes only now and then gives the same names.
+        """
+        state = self.state
+        state.lots = state.lots + 1 if state.asked_at == self._now else 1
+        state.asked_at = self._now
+        return f"{self._trader.code}{ts_close // SECOND}-{self._now - ts_close}-{state.lots}"
 
     def _on_report(self, report: OrderUpdate | Fill) -> list[Command]:
         applied = self._orders.on_report(report)
@@ -292,11 +310,16 @@ class Engine:
         self.state.portfolio = msgspec.structs.replace(
             portfolio, cash=cash, peak_equity=max(Decimal(0), portfolio.peak_equity + difference)
         )
-        if abs(difference) < ROUNDING:
+        if abs(difference) < ROUNDING or self._is_lending(-difference):
             return []
         self._risk.on_cash(difference)
         text = f"cash is {cash} at the venue, {portfolio.cash} here; the venue's figure counts"
         return [Notice(Severity.INFO, "cash_adopted", text, trader=self._trader.name)]
+
+    def _is_lending(self, paid: Decimal) -> bool:
+        """Tell whether a payment is so small a part of what was borrowed that only lending explains it."""
+        borrowed = sum((position.cost for position in self.state.portfolio.positions.values()), Decimal(0))
+        return 0 < paid <= LENDING * borrowed
 
     def _ask_venue(self) -> list[Command]:
         state = self.state
@@ -308,11 +331,11 @@ class Engine:
         quotes = self.state.quotes
         return {s: quotes[s].mid for s in self.state.portfolio.positions if s in quotes}
 
-    def _view(self) -> AccountView:
+    def _view(self, equity: Decimal | None = None) -> AccountView:
         state = self.state
         return AccountView(
             now=self._now,
-            equity=self.equity(),
+            equity=self.equity() if equity is None else equity,
             portfolio=state.portfolio,
             quotes=state.quotes,
             received=state.received,

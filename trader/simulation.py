@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.clock import SECOND
 from core.errors import ConfigError
 from trader.config import Config
-from venue.exchange_orders import FeeSchedule
 from venue.loopback import LoopbackSettings, Synthetic
 from venue.loopback_keys import LoopbackAccount
 
@@ -37,8 +35,8 @@ def loopback_settings(config: Config, env: Mapping[str, str]) -> LoopbackSetting
         wall_epoch=config.clock.wall_epoch,
         speed=config.clock.speed,
         seed=table.seed,
-        latency_ns=table.latency_ms * SECOND // 1000,
-        fees=FeeSchedule(maker=table.maker_fee, taker=table.taker_fee),
+        latency_ns=table.latency_ns,
+        fees=table.fees,
     )
 
 

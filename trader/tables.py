@@ -23,11 +23,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from core.clock import SECOND
 from core.errors import ConfigError, NotPermitted
 from core.text import iso, parse_iso
 from execution.state import Timing
 from risk.policy import RiskPolicy
 from trader.layers import nearest
+from venue.exchange_fees import SCHEDULES
+from venue.exchange_orders import FeeSchedule
+from venue.exchange_positions import MarginRules
+from venue.exchange_settings import ExchangeRules
 
 LOOPBACK = ("ws://127.0.0.1:8790/v2", "ws://127.0.0.1:8790/v2-auth", "http://127.0.0.1:8790")
 KRAKEN = ("wss://ws.kraken.com/v2", "wss://ws-auth.kraken.com/v2", "https://api.kraken.com")
@@ -241,7 +246,9 @@ class Exchange(Table):
     """The simulated exchange behind paper orders, backtests and the loopback venue.
 
     `synthetic` above 0 makes the loopback list so many made-up pairs instead of recorded ones;
-    `trades_per_s` is what happens on all of them together.
+    `trades_per_s` is what happens on all of them together. `latency_ms` is a median, `latency_sigma`
+    the spread of its logarithm (0 = always the median). `margin` lends as Kraken does: fees at opening and
+    every four hours, margin calls, liquidation. A `schedule` replaces the two rates by named ones.
     """
 
     lake: Path | None = None
@@ -250,8 +257,29 @@ class Exchange(Table):
     trades_per_s: float = Field(default=500.0, gt=0, le=50_000)
     seed: int = Field(default=1, ge=0)
     latency_ms: int = Field(default=5, ge=0, le=60_000)
+    latency_sigma: float = Field(default=0.0, ge=0, le=3)
+    margin: bool = True
+    schedule: Literal["", "gross", "vip9", "vip4", "legacy16", "kraken"] = ""
     maker_fee: Fraction = Decimal("0.0025")
     taker_fee: Fraction = Decimal("0.0040")
+
+    @property
+    def fees(self) -> FeeSchedule:
+        """Give the rates in force."""
+        if self.schedule:
+            return SCHEDULES[self.schedule].fees
+        return FeeSchedule(maker=self.maker_fee, taker=self.taker_fee)
+
+    @property
+    def rules(self) -> ExchangeRules:
+        """Give the rules of simulated accounts, in paper and in backtests."""
+        free = bool(self.schedule) and SCHEDULES[self.schedule].lends_for_free
+        return ExchangeRules(margin=MarginRules(fees=not free) if self.margin else None)
+
+    @property
+    def latency_ns(self) -> int:
+        """Give the median latency in ns."""
+        return self.latency_ms * SECOND // 1000
 
 
 class Journal(Table):

@@ -15,11 +15,19 @@ from inference.ensemble_card import SCHEMA, EnsembleCard, MemberRef, Policy, Rol
 
 
 class Part(NamedTuple):
-    """A member to be: its folder lies beside the ensemble's."""
+    """A member to be: its folder lies beside the ensemble's. Bounds are a regime member's own."""
 
     folder: Path
     role: Role
     prior: float = 1.0
+    low: float | None = None
+    high: float | None = None
+
+    def named(self, name: str, model_hash: str) -> MemberRef:
+        """Give what the ensemble's card says of it."""
+        bounds = {"low": self.low, "high": self.high}
+        own = {which: bound for which, bound in bounds.items() if bound is not None}
+        return MemberRef(name, f"../{self.folder.resolve().name}", model_hash, self.role, self.prior, **own)
 
 
 def write(out: Path, parts: Sequence[Part], policy: Policy, *, version: str, command: str) -> EnsembleCard:
@@ -39,10 +47,7 @@ def write(out: Path, parts: Sequence[Part], policy: Policy, *, version: str, com
         raise UsageError(f"{out}: expected a new folder or an old ensemble to write to; found other files")
     models = [artifact.load(part.folder) for part in parts]
     label = models[parts.index(voters[0])].card.label
-    members = [
-        MemberRef(model.name, f"../{part.folder.resolve().name}", model.model_hash, part.role, part.prior)
-        for part, model in zip(parts, models, strict=True)
-    ]
+    members = [part.named(model.name, model.model_hash) for part, model in zip(parts, models, strict=True)]
     bare = EnsembleCard(
         schema=SCHEMA,
         name=out.resolve().name,

@@ -7,7 +7,8 @@ imported before a command runs, so `--help` answers without the training stack.
 import importlib.util
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.guard.cli import app as guard
 from training.significance.cli import app as significance
+from training.vault.cli import app as vault
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -34,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(guard, name="guard")
 app.add_typer(significance, name="significance")
+app.add_typer(vault, name="vault")
 
 
 @app.callback()
@@ -44,12 +47,14 @@ def _group() -> None:
 @app.command(
     help="""Train one model and write its artifact (card.json, model.onnx and golden.npz).
 
-    An entry model says which barrier is met first, a regime model whether the coming bars are volatile.
+    An entry model says which barrier is met first, a regime model whether the coming bars are volatile,
+    a volume model whether more will be traded in them than is usual at that time of day.
 
     \b
     Examples:
       training train --spec entry_15m --lake configs/market --out configs/models/entry-15m
       training train --kind regime --spec regime_1h --horizon-bars 6 --lake DIR --out configs/models/regime-1h
+      training train --kind volume --spec regime_1h --horizon-bars 1 --lake DIR --out configs/models/volume-1h
       training train --spec entry_1h --lake DIR --test-start 2024-05-01 --seed 1 --out out/entry-1h --json
     """
 )
@@ -57,7 +62,7 @@ def train(
     spec: Annotated[str, typer.Option(help="Feature spec, such as entry_15m.")],
     lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
     out: Annotated[Path, typer.Option(help="Artifact folder to write; its last part is the model's name.")],
-    kind: Annotated[str, typer.Option(help="entry or regime.")] = "entry",
+    kind: Annotated[str, typer.Option(help="entry, regime or volume.")] = "entry",
     venue: Annotated[str, typer.Option(help="Whose bars to use.")] = "binance",
     timeframe: Annotated[str, typer.Option(help="Bars to read; labels are walked on them.")] = "5m",
     instruments: Annotated[str, typer.Option(help="BTC/USDT,ETH/USDT,...; empty = all in the lake.")] = "",
@@ -75,6 +80,7 @@ def train(
             help="Series to use although the ingestion report blocks them: VENUE/BASE-QUOTE/1m[:LIMIT],..."
         ),
     ] = "",
+    vault_start: Annotated[str, typer.Option(help="Bars from this day on are not read; see vault.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the card's metrics as JSON.")] = False,
 ) -> None:
     """Train one model; see `help` above."""
@@ -82,12 +88,17 @@ def train(
     if missing:
         raise UsageError(f"training needs {', '.join(missing)}; install with: {INSTALL}")
     _positive(barrier_atr=barrier_atr, horizon_bars=horizon_bars, trials=trials, max_rows=max_rows)
+    from inference.card import Card
     from inference.features.spec import SPECS
-    from training import recipe, regime, screen
+    from training import recipe, regime, screen, volatility, volume
     from training.labels import BarrierTerms
     from training.provenance import Recipe
 
-    makers = {"entry": recipe.train, "regime": regime.train}
+    makers: dict[str, Callable[[Recipe, Path, Path, recipe.Say], Card]] = {
+        "entry": recipe.train,
+        "regime": partial(regime.train, volatility.VOLATILITY),
+        "volume": partial(regime.train, volume.VOLUME),
+    }
     if kind not in makers:
         raise UsageError(f"--kind: expected one of {', '.join(makers)}; found {kind!r}")
     if spec not in SPECS:
@@ -107,6 +118,7 @@ def train(
         "max-rows": str(max_rows),
         "model-version": model_version,
         "waive": waive,
+        "vault-start": vault_start,
         "scaled": scaled,
         "out": f"DIR/{out.name}" if out.is_absolute() else out.as_posix(),
     }
@@ -125,6 +137,7 @@ def train(
         max_rows=max_rows,
         command=_command("train", words),
         scaled=scaled,
+        vault_start=_day(vault_start, "--vault-start"),
     )
     with screen.phases() as say:
         card = makers[kind](plan, lake, out, say)
@@ -158,39 +171,54 @@ def evaluate(
     Examples:
       training blend --vote models/entry-15m,models/entry-1h --out models/blend-15m
       training blend --vote models/entry-15m --regime models/regime-1h --regime-low 0.1 --out models/calm-15m
+      training blend --vote models/entry-1h --regime models/regime-1h=0.5:1 --regime-rule any --out models/b
     """
 )
 def blend(
     out: Annotated[Path, typer.Option(help="Folder beside the members'; its last part is the name.")],
     vote: Annotated[str, typer.Option(help="Entry models, each FOLDER or FOLDER=PRIOR; the first decides.")],
-    regime: Annotated[str, typer.Option(help="Regime models that may refuse entries.")] = "",
-    regime_low: Annotated[float, typer.Option(help="No entry below this chance of high volatility.")] = 0.0,
+    regime: Annotated[
+        str,
+        typer.Option(
+            help="Regime and volume models that may refuse entries, each FOLDER or FOLDER=LOW:HIGH."
+        ),
+    ] = "",
+    regime_low: Annotated[
+        float, typer.Option(help="No entry below this chance, of those without bounds of their own.")
+    ] = 0.0,
     regime_high: Annotated[float, typer.Option(help="No entry above it.")] = 1.0,
+    regime_rule: Annotated[str, typer.Option(help="all or any of them must be within bounds.")] = "all",
     min_votes: Annotated[int, typer.Option(help="Fewest fresh votes for an opinion.")] = 1,
     max_spread: Annotated[float, typer.Option(help="Members may differ by this in p_up - p_down.")] = 0.25,
     abstain: Annotated[str, typer.Option(help="none or spread.")] = "spread",
     model_version: Annotated[str, typer.Option(help="Version on the card.")] = "1",
 ) -> None:
     """Write an ensemble; see `help` above."""
+    import msgspec
+
     from inference.ensemble_card import Policy, Role
     from training.blend import Part, write
 
     if abstain not in ("none", "spread"):
         raise UsageError(f"--abstain: expected none or spread; found {abstain!r}")
+    if regime_rule not in ("all", "any"):
+        raise UsageError(f"--regime-rule: expected all or any; found {regime_rule!r}")
     policy = Policy(
         regime_low=regime_low,
         regime_high=regime_high,
+        regime_rule="any" if regime_rule == "any" else msgspec.UNSET,
         min_votes=min_votes,
         max_spread=max_spread,
         abstain="spread" if abstain == "spread" else "none",
     )
     parts = [Part(folder, Role.VOTE, prior) for folder, prior in _weighed("--vote", vote)]
-    parts += [Part(folder, Role.REGIME, prior) for folder, prior in _weighed("--regime", regime)]
+    parts += [Part(folder, Role.REGIME, low=low, high=high) for folder, low, high in _bounded(regime)]
     words: dict[str, str | bool] = {
         "vote": vote,
         "regime": regime,
         "regime-low": f"{regime_low:g}",
         "regime-high": f"{regime_high:g}",
+        "regime-rule": "" if regime_rule == "all" else regime_rule,
         "min-votes": str(min_votes),
         "max-spread": f"{max_spread:g}",
         "abstain": abstain,
@@ -200,7 +228,10 @@ def blend(
     card = write(out, parts, policy, version=model_version, command=_command("blend", words))
     print(f"{card.name} version {card.version}, {card.model_hash[:12]}")
     for member in card.members:
-        print(f"  {member.role.value:6} {member.name} {member.model_hash[:12]} prior {member.prior:g}")
+        bounds = f" bounds {member.low:g} to {member.high:g}" if member.low is not msgspec.UNSET else ""
+        print(
+            f"  {member.role.value:6} {member.name} {member.model_hash[:12]} prior {member.prior:g}{bounds}"
+        )
 
 
 @app.command(
@@ -281,6 +312,16 @@ def _weighed(option: str, text: str) -> Iterator[tuple[Path, float]]:
             raise UsageError(f"{option}: expected FOLDER or FOLDER=PRIOR; found {one!r}") from wrong
 
 
+def _bounded(text: str) -> Iterator[tuple[Path, float | None, float | None]]:
+    for one in _listed(text):
+        folder, given, bounds = one.partition("=")
+        low, _, high = bounds.partition(":")
+        try:
+            yield Path(folder), *((float(low), float(high)) if given else (None, None))
+        except ValueError as wrong:
+            raise UsageError(f"--regime: expected FOLDER or FOLDER=LOW:HIGH; found {one!r}") from wrong
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -291,13 +332,13 @@ def _timeframe(text: str) -> Timeframe:
     return Timeframe(text)
 
 
-def _day(text: str) -> int | None:
+def _day(text: str, option: str = "--test-start") -> int | None:
     if not text:
         return None
     try:
         return parse_iso(text)
     except ValueError as wrong:
-        raise UsageError(f"--test-start: expected a date like 2024-05-01; found {text!r}") from wrong
+        raise UsageError(f"{option}: expected a date like 2024-05-01; found {text!r}") from wrong
 
 
 def _positive(**values: float) -> None:

@@ -5,7 +5,7 @@ the very fold that the daemon steps live; the labels look ahead and stay in thei
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +54,19 @@ class Rows:
         )
 
 
-def build(series: Sequence[BarArrays], spec: FeatureSpec, terms: BarrierTerms) -> Iterator[Rows]:
-    """Give the rows of each instrument in turn, made from its finest bars; DataError as `folds` says."""
+def build(
+    series: Sequence[BarArrays],
+    spec: FeatureSpec,
+    terms: BarrierTerms,
+    on_fold: Callable[[BarArrays, Folded], None] | None = None,
+) -> Iterator[Rows]:
+    """Give the rows of each instrument in turn, made from its finest bars; DataError as `folds` says.
+
+    `on_fold` sees the bars and the features of each before its rows are made.
+    """
     for number, (bars, folded) in enumerate(zip(series, folds(series, spec), strict=True)):
+        if on_fold is not None:
+            on_fold(bars, folded)
         labels = label(bars, folded.ts_close, folded.atr, terms)
         kept = np.flatnonzero(folded.ready & (labels.kind != UNKNOWN))
         momentum = _momentum(folded.close, folded.atr, terms.horizon_bars)

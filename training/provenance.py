@@ -47,7 +47,11 @@ Times = npt.NDArray[np.int64]
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """Everything that decides the result. `test_start` in ns, None = three fifths into the rows."""
+    """Everything that decides the result. `test_start` in ns, None = three fifths into the rows.
+
+    `vault_start` (ns) is the first instant whose bars are not even read. A fold of a walk-forward sets
+    `train_start`, `validation_start` and `test_end`, too; rows outside them are in no span.
+    """
 
     name: str
     spec: FeatureSpec
@@ -64,6 +68,10 @@ class Recipe(msgspec.Struct, frozen=True):
     command: str = ""
     scaled: bool = False
     """Whether tensors are scaled by their training rows before the model sees them."""
+    vault_start: int | None = None
+    train_start: int | None = None
+    validation_start: int | None = None
+    test_end: int | None = None
 
 
 class Result(NamedTuple):
@@ -98,16 +106,20 @@ def read(recipe: Recipe, root: Path) -> list[BarArrays]:
             f"lake: expected series within the limits of the ingestion report; found {found}. "
             f"Mend the data, or waive by name: --waive {blocked[0].name}"
         )
-    return [lake.read(*one) for one in series]
+    bars = [lake.read(*one, end=recipe.vault_start) for one in series]
+    if not all(map(len, bars)):
+        raise DataError(f"lake: expected bars before the vault at {iso(recipe.vault_start or 0)}; found none")
+    return bars
 
 
 def split(ts: Times, spans: Spans, recipe: Recipe, thinned: int) -> Split:
     """Say how time was cut, of rows decided at `ts`."""
+    used = ts[spans.train | spans.test]
     return Split(
-        train_start=iso(int(ts.min())),
+        train_start=iso(int(used.min())),
         validation_start=iso(spans.validation_start),
         test_start=iso(spans.test_start),
-        test_end=iso(int(ts.max())),
+        test_end=iso(int(used.max())),
         embargo_s=recipe.terms.horizon_ns // SECOND,
         train_rows=int(spans.train.sum()),
         validation_rows=int(spans.validation.sum()),

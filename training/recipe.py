@@ -1,18 +1,20 @@
 """One training run of an entry model, from the lake to a verified artifact, nothing remembered between runs.
 
-Must not know the command line or how progress is shown. Called by training.cli and by tests.
+Must not know the command line or how progress is shown. Called by training.cli, by
+training.walkforward for each fold, and by tests.
 Order matters: rounds, calibration, conformal quantile and threshold are fixed on the validation span with
 trees that have not seen it, the model is then fitted on all rows before the test span, and the test
 span is looked at once, for the card.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from feeds.lake import BarArrays
 from inference import calibrate as calibrated
 from inference import conformal
 from inference.artifact import INPUT, scaled
@@ -43,6 +45,14 @@ class Settled(NamedTuple):
     momentum_threshold: float
 
 
+class Trained(NamedTuple):
+    """A written model, and the validation rows with p [n, 3] of trees that had not seen them."""
+
+    card: Card
+    validation: Rows
+    p: npt.NDArray[np.float64]
+
+
 def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     """Run the recipe on a lake and write the artifact to `out`; `say` gets one line per phase.
 
@@ -54,7 +64,11 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     say("reading bars")
     series = read(recipe, lake)
     say("folding features, walking labels")
-    rows = joined(list(build(series, recipe.spec, recipe.terms)))
+    return fit(recipe, series, joined(list(build(series, recipe.spec, recipe.terms))), out, say).card
+
+
+def fit(recipe: Recipe, series: Sequence[BarArrays], rows: Rows, out: Path, say: Say) -> Trained:
+    """Run the recipe on `rows` made of `series`, write the artifact to `out`, as `train` says."""
     spans = _spans(rows, recipe)
     instruments = [bars.instrument for bars in series]
     known = spans.train
@@ -62,7 +76,8 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     thinned = max(1, -(-int(known.sum()) // recipe.max_rows))
     every = np.arange(len(rows)) % thinned == 0
     say("settling rounds, calibration and threshold on the validation span")
-    settled = _settle(rows.only(spans.early & every), rows.only(spans.validation), recipe)
+    tail = rows.only(spans.validation)
+    settled, believed = _settle(rows.only(spans.early & every), tail, recipe)
     say("fitting the trees")
     fitted = rows.only(known & every)
     scaler = normalise.fit(fitted.x) if recipe.scaled else None
@@ -86,7 +101,8 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     model = export.to_onnx(booster, len(recipe.spec.names))
     export.check_parity(model, scaled(scaler, unseen.x), raw)
     rows_shown = export.golden({INPUT: unseen.x}, p)
-    return export.write(out, card(recipe, series, result, fitted.x), model, rows_shown)
+    written = export.write(out, card(recipe, series, result, fitted.x), model, rows_shown)
+    return Trained(written, tail, believed)
 
 
 def spare_columns(recipe: Recipe, lake: Path) -> columns.Spare:
@@ -101,10 +117,13 @@ def _spans(rows: Rows, recipe: Recipe) -> Spans:
         rows.outcomes.ts_end,
         test_start=recipe.test_start or default_test_start(rows.outcomes.ts),
         embargo=recipe.terms.horizon_ns,
+        train_start=recipe.train_start,
+        validation_start=recipe.validation_start,
+        test_end=recipe.test_end,
     )
 
 
-def _settle(early: Rows, validation: Rows, recipe: Recipe) -> Settled:
+def _settle(early: Rows, validation: Rows, recipe: Recipe) -> tuple[Settled, npt.NDArray[np.float64]]:
     scaler: RobustScaler | None = normalise.fit(early.x) if recipe.scaled else None
     booster = trees.fit(scaled(scaler, early.x), early.kind, recipe.seed)
     x = scaled(scaler, validation.x)
@@ -112,13 +131,14 @@ def _settle(early: Rows, validation: Rows, recipe: Recipe) -> Settled:
     raw = trees.chances(booster, x, rounds)
     calibration = calibrate.fit(raw, validation.kind, HOLD)
     p = calibrated.apply(calibration, raw).astype(np.float64)
-    return Settled(
+    settled = Settled(
         rounds=rounds,
         calibration=calibration,
         quantile=conformal.fit(p, validation.kind, ALPHA),
         edge_threshold=threshold_for(p[:, UP] - p[:, DOWN], TRADED_SHARE),
         momentum_threshold=threshold_for(validation.momentum, TRADED_SHARE),
     )
+    return settled, p
 
 
 def _measure(unseen: Rows, p: npt.NDArray[np.float64], fitted: Rows, settled: Settled, seed: int) -> Metrics:

@@ -1,15 +1,17 @@
-"""One training run of a regime model, which says whether the coming hours will be volatile.
+"""One training run of a model that says what the coming hours will be like: volatile, busy.
 
-Must not know the command line or how progress is shown. Called by training.cli and by tests. The order is
-that of training.recipe: what "high" means comes from training rows, rounds and calibration from the
-validation span, and the test span is looked at once.
+Must not know the command line, how progress is shown, or what is asked (training.volatility,
+training.volume). Called by training.cli and by tests. The order is that of training.recipe: what "high"
+means comes from training rows or from each row's own past, rounds and calibration from the validation
+span, and the test span is looked at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -26,19 +28,44 @@ from training.evaluate import area, log_loss, mean
 from training.provenance import Recipe, Result, card, read, split
 from training.recipe import Say
 from training.splits import cut, default_test_start
-from training.volatility import realised
 
 NORMAL, HIGH = 0, 1
-PERCENTILE = 0.8
-"""Of the training rows: a fifth of them is "high"."""
-RIVAL = "logistic regression on the past volatility of three spans and its mean by hour"
 
 Floats = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+
+
+class Around(NamedTuple):
+    """What was measured around decisions: over the coming horizon [n], over past spans [n, spans].
+
+    Above 0 where it is known, NaN elsewhere. `ahead` reads the future on purpose and may never reach
+    a feature.
+    """
+
+    ahead: Floats
+    behind: Floats
+
+
+class Question(NamedTuple):
+    """What a regime model is asked.
+
+    `measure` looks around decisions at `ts_close` (ns) with a horizon in ns, `bound` gives from the
+    training rows' `ahead` what is above it "high", `rule` is the label's sentence. `unit` names the
+    bound on the card. `by_hour`: also measure what the hour of the day alone would know.
+    """
+
+    kind: Kind
+    measure: Callable[[BarArrays, Times, int], Around]
+    bound: Callable[[Floats], float]
+    rule: Callable[[Recipe, float], str]
+    unit: str
+    rival: str
+    by_hour: bool = False
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Decisions with the volatility [n] that followed in bps an hour, and the rival's view [n, 4]."""
+    """Decisions with what followed [n] in the question's unit, and the rival's view [n, spans + 1]."""
 
     x: npt.NDArray[np.float32]
     instrument: npt.NDArray[np.int32]
@@ -62,14 +89,14 @@ class Settled(NamedTuple):
     calibration: Calibration
 
 
-def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
+def train(question: Question, recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     """Run the recipe on a lake and write the artifact to `out`; raises as training.recipe.train does."""
     export.check_target(out)
     columns.require_no_tape(recipe.spec)
     say("reading bars")
     series = read(recipe, lake)
-    say("folding features, measuring volatility")
-    rows = build(series, recipe.spec, recipe.terms.horizon_ns)
+    say("folding features, measuring what followed")
+    rows = build(question, series, recipe.spec, recipe.terms.horizon_ns)
     start = recipe.test_start or default_test_start(rows.ts)
     spans = cut(rows.ts, rows.ts_end, test_start=start, embargo=recipe.terms.horizon_ns)
     instruments = [bars.instrument for bars in series]
@@ -78,25 +105,25 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     thinned = max(1, -(-len(known) // recipe.max_rows))
     every = np.arange(len(rows)) % thinned == 0
     say("settling rounds and calibration on the validation span")
-    settled = _settle(rows.only(spans.early & every), rows.only(spans.validation), recipe.seed)
+    settled = _settle(question, rows.only(spans.early & every), rows.only(spans.validation), recipe.seed)
     say("fitting the trees")
     fitted, unseen = rows.only(spans.train & every), rows.only(spans.test)
-    bound = float(np.quantile(fitted.ahead, PERCENTILE))
+    bound = question.bound(fitted.ahead)
     kind = _kind(fitted, bound)
     booster = trees.fit(fitted.x, kind, recipe.seed, settled.rounds, classes=2)
     say("measuring on the test span")
     raw = trees.chances(booster, unseen.x)
     p = calibrated.apply(settled.calibration, raw).astype(np.float64)
     result = Result(
-        kind=Kind.REGIME,
-        label=_label(recipe, bound),
+        kind=question.kind,
+        label=_label(question, recipe, bound),
         split=split(rows.ts, spans, recipe, thinned),
         scalers={},
         calibration=settled.calibration,
         conformal=None,
-        parameters={**trees.PARAMETERS, "rounds": settled.rounds, "bound_bps": bound},
+        parameters={**trees.PARAMETERS, "rounds": settled.rounds, f"bound_{question.unit}": bound},
         edge_threshold=0.0,
-        metrics=measure(unseen, p, _rival(fitted, unseen, kind), bound=bound, share=float(kind.mean())),
+        metrics=measure(question, fitted, unseen, p, bound=bound),
     )
     say("exporting and checking")
     model = export.to_onnx(booster, len(recipe.spec.names))
@@ -106,11 +133,11 @@ def train(recipe: Recipe, lake: Path, out: Path, say: Say) -> Card:
     )
 
 
-def build(series: Sequence[BarArrays], spec: FeatureSpec, horizon_ns: int) -> Rows:
+def build(question: Question, series: Sequence[BarArrays], spec: FeatureSpec, horizon_ns: int) -> Rows:
     """Give the rows of all instruments; DataError if there are none."""
     parts = []
     for number, (bars, folded) in enumerate(zip(series, folds(series, spec), strict=True)):
-        around = realised(bars, folded.ts_close, horizon_ns)
+        around = question.measure(bars, folded.ts_close, horizon_ns)
         whole = np.isfinite(around.ahead) & np.isfinite(around.behind).all(axis=1)
         kept = np.flatnonzero(folded.ready & whole)
         ts = folded.ts_close[kept]
@@ -123,9 +150,11 @@ def build(series: Sequence[BarArrays], spec: FeatureSpec, horizon_ns: int) -> Ro
     return Rows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Rows)))
 
 
-def measure(unseen: Rows, p: Floats, rival: Floats, *, bound: float, share: float) -> BinaryMetrics:
-    """Measure the test span: model `p` [n, 2], rival [n, 2]; `share` of high rows in training."""
-    kind = _kind(unseen, bound)
+def measure(question: Question, fitted: Rows, unseen: Rows, p: Floats, *, bound: float) -> BinaryMetrics:
+    """Measure the test span: model `p` [n, 2] beside the rival and the shares of the training rows."""
+    known, kind = _kind(fitted, bound), _kind(unseen, bound)
+    share, rival = float(known.mean()), _rival(fitted, unseen, known)
+    hours = _by_hour(fitted, known.astype(np.float64))[_hour(unseen)]
     high = kind == HIGH
     days = unseen.ts // DAY - unseen.ts.min() // DAY
     weights = bootstrap.day_weights(int(days.max()) + 1, seed=1)
@@ -139,15 +168,20 @@ def measure(unseen: Rows, p: Floats, rival: Floats, *, bound: float, share: floa
         log_loss_base=float(base.mean()),
         log_loss_gain=mean(base - loss, days, weights),
         auc=area(p[:, HIGH], high, days, weights),
-        rival=RIVAL,
+        rival=question.rival,
         log_loss_rival=float(log_loss(rival, kind).mean()),
         auc_rival=area(rival[:, HIGH], high, days, weights),
         bootstrap=bootstrap.NAME,
+        log_loss_hour=(
+            float(log_loss(np.column_stack([1.0 - hours, hours]), kind).mean())
+            if question.by_hour
+            else msgspec.UNSET
+        ),
     )
 
 
-def _settle(early: Rows, validation: Rows, seed: int) -> Settled:
-    bound = float(np.quantile(early.ahead, PERCENTILE))
+def _settle(question: Question, early: Rows, validation: Rows, seed: int) -> Settled:
+    bound = question.bound(early.ahead)
     booster = trees.fit(early.x, _kind(early, bound), seed, classes=2)
     seen = _kind(validation, bound)
     rounds = trees.best_rounds(booster, validation.x, seen)
@@ -158,12 +192,10 @@ def _rival(fitted: Rows, unseen: Rows, kind: npt.NDArray[np.int8]) -> Floats:
     """Fit the simple forecast on training rows and give its chances [n, 2] of the test rows."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
 
-    hours = fitted.behind[:, -1].astype(np.int64)
-    count = np.maximum(np.bincount(hours, minlength=24), 1)
-    by_hour = np.bincount(hours, np.log(fitted.ahead), 24) / count
+    by_hour = _by_hour(fitted, np.log(fitted.ahead))
 
     def seen(rows: Rows) -> Floats:
-        return np.column_stack([rows.behind[:, :-1], by_hour[rows.behind[:, -1].astype(np.int64)]])
+        return np.column_stack([rows.behind[:, :-1], by_hour[_hour(rows)]])
 
     # The default's penalty is too small to matter at this many rows.
     simple = LogisticRegression(max_iter=500).fit(seen(fitted), kind)
@@ -171,15 +203,21 @@ def _rival(fitted: Rows, unseen: Rows, kind: npt.NDArray[np.int8]) -> Floats:
     return chances
 
 
+def _hour(rows: Rows) -> npt.NDArray[np.int64]:
+    return rows.behind[:, -1].astype(np.int64)
+
+
+def _by_hour(rows: Rows, values: Floats) -> Floats:
+    """Give the mean of `values` [n] by the hour of the decision, UTC [24]."""
+    hours = _hour(rows)
+    count = np.maximum(np.bincount(hours, minlength=24), 1)
+    return np.bincount(hours, values, 24) / count
+
+
 def _kind(rows: Rows, bound: float) -> npt.NDArray[np.int8]:
     return np.where(rows.ahead > bound, HIGH, NORMAL).astype(np.int8)
 
 
-def _label(recipe: Recipe, bound: float) -> LabelTerms:
+def _label(question: Question, recipe: Recipe, bound: float) -> LabelTerms:
     terms = recipe.terms
-    rule = (
-        f"high: over the coming {terms.horizon_bars} bars of {terms.decision.value} the deviation of "
-        f"{recipe.source.value} log returns is above {bound:.1f} bps an hour, which a fifth of the training "
-        "rows exceed."
-    )
-    return LabelTerms(terms.decision.value, 0.0, terms.horizon_bars, rule)
+    return LabelTerms(terms.decision.value, 0.0, terms.horizon_bars, question.rule(recipe, bound))

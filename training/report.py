@@ -5,6 +5,7 @@ Must not know how figures were made. Called by training.screen.
 
 from collections.abc import Iterator
 
+import msgspec
 from rich.table import Table
 
 from inference.card import BinaryMetrics, Card, Interval, Metrics
@@ -50,6 +51,8 @@ def _skill_of_two(card: Card, metrics: BinaryMetrics) -> Table:
     base, rival = f"{metrics.log_loss_base:.5f}", f"{metrics.log_loss_rival:.5f}"
     table.add_row("accuracy", _figure(metrics.accuracy, 4), f"{metrics.accuracy_base:.4f}", _NOTHING)
     table.add_row("log-loss", f"{metrics.log_loss:.5f}", base, rival)
+    if metrics.log_loss_hour is not msgspec.UNSET:
+        table.add_row("log-loss by the hour of the day", _NOTHING, f"{metrics.log_loss_hour:.5f}", _NOTHING)
     table.add_row("log-loss gain", _figure(metrics.log_loss_gain, 5), "0", _NOTHING)
     table.add_row("AUC", _figure(metrics.auc, 4), "0.5", _figure(metrics.auc_rival, 4))
     table.add_row(f"share of {card.classes[1]}", f"{metrics.share:.3f}", _NOTHING, _NOTHING)

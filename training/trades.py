@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from core.clock import HOUR
+from venue import exchange_fees
+from venue.exchange_positions import MarginRules
 
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
@@ -31,13 +33,14 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         return 2 * self.taker_bps + self.margin_bps * (1.0 + rollovers)
 
 
-SCHEDULES = (
-    FeeSchedule("gross", 0.0),
-    FeeSchedule("vip9", 2.0),
-    FeeSchedule("vip4", 5.4),
-    FeeSchedule("legacy16", 16.0),
-    # Base tier, and the margin rate of a borrowed dollar (docs/labels.md names the source).
-    FeeSchedule("kraken", 40.0, margin_bps=2.5),
+_MARGINED = "kraken"  # docs/labels.md: the others compare the models' edge with a taker's rate alone
+SCHEDULES = tuple(
+    FeeSchedule(
+        name,
+        float(schedule.fees.taker * 10_000),
+        margin_bps=float(MarginRules().rate("USD") * 10_000) if name == _MARGINED else 0.0,
+    )
+    for name, schedule in exchange_fees.SCHEDULES.items()
 )
 
 

@@ -3,7 +3,7 @@
 Must not know who trades on it, wire formats, or wall time. Called by execution.paper, by
 trader.backtest and by venue.loopback. Pure: the same calls give the same reports, bit for bit.
 
-What it assumes: a request arrives `latency_ns` after it was sent. A taker gets the touch up to
+What it assumes: a request travels for a while (venue.exchange_latency). A taker gets the touch up to
 its quantity; the rest of an IOC order is cancelled, of a limit order rests, of a market order
 waits for the next quote. A resting limit order fills as maker when a trade prints strictly
 through it, up to the printed quantity, or when a quote crosses it. Clients never meet each other.
@@ -22,6 +22,7 @@ from core.market import Quote, Trade
 from core.orders import AmendOrder, CancelOrder, Order, OrderState, SubmitOrder
 from core.portfolio import Portfolio, Position
 from venue.exchange_account import ExchangeAccount
+from venue.exchange_latency import Latency
 from venue.exchange_margin import Lender
 from venue.exchange_market import Market
 from venue.exchange_matching import Matcher
@@ -84,6 +85,7 @@ class Exchange:
         *,
         fees: FeeSchedule,
         latency_ns: int = 5_000_000,
+        latency_sigma: float = 0.0,
         seed: int = 1,
         rules: ExchangeRules = PLAIN_RULES,
         listener: Callable[[Change], None] | None = None,
@@ -93,7 +95,7 @@ class Exchange:
         self._core = Matcher(instruments, fees, rules, listener, seed)
         self._requests = Requests(self._core, self._timed)
         self._lender = None if rules.margin is None else Lender(self._core, rules.margin, self._rolls)
-        self._latency_ns = latency_ns
+        self._latency = Latency(latency_ns, latency_sigma, seed)
         self._agenda: list[tuple[int, int, _Happening]] = []
         self._posted = 0
 
@@ -124,10 +126,17 @@ class Exchange:
         cash: Decimal,
         positions: Iterable[VenuePosition],
         orders: Iterable[Order],
+        ts: int = 0,
     ) -> None:
-        """Restore an account that lived in an earlier process; `orders` are the working ones."""
+        """Restore an account that lived in an earlier process, at `ts`; `orders` are the working ones.
+
+        Its positions roll over a whole period from now, for nobody remembers when they last did.
+        """
+        self._core.now, positions = max(self._core.now, ts), tuple(positions)
         held = {p.instrument: Position(p.instrument, p.quantity, p.cost, self._core.now) for p in positions}
-        self._core.open_account(account, Portfolio(cash=cash, positions=held))
+        book = self._core.open_account(account, Portfolio(cash=cash, positions=held))
+        if self._lender is not None:
+            self._lender.adopt(book, positions)
         for order in orders:
             restored_order = restored(order, order.order_id or self._core.identifier("O"))
             self._core.enter(restored_order)
@@ -172,12 +181,13 @@ class Exchange:
 
     def submit(self, order: SubmitOrder, ts: int, terms: Terms = PLAIN) -> int:
         """Send a new order at `ts`; the answer is among the reports once time has passed."""
-        return self._post(NewOrder(order, terms), ts + self._latency_ns)
+        return self._send(NewOrder(order, terms), ts, order.cl_ord_id)
 
     def submit_together(self, orders: Sequence[NewOrder], ts: int) -> tuple[int, ...]:
         """Send a batch of new orders on one instrument; each has an answer of its own."""
         numbers = tuple(self._number() for _ in orders)
-        self._post(_Batch(tuple(orders), numbers), ts + self._latency_ns)
+        first = orders[0].submit.cl_ord_id if orders else ""
+        self._send(_Batch(tuple(orders), numbers), ts, first)
         return numbers
 
     def check(self, order: SubmitOrder, terms: Terms = PLAIN) -> str:
@@ -186,23 +196,23 @@ class Exchange:
 
     def amend(self, change: AmendOrder, ts: int, terms: Terms = PLAIN) -> int:
         """Send new prices or a new total quantity for a working order."""
-        return self._post(_Amend(change, terms), ts + self._latency_ns)
+        return self._send(_Amend(change, terms), ts, f"amend {change.cl_ord_id}")
 
     def edit(self, change: EditOrder, ts: int) -> int:
         """Send the replacement of a working order by a new one."""
-        return self._post(change, ts + self._latency_ns)
+        return self._send(change, ts, f"edit {change.key}")
 
     def cancel(self, cancel: CancelOrder, ts: int) -> int:
         """Send a cancel by client order id or order id."""
-        return self._post(cancel, ts + self._latency_ns)
+        return self._send(cancel, ts, f"cancel {cancel.cl_ord_id}")
 
     def cancel_all(self, account: str, ts: int) -> int:
         """Send a cancel of every open order of an account."""
-        return self._post(_CancelAll(account), ts + self._latency_ns)
+        return self._send(_CancelAll(account), ts, f"cancel all {account}")
 
     def cancel_all_after(self, account: str, timeout_ns: int, ts: int) -> int:
         """Set the dead man's switch; 0 clears it."""
-        return self._post(_CancelAllAfter(account, timeout_ns), ts + self._latency_ns)
+        return self._send(_CancelAllAfter(account, timeout_ns), ts, f"switch {account}")
 
     def set_system(self, mode: str) -> None:
         """Change the mode of the whole exchange: online, cancel_only, post_only or maintenance.
@@ -248,6 +258,8 @@ class Exchange:
         if market.orders and core.system == "online":
             for order in market.by_priority():
                 core.work(order, market, maker=True)
+                if self.rules.queue and order.state is OrderState.WORKING:
+                    market.queue(order, anew=False)
             if core.owed or core.opened:
                 self._follow_up()
         if self._lender is not None and core.system == "online":
@@ -268,7 +280,7 @@ class Exchange:
                 if order.waits_for_trigger:
                     core.work(order, market, maker=False)
                 else:
-                    left -= core.print_through(order, trade.price, left)
+                    left -= core.print_through(order, trade, left)
             if core.owed or core.opened:
                 self._follow_up()
         if core.reports:
@@ -358,6 +370,9 @@ class Exchange:
 
     def _rolls(self, account: str, position: MarginPosition) -> None:
         self._post(_Rolls(account, position.position_id), position.rolls)
+
+    def _send(self, request: _Request, ts: int, name: str) -> int:
+        return self._post(request, ts + self._latency.of(name, ts))
 
     def _post(self, happening: _Happening, due: int) -> int:
         number = self._number()

@@ -16,10 +16,10 @@ import msgspec
 from core.events import Fill
 from core.instrument import Instrument
 from core.orders import OrderState, Side
-from core.portfolio import Portfolio, Position, apply_fill
+from core.portfolio import Portfolio, Position, apply_fill, cost_share
 from venue.exchange_limits import EngineCounter
 from venue.exchange_orders import ZERO, ExchangeOrder, Execution, LedgerLine, ledger_id
-from venue.exchange_positions import MarginPosition, MarginRules, TradeBalance
+from venue.exchange_positions import FEE_GRID, MarginPosition, MarginRules, TradeBalance
 from venue.exchange_volume import Volume
 
 MARGIN_LEVERAGE_CAP = 5  # what Kraken's `margin: true` borrows at most, whatever the pair offers
@@ -228,7 +228,7 @@ class ExchangeAccount:
 
     def roll(self, position: MarginPosition, ref_id: str, ts: int, quote: str) -> LedgerLine:
         """Charge a position for another period; its rate was locked when it was opened."""
-        fee = position.open_cost * position.rate
+        fee = (position.open_cost * position.rate).quantize(FEE_GRID)
         position.fee += fee
         self._pay(fee, fee=fee)
         line = LedgerLine(ledger_id(ref_id, 0), ref_id, ts, "rollover", quote, ZERO, fee, self.portfolio.cash)
@@ -248,7 +248,7 @@ class ExchangeAccount:
         for position in positions:
             part = min(left, position.remaining)
             left -= part
-            cost = position.cost * part / position.quantity
+            cost = cost_share(position.open_cost, part, position.remaining)
             units, money = units + part * position.side.sign, money - cost * position.side.sign
             position.close(part, cost / part, ZERO, ref_id)
             if position.remaining == 0:

@@ -29,13 +29,21 @@ class Market(msgspec.Struct, eq=False):
     ask: Decimal | None = None
     bid_left: Decimal = ZERO
     ask_left: Decimal = ZERO
+    bid_shown: Decimal = ZERO
+    ask_shown: Decimal = ZERO
     last: Decimal | None = None
     orders: list[ExchangeOrder] = []
+
+    @property
+    def mid(self) -> Decimal | None:
+        """Half-way between bid and ask, once both are known."""
+        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
 
     def take_quote(self, quote: Quote) -> None:
         """Replace the touch."""
         self.bid, self.ask = quote.bid, quote.ask
-        self.bid_left, self.ask_left = quote.bid_quantity, quote.ask_quantity
+        self.bid_left = self.bid_shown = quote.bid_quantity
+        self.ask_left = self.ask_shown = quote.ask_quantity
 
     def touch(self, side: Side) -> Touch | None:
         """Give what a taker on `side` would meet, `None` if nothing is left there."""
@@ -48,6 +56,26 @@ class Market(msgspec.Struct, eq=False):
         if touch is None or limit is None:
             return touch
         return touch if (limit - touch.price) * order.submit.side.sign >= 0 else None
+
+    def beyond(self, order: ExchangeOrder, touch: Touch, impact: Decimal) -> Touch:
+        """Give price and quantity of a taker whose own size moves the price: linear in what was taken.
+
+        The last unit shown costs `impact` spreads more than the first. A limit bounds the quantity.
+        """
+        sign, quantity = order.submit.side.sign, min(order.remaining, touch.quantity)
+        shown = self.ask_shown if sign > 0 else self.bid_shown
+        if self.bid is None or self.ask is None or shown <= 0:
+            return touch
+        taken, steep = shown - touch.quantity, impact * (self.ask - self.bid) / shown
+        limit = order.resting_limit
+        if limit is not None and steep > 0:
+            room = (limit - touch.price) * sign / steep - taken
+            quantity = min(quantity, self.instrument.quantity_down(max(ZERO, room)))
+        moved = touch.price + steep * (taken + quantity) * sign
+        price = self.instrument.price_down(moved + self.instrument.price_increment / 2)
+        if limit is not None:
+            price = min(price, limit) if sign > 0 else max(price, limit)
+        return Touch(max(price, self.instrument.price_increment), quantity)
 
     def takes(self, order: ExchangeOrder, limit: Decimal | None) -> bool:
         """Tell whether an order at this limit, or at its own, would trade at once."""
@@ -83,6 +111,23 @@ class Market(msgspec.Struct, eq=False):
             return False
         above = buys is not order.profits
         return reference >= trigger if above else reference <= trigger
+
+    def queue(self, order: ExchangeOrder, *, anew: bool) -> None:
+        """Note what stands before a resting order; `anew`: it has just come to its price.
+
+        A price that the touch has not come to yet hides its queue: then nothing is known. One better
+        than the touch has none. All that the touch shows is taken to be earlier than the order.
+        """
+        limit, buys = order.resting_limit, order.submit.side is Side.BUY
+        best, shown = (self.bid, self.bid_shown) if buys else (self.ask, self.ask_shown)
+        if limit is None or best is None:
+            return
+        if anew:
+            order.ahead = None
+        if limit == best:
+            order.ahead = shown if order.ahead is None else order.ahead
+        elif (limit > best) is buys:
+            order.ahead = ZERO
 
     def meets(self, order: ExchangeOrder) -> list[ExchangeOrder]:
         """Give the resting orders of the same account that this order would trade with."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from core.errors import InternalError
 from core.events import Fill
 from core.instrument import Instrument
+from core.market import Trade
 from core.orders import OrderState
 from core.portfolio import Portfolio
 from venue import exchange_rules as rules
@@ -28,11 +29,10 @@ from venue.exchange_orders import (
     Report,
     identifier,
 )
-from venue.exchange_positions import MarginPosition
+from venue.exchange_positions import FEE_GRID, MarginPosition
 from venue.exchange_prices import follow, set_trailing_limit
 from venue.exchange_settings import ExchangeRules
 
-_FEE_GRID = Decimal("1E-8")
 _CLOSING = {
     OrderState.FILLED: ChangeKind.FILLED,
     OrderState.CANCELED: ChangeKind.CANCELED,
@@ -118,6 +118,10 @@ class Matcher:
         if maker and limit is not None:
             filled = self._make(order, limit, touch.quantity)
         else:
+            if self.rules.impact:
+                touch = market.beyond(order, touch, self.rules.impact)
+                if touch.quantity == 0:
+                    return
             filled = self._fill(order, touch.price, min(order.remaining, touch.quantity), maker=False)
         market.consume(order.submit.side, filled)
 
@@ -140,14 +144,28 @@ class Matcher:
         self.tell(ChangeKind.TRIGGERED, order)
         return True
 
-    def print_through(self, order: ExchangeOrder, price: Decimal, printed: Decimal) -> Decimal:
-        """Fill a resting limit order that a trade went through; give the quantity used up."""
-        limit = order.resting_limit
-        if limit is None or printed <= 0 or order.state is not OrderState.WORKING or order.dormant:
+    def rest(self, order: ExchangeOrder) -> None:
+        """Let an order that has just come to its price stand behind those that are there."""
+        if self.rules.queue and order.state is OrderState.WORKING:
+            self.markets[order.submit.instrument].queue(order, anew=True)
+
+    def print_through(self, order: ExchangeOrder, trade: Trade, left: Decimal) -> Decimal:
+        """Fill a resting limit order that a trade went through, or whose turn it was at its price.
+
+        `left` is what earlier orders left of the trade; gives the quantity used up.
+        """
+        limit, side = order.resting_limit, order.submit.side
+        if limit is None or left <= 0 or order.state is not OrderState.WORKING or order.dormant:
             return ZERO
-        if (limit - price) * order.submit.side.sign <= 0:
+        through = (limit - trade.price) * side.sign
+        if through > 0:
+            order.ahead = None if order.ahead is None else ZERO
+            return self._make(order, limit, left)
+        if through < 0 or order.ahead is None or trade.side is side:
             return ZERO  # at the price itself others may stand before us
-        return self._make(order, limit, printed)
+        before = min(order.ahead, left)
+        order.ahead -= before
+        return self._make(order, limit, left - before)
 
     def _make(self, order: ExchangeOrder, limit: Decimal, available: Decimal) -> Decimal:
         """Fill a resting order at its own price; an iceberg fills part by part, refilled between."""
@@ -198,6 +216,7 @@ class Matcher:
         order.shown = min(left, order.remaining) or min(display, order.remaining)
         if left == 0:
             self.markets[order.submit.instrument].step_back(order)
+            self.rest(order)
             self.tell(ChangeKind.REFILLED, order)
 
     def _execution(
@@ -206,10 +225,12 @@ class Matcher:
         submit, account = order.submit, self.account(order.submit.account)
         instrument, rates = self.instruments[submit.instrument], self.rates(account)
         cost = price * quantity
-        fee = cost * (rates.maker if maker else rates.taker)
+        fee = (cost * (rates.maker if maker else rates.taker)).quantize(FEE_GRID)
+        lending = ZERO
         if submit.margin and account.margin is not None:
             opening = quantity - min(quantity, account.closable(submit.instrument, submit.side))
-            fee += opening * price * account.margin.rate(rules.lent(submit.side, instrument))
+            rate = account.margin.rate(rules.lent(submit.side, instrument))
+            lending = (opening * price * rate).quantize(FEE_GRID)
         fill = Fill(
             ts=self.now,
             account=submit.account,
@@ -220,12 +241,13 @@ class Matcher:
             side=submit.side,
             price=price,
             quantity=quantity,
-            fee=fee.quantize(_FEE_GRID),
+            fee=fee + lending,
             maker=maker,
             ts_event=self.now,
         )
         leverage = rules.ratio(submit, instrument) if submit.margin else 0
-        return Execution(fill, order, leverage)
+        mid = self.markets[submit.instrument].mid
+        return Execution(fill, order, leverage, lending=lending, mid=mid)
 
     def rates(self, account: ExchangeAccount) -> FeeSchedule | FeeTier:
         """Give the maker and taker rates of an account."""

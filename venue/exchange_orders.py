@@ -47,7 +47,8 @@ class ExchangeOrder(msgspec.Struct, eq=False):
 
     `amended_at` is its birth or last amend, from which the engine counts its age. `peak` is the
     best reference price since a trailing order came, `shown` what an iceberg still displays;
-    a `dormant` order waits for its starting time.
+    a `dormant` order waits for its starting time. `ahead` is what stands before it at its price, as far
+    as that was ever seen (only where the rules keep a queue).
     """
 
     submit: SubmitOrder
@@ -71,6 +72,7 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     shown: Decimal | None = None
     display: Decimal | None = None
     dormant: bool = False
+    ahead: Decimal | None = None
     # What the type means, looked up once: matching asks at every quote.
     conditional: bool = False
     limited: bool = False
@@ -138,6 +140,8 @@ class Execution(msgspec.Struct, frozen=True):
 
     `leverage` is 0 for a spot trade, `margin` the collateral that it tied up. `opened` is the
     position that began here and `closed` the ids of those that it closed in part or whole.
+    `lending` is the part of the fill's fee that was charged for what was lent, `mid` half-way
+    between the touches that the fill met, if both were known.
     """
 
     fill: Fill
@@ -146,6 +150,8 @@ class Execution(msgspec.Struct, frozen=True):
     margin: Decimal = ZERO
     opened: MarginPosition | None = None
     closed: tuple[str, ...] = ()
+    lending: Decimal = ZERO
+    mid: Decimal | None = None
 
 
 class LedgerLine(msgspec.Struct, frozen=True):
@@ -185,7 +191,8 @@ class ChangeKind(enum.StrEnum):
 class Change(msgspec.Struct, frozen=True):
     """One step of one order, for a listener. `request` is 0 when nobody asked for it.
 
-    `order` is the live record: a listener reads it at once or not at all.
+    `order` is the live record: a listener reads it at once or not at all. `instrument` names what
+    rolled over, where there is no order to name it.
     """
 
     ts: int
@@ -197,6 +204,7 @@ class Change(msgspec.Struct, frozen=True):
     error: str = ""
     count: int = 0
     ledger: tuple[LedgerLine, ...] = ()
+    instrument: str = ""
 
     @property
     def fill(self) -> Fill | None:

@@ -12,8 +12,11 @@ import msgspec
 
 from core.clock import HOUR
 from core.orders import OrderType, Side
+from core.portfolio import cost_share
 
 ZERO = Decimal(0)
+FEE_GRID = Decimal("1E-8")
+"""What fees are rounded to, half to even."""
 _RATES = {"USD": "0.00025", "BTC": "0.0001", "SOL": "0.0003", "XRP": "0.00025"}
 _COLLATERAL = {
     "USD": "1",
@@ -53,7 +56,8 @@ class MarginRules(msgspec.Struct, frozen=True, kw_only=True):
 class MarginPosition(msgspec.Struct, eq=False):
     """One position: what one opening trade borrowed, less what closed it since. Mutable.
 
-    `position_id` is the id of the trade that opened it. `rate` is locked at execution.
+    `position_id` is the id of the trade that opened it. `rate` is locked at execution. `released` is
+    the cost of what was closed.
     """
 
     position_id: str
@@ -68,6 +72,7 @@ class MarginPosition(msgspec.Struct, eq=False):
     fee: Decimal
     rate: Decimal
     rolls: int
+    released: Decimal = ZERO
     closed: Decimal = ZERO
     proceeds: Decimal = ZERO
     closing_fee: Decimal = ZERO
@@ -82,7 +87,7 @@ class MarginPosition(msgspec.Struct, eq=False):
     @property
     def open_cost(self) -> Decimal:
         """What the open part was entered for."""
-        return self.cost * self.remaining / self.quantity
+        return self.cost - self.released
 
     @property
     def margin(self) -> Decimal:
@@ -95,7 +100,9 @@ class MarginPosition(msgspec.Struct, eq=False):
 
     def close(self, quantity: Decimal, price: Decimal, fee: Decimal, exec_id: str) -> Decimal:
         """Close a part and give its profit before fees."""
-        profit = (quantity * price - self.cost * quantity / self.quantity) * self.side.sign
+        share = cost_share(self.open_cost, quantity, self.remaining)
+        profit = (quantity * price - share) * self.side.sign
+        self.released += share
         self.closed += quantity
         self.proceeds += quantity * price
         self.closing_fee += fee

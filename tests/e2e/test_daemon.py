@@ -193,7 +193,7 @@ def test_the_backtest_has_the_same_opinions(run: Run):
         if o.ready
     }
     assert len(told) >= 12
-    result = backtest(run.world.config, ROOT / "configs" / "market", START, START + DAY)
+    result = backtest(run.world.config, ROOT / "configs" / "market", START, START + DAY, keep_signals=True)
     replayed = {(s.trader, s.ts_close, s.instrument): s for s in result.signals}
     for key, opinion in told.items():
         same = replayed[key]

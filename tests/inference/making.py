@@ -31,7 +31,13 @@ from inference.features.spec import SPECS
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "models"
 NOTHING = Interval(0.0, -0.01, 0.01)
-ROLES = {Kind.ENTRY: Role.VOTE, Kind.META: Role.META, Kind.REGIME: Role.REGIME, Kind.MANAGER: Role.MANAGER}
+ROLES = {
+    Kind.ENTRY: Role.VOTE,
+    Kind.META: Role.META,
+    Kind.REGIME: Role.REGIME,
+    Kind.VOLUME: Role.REGIME,
+    Kind.MANAGER: Role.MANAGER,
+}
 
 
 def graph(

@@ -177,6 +177,47 @@ def test_regime_members_refuse_markets_outside_their_band():
     assert found.reason[5] == "regime: mood: 15m: 3 of 340 bars since the last hole"
 
 
+def filtered(rule=msgspec.UNSET):
+    """A voter behind two filters: volatility by the policy's bounds, volume by its own."""
+    mood, crowd = member("mood", "entry_1h", Kind.REGIME), member("crowd", "entry_1h", Kind.VOLUME)
+    crowd = Member(msgspec.structs.replace(crowd.ref, low=0.5, high=0.9), crowd.artifact)
+    return sat(member("quarter"), mood, crowd, policy=Policy(regime_low=0.3, regime_rule=rule))
+
+
+CALM = "low volatility, 0.10 < 0.30"
+THIN = "volume not rising, 0.40 < 0.50"
+
+
+@pytest.mark.parametrize(
+    "high, rising, every, one",
+    [
+        (0.6, 0.6, "", ""),
+        (0.1, 0.6, f"regime: {CALM}", ""),
+        (0.6, 0.4, f"regime: {THIN}", ""),
+        (0.1, 0.4, f"regime: {CALM}", f"regime: {CALM}; {THIN}"),
+        (0.4, 0.4, f"regime: {THIN}", ""),
+        (0.1, 0.95, f"regime: {CALM}", f"regime: {CALM}; volume rising, 0.95 > 0.90"),
+    ],
+)
+def test_each_filter_has_its_bounds_and_the_rule_says_whether_one_is_enough(high, rising, every, one):
+    for rule, reason in ((msgspec.UNSET, every), ("all", every), ("any", one)):
+        council, script = filtered(rule)
+        script.says |= {"mood": (1 - high, high), "crowd": (1 - rising, rising)}
+        found = decide(council)
+        assert found.reason[5] == reason
+        assert found.usable[5] == (not reason)
+        assert council.counts["regime"] == (len(NAMES) if reason else 0)
+
+
+def test_filter_that_does_not_answer_lets_nobody_in():
+    council, script = filtered("any")
+    script.says |= {"mood": (0.9, 0.1), "crowd": (0.4, 0.6)}
+    script.cold["crowd"] = {5}
+    found = decide(council)
+    assert found.reason[4] == ""
+    assert found.reason[5] == f"regime: {CALM}; crowd: 15m: 3 of 340 bars since the last hole"
+
+
 def test_meta_model_sees_blend_spread_and_agreement_and_may_skip():
     policy = Policy(min_take=0.6)
     council, script = sat(

@@ -23,6 +23,7 @@ def shelf(tmp_path_factory) -> Path:
     write_model(root / "fast", "entry_5m", seed=2)
     write_model(root / "hour", "entry_1h", seed=3)
     write_model(root / "regime", "entry_1h", Kind.REGIME, seed=4)
+    write_model(root / "volume", "entry_1h", Kind.VOLUME, seed=7)
     folder = root / "blend"
     write_model(folder / "meta", "entry_15m", Kind.META, seed=5, inputs=VOTES)
     write_model(folder / "manager", "entry_15m", Kind.MANAGER, seed=6, inputs={"position": (4,)})
@@ -148,7 +149,7 @@ def test_names_are_unique_and_roles_fit_the_kind(copied):
     rewrite(copied, members=(first, msgspec.structs.replace(second, name="quarter"), *rest))
     assert_refused(copied, "expected member names, each once")
     rewrite(copied, members=(first, msgspec.structs.replace(second, role=Role.REGIME), *rest))
-    assert_refused(copied, "expected kind of member fast regime; found entry")
+    assert_refused(copied, "expected kind of member fast regime or volume; found entry")
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,50 @@ def test_prior_is_above_zero(copied, prior):
     card = decode((copied / "ensemble.json").read_bytes())
     rewrite(copied, members=(msgspec.structs.replace(card.members[0], prior=prior), *card.members[1:]))
     assert_refused(copied, "expected a prior above 0")
+
+
+def test_regime_members_have_bounds_of_their_own_and_a_rule(shelf):
+    folder = shelf / "filtered"
+    members = [shelf / "quarter", shelf / "regime", shelf / "volume"]
+    write_ensemble(folder, *members, policy=Policy(regime_rule="any"))
+    card = decode((folder / "ensemble.json").read_bytes())
+    bound = msgspec.structs.replace(card.members[2], low=0.5)
+    rewrite(folder, members=(*card.members[:2], bound))
+    found = ensemble.load(folder)
+    assert found.card.policy.regime_rule == "any"
+    assert found.of(Role.REGIME)[1].ref.low == 0.5
+    assert found.of(Role.REGIME)[1].ref.high is msgspec.UNSET
+    assert ensemble.verify(folder)["ok"]
+
+
+def test_words_that_came_later_are_not_in_a_card_that_does_not_use_them():
+    """So the hashes of ensembles from before them stand, and older daemons still read them."""
+    text = (SHIPPED / "blend-15m" / "ensemble.json").read_bytes()
+    card = decode(text)
+    assert not any(word in text for word in (b"regime_rule", b'"low"', b'"high"'))
+    assert encode(card) == text
+    assert identity(card) == card.model_hash
+
+
+@pytest.mark.parametrize(
+    "number, bounds, words",
+    [
+        (0, {"low": 0.5}, "expected bounds of regime members alone; found some of quarter"),
+        (3, {"low": -0.1}, "expected bounds within 0 and 1, low first"),
+        (3, {"high": 1.5}, "expected bounds within 0 and 1, low first"),
+        (3, {"low": 0.6, "high": 0.5}, "expected bounds within 0 and 1, low first"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(copied, number, bounds, words):
+    members = list(decode((copied / "ensemble.json").read_bytes()).members)
+    members[number] = msgspec.structs.replace(members[number], **bounds)
+    rewrite(copied, members=tuple(members))
+    assert_refused(copied, words)
+
+
+def test_rule_over_no_regime_members_is_refused(shelf):
+    write_ensemble(shelf / "alone", shelf / "quarter", policy=Policy(regime_rule="any"))
+    assert_refused(shelf / "alone", "expected a regime member for regime_rule any; found none")
 
 
 def test_unknown_words_of_a_policy_are_refused(copied):

@@ -13,6 +13,7 @@ from training.guard.lake import VENUE
 from training.labels import BarrierTerms
 from training.provenance import Recipe
 from training.report import verdict
+from training.volatility import VOLATILITY
 
 SPEC = SPECS["entry_5m"]
 START = parse_iso("2024-02-08")
@@ -38,7 +39,7 @@ def plan(**changes) -> Recipe:
 @pytest.fixture(scope="module")
 def trained(null_lake, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "made"
-    return regime.train(plan(), null_lake, out, quiet), out
+    return regime.train(VOLATILITY, plan(), null_lake, out, quiet), out
 
 
 def test_clustered_volatility_is_foreseen_as_well_as_the_simple_rival_does(trained):
@@ -57,7 +58,7 @@ def test_what_high_means_is_a_fifth_of_the_training_rows(trained, null_lake):
     card, _ = trained
     bound = card.parameters["bound_bps"]
     assert f"above {bound:.1f} bps an hour" in card.label.rule
-    rows = regime.build(regime.read(plan(), null_lake), SPEC, plan().terms.horizon_ns)
+    rows = regime.build(VOLATILITY, regime.read(plan(), null_lake), SPEC, plan().terms.horizon_ns)
     known = rows.ahead[rows.ts_end <= START - plan().terms.horizon_ns]
     assert np.mean(known > bound) == pytest.approx(0.2, abs=0.01)
 
@@ -65,7 +66,7 @@ def test_what_high_means_is_a_fifth_of_the_training_rows(trained, null_lake):
 def test_artifact_answers_with_two_calibrated_chances(trained, null_lake):
     card, out = trained
     artifact = load(out)
-    rows = regime.build(regime.read(plan(), null_lake), SPEC, plan().terms.horizon_ns)
+    rows = regime.build(VOLATILITY, regime.read(plan(), null_lake), SPEC, plan().terms.horizon_ns)
     p = artifact.run(open_session(artifact.model), {INPUT: rows.x[rows.ts >= START]})
     high = rows.ahead[rows.ts >= START] > card.parameters["bound_bps"]
     assert p.shape == (len(high), 2)
@@ -77,7 +78,7 @@ def test_artifact_answers_with_two_calibrated_chances(trained, null_lake):
 def test_nothing_that_is_fitted_knows_the_test_span(trained, other_future, tmp_path):
     """Another market from the test span on gives the same model, bound and calibration."""
     card, _ = trained
-    again = regime.train(plan(), other_future(START, 6), tmp_path / "made", quiet)
+    again = regime.train(VOLATILITY, plan(), other_future(START, 6), tmp_path / "made", quiet)
     assert again.data.sha256 != card.data.sha256
     assert again.metrics != card.metrics
     for field in ("label", "calibration", "parameters", "deciles"):
@@ -88,4 +89,4 @@ def test_nothing_that_is_fitted_knows_the_test_span(trained, other_future, tmp_p
 def test_history_too_short_for_the_horizon_is_refused(null_lake, tmp_path):
     long = msgspec.structs.replace(plan(), terms=BarrierTerms(SPEC.decision, horizon_bars=20_000))
     with pytest.raises(DataError, match="expected rows after warm-up"):
-        regime.train(long, null_lake, tmp_path / "made", quiet)
+        regime.train(VOLATILITY, long, null_lake, tmp_path / "made", quiet)

@@ -5,27 +5,26 @@ council is the live one, so these are the answers that inference.pipeline.Opinio
 somebody who asked at every close from the first bar on, some ten times sooner.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from core.events import Prediction, RequestOpinion
-from core.market import Bar, Timeframe
+from core.market import Timeframe
 from feeds.lake import BarArrays
 from inference.artifact import Artifact
-from inference.card import Kind
+from inference.card import REGIMES, Kind
 from inference.card_check import VOTES
 from inference.council import Council
 from inference.ensemble import Ensemble
 from inference.features.fold import Folded, fold
 from inference.members import Answers, Due, Member
-from inference.opinions import opinions_of, silent
 from inference.predictor import Predictor
 from inference.sitting import Verdicts
+from trader.backtest.opinion_table import NOT_READY, OpinionTable, TabledOpinions
+from trader.backtest.solo import Column, is_solo, solo_table
 
-NOT_READY = "features are not warm, not finite, or miss a bar"
 _BATCH = 8_192
 
 Floats = npt.NDArray[np.float64]
@@ -35,56 +34,124 @@ Matrix = npt.NDArray[np.float32]
 Histories = Mapping[str, Mapping[Timeframe, BarArrays]]
 
 
-class FoldedOpinions:
-    """Answers by looking up what the council decided at each close, in time order."""
+class FoldedOpinions(TabledOpinions):
+    """What the council decided at each close, walked in time order, kept as arrays.
 
-    def __init__(self, ensembles: Mapping[str, Ensemble], histories: Histories) -> None:
-        self._ensembles = ensembles
-        self._row = {symbol: row for row, symbol in enumerate(histories)}
+    Without `votes` the members' own voices are not kept: no decision reads them, and an ensemble of one
+    voter is worked out for all closes at once.
+    """
+
+    def __init__(
+        self, ensembles: Mapping[str, Ensemble], histories: Histories, *, votes: bool = True
+    ) -> None:
         models = _FoldedModels(histories)
-        self._council = Council(ensembles, tuple(histories), models)
-        for member in self._council.members:
-            if member.artifact.card.kind in (Kind.ENTRY, Kind.REGIME):
+        council = Council(ensembles, tuple(histories), models)
+        for member in council.members:
+            if member.artifact.card.kind in (Kind.ENTRY, *REGIMES):
                 models.fold(member)
-        self._verdicts: dict[str, dict[int, Verdicts]] = {trader: {} for trader in ensembles}
-        self._walk(models, histories)
+        super().__init__(_tables(ensembles, council, models, histories, votes=votes))
 
-    def on_bars(self, bars: Sequence[Bar]) -> None:
-        """Know already: every row was made from bars closed by its own time, and no later one."""
 
-    def answer(self, request: RequestOpinion) -> Prediction:
-        """Give the opinions about the bars that closed at the request's instant."""
-        verdicts = self._verdicts[request.trader].get(request.ts_close)
-        if verdicts is None:
-            opinions = tuple(silent(symbol, NOT_READY) for symbol in request.instruments)
-        else:
-            rows = [self._row[symbol] for symbol in request.instruments if symbol in self._row]
-            opinions = opinions_of(request.instruments, self._row, verdicts.of(rows))
-        return Prediction(
-            ts=0,
-            prediction_id=request.prediction_id,
-            trader=request.trader,
-            ts_close=request.ts_close,
-            timeframe=request.timeframe,
-            model_hash=self._ensembles[request.trader].model_hash,
-            opinions=opinions,
-            members=self._council.names(request.trader),
+def _tables(
+    ensembles: Mapping[str, Ensemble],
+    council: Council,
+    models: "_FoldedModels",
+    histories: Histories,
+    *,
+    votes: bool,
+) -> dict[str, OpinionTable]:
+    solo = {
+        trader: solo_table(ensemble, tuple(histories), models.column(ensemble), models.closes(ensemble))
+        for trader, ensemble in ensembles.items()
+        if not votes and is_solo(ensemble)
+    }
+    rest = {trader: ensemble for trader, ensemble in ensembles.items() if trader not in solo}
+    return solo | _walked(rest, council, models, histories, votes=votes)
+
+
+def _walked(
+    ensembles: Mapping[str, Ensemble],
+    council: Council,
+    models: "_FoldedModels",
+    histories: Histories,
+    *,
+    votes: bool,
+) -> dict[str, OpinionTable]:
+    """Let the council sit at every close, as it does live."""
+    if not ensembles:
+        return {}
+    every = np.arange(len(histories))
+    paths = {timeframe: _Paths(histories, timeframe) for timeframe in council.judging}
+    asked = {trader: models.closes(ensemble) for trader, ensemble in ensembles.items()}
+    made = {
+        trader: _Minutes(ensemble, council.names(trader), tuple(histories), asked[trader], votes=votes)
+        for trader, ensemble in ensembles.items()
+    }
+    due: dict[int, list[str]] = {}
+    for trader, closes in asked.items():
+        for ts in closes.tolist():
+            due.setdefault(ts, []).append(trader)
+    first = min(due, default=0)
+    moments = set(due).union(*(path.closes for path in paths.values()))
+    # Bars before the first prediction have nothing to judge.
+    for ts in sorted(ts for ts in moments if ts >= first):
+        for timeframe, path in paths.items():
+            if ts in path.closes:
+                council.on_bars(timeframe, *path.at(ts))
+        for trader in due.get(ts, ()):
+            made[trader].note(council.decide(trader, ts, every))
+    return {trader: minutes.table() for trader, minutes in made.items()}
+
+
+class _Minutes:
+    """What one ensemble decides, close after close, written into arrays made for all of them."""
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        names: tuple[str, ...],
+        instruments: tuple[str, ...],
+        closes: Ints,
+        *,
+        votes: bool,
+    ) -> None:
+        shape = (len(closes), len(instruments))
+        self._codes: dict[str, int] = {"": 0}
+        self._row = 0
+        self._table = OpinionTable(
+            model_hash=ensemble.model_hash,
+            decision=ensemble.decision,
+            instruments=instruments,
+            members=names,
+            ts_close=closes,
+            usable=np.zeros(shape, np.bool_),
+            reason=np.zeros(shape, np.uint32),
+            reasons=(),
+            p=np.zeros((*shape, 3)),
+            scales=np.zeros((*shape, 3)),
+            spread=np.zeros(shape),
+            age_s=np.zeros(shape),
+            votes=np.zeros((*shape, len(names), 5)) if votes else None,
         )
 
-    def _walk(self, models: "_FoldedModels", histories: Histories) -> None:
-        council, every = self._council, np.arange(len(self._row))
-        paths = {timeframe: _Paths(histories, timeframe) for timeframe in council.judging}
-        asked = {trader: models.closes(ensemble) for trader, ensemble in self._ensembles.items()}
-        first = min((min(closes) for closes in asked.values() if closes), default=0)
-        moments = set().union(*asked.values(), *(path.closes for path in paths.values()))
-        # Bars before the first prediction have nothing to judge.
-        for ts in sorted(ts for ts in moments if ts >= first):
-            for timeframe, path in paths.items():
-                if ts in path.closes:
-                    council.on_bars(timeframe, *path.at(ts))
-            for trader, closes in asked.items():
-                if ts in closes:
-                    self._verdicts[trader][ts] = council.decide(trader, ts, every)
+    def note(self, verdicts: Verdicts) -> None:
+        """Write the next close down."""
+        table, row, codes = self._table, self._row, self._codes
+        table.usable[row] = verdicts.usable
+        table.reason[row] = [codes.setdefault(reason, len(codes)) for reason in verdicts.reason]
+        table.p[row] = verdicts.p
+        table.scales[row] = np.where(verdicts.usable[:, None], verdicts.scales.T, 0.0)
+        table.spread[row] = verdicts.spread
+        table.age_s[row] = verdicts.age_s
+        if table.votes is not None:
+            table.votes[row, :, :, :3] = verdicts.vote_p
+            table.votes[row, :, :, 3] = verdicts.weights
+            table.votes[row, :, :, 4] = verdicts.vote_age_s
+        self._row += 1
+
+    def table(self) -> OpinionTable:
+        """Give what was written."""
+        return replace(self._table, reasons=tuple(self._codes))
 
 
 class _Paths:
@@ -106,31 +173,24 @@ class _Paths:
         return rows, ts_close, bars[:, rows]
 
 
-class _Table(NamedTuple):
-    """One member's answers at all its closes, [closes, N, ...]; `place` finds a close."""
-
-    place: Mapping[int, int]
-    p: Matrix
-    ready: Flags
-    outside: Floats
-    scales: Floats  # [3, closes, N]: atr, volatility, close
-
-
 class _FoldedModels:
     """Models over folded features: the protocol Models of the council."""
 
     def __init__(self, histories: Histories) -> None:
         self._histories = histories
         self._reason = [NOT_READY] * len(histories)
-        self._tables: dict[Member, _Table] = {}
+        self._tables: dict[Member, Column] = {}
         self._metas: dict[str, tuple[Predictor, list[Folded]]] = {}
 
     def fold(self, member: Member) -> None:
         """Run a member over everything."""
-        folded = self._fold(member.artifact)
-        every = np.unique(np.concatenate([one.ts_close for one in folded]))
-        shape = (len(every), len(folded))
-        table = _Table(
+        decision = member.artifact.spec.decision
+        opened = [history[decision].ts_open for history in self._histories.values()]
+        every = np.unique(np.concatenate(opened)) + decision.ns
+        shape = (len(every), len(opened))
+        table = Column(
+            member,
+            every,
             {ts: place for place, ts in enumerate(every.tolist())},
             np.zeros((*shape, len(member.artifact.card.classes)), np.float32),
             np.zeros(shape, np.bool_),
@@ -138,7 +198,8 @@ class _FoldedModels:
             np.zeros((3, *shape)),
         )
         predictor = Predictor(member.artifact)
-        for row, one in enumerate(folded):
+        # One pair's features at a time: they are many times larger than what is kept of them.
+        for row, one in enumerate(self._fold(member.artifact)):
             at = np.searchsorted(every, one.ts_close)
             table.ready[at, row] = one.ready
             table.scales[:, at, row] = one.atr, one.volatility, one.close
@@ -149,16 +210,23 @@ class _FoldedModels:
                 table.outside[at[batch], row] = member.range.outside(tensors, len(batch))
         self._tables[member] = table
 
-    def closes(self, ensemble: Ensemble) -> frozenset[int]:
-        """Give the ensemble's closes at which any of its members has features for any instrument."""
-        found: set[int] = set()
+    def column(self, ensemble: Ensemble) -> Column:
+        """Give the answers of an ensemble's only voter."""
+        (seat,) = ensemble.members
+        hashed = seat.artifact.model_hash
+        return next(c for member, c in self._tables.items() if member.artifact.model_hash == hashed)
+
+    def closes(self, ensemble: Ensemble) -> Ints:
+        """Give the ensemble's closes, sorted, at which any member has features for any instrument."""
+        found: list[Ints] = [np.empty(0, np.int64)]
         hashes = {member.artifact.model_hash for member in ensemble.members}
         for member, table in self._tables.items():
             if member.artifact.model_hash in hashes:
-                ready = np.asarray(table.ready.any(axis=1))
+                ready = table.ts_close[table.ready.any(axis=1)]
                 steps = range(0, max(member.length, ensemble.decision.ns), ensemble.decision.ns)
-                found.update(ts + step for ts, place in table.place.items() if ready[place] for step in steps)
-        return frozenset(ts for ts in found if ts % ensemble.decision.ns == 0)
+                found += [ready + step for step in steps]
+        every = np.unique(np.concatenate(found))
+        return every[every % ensemble.decision.ns == 0]
 
     def answers(self, due: Sequence[Due]) -> list[Answers]:
         """Look up each member's answers at the close that it is asked about."""
@@ -168,7 +236,7 @@ class _FoldedModels:
         """Give a meta-model's probabilities [n, 2] and which rows are ready."""
         if model.model_hash not in self._metas:
             alone = model.card.inputs.keys() <= {VOTES}
-            self._metas[model.model_hash] = Predictor(model), [] if alone else self._fold(model)
+            self._metas[model.model_hash] = Predictor(model), [] if alone else list(self._fold(model))
         predictor, folded = self._metas[model.model_hash]
         if not folded:
             return predictor.predict({VOTES: votes}), np.ones(len(rows), np.bool_)
@@ -182,7 +250,7 @@ class _FoldedModels:
                 ready[k] = True
         return p, ready
 
-    def _at(self, table: _Table, ts_close: int) -> Answers:
+    def _at(self, table: Column, ts_close: int) -> Answers:
         place, size = table.place.get(ts_close), len(self._reason)
         if place is None:
             nothing = np.zeros((size, table.p.shape[2]), np.float32)
@@ -191,10 +259,9 @@ class _FoldedModels:
         p, ready, outside = table.p[place], table.ready[place], table.outside[place]
         return Answers(p, ready, self._reason, outside, atr, volatility, close, np.zeros(size))
 
-    def _fold(self, model: Artifact) -> list[Folded]:
-        return [
-            fold(model.spec, history, self._references(symbol)) for symbol, history in self._histories.items()
-        ]
+    def _fold(self, model: Artifact) -> Iterator[Folded]:
+        for symbol, history in self._histories.items():
+            yield fold(model.spec, history, self._references(symbol))
 
     def _references(self, symbol: str) -> dict[str, Mapping[Timeframe, BarArrays]]:
         """Give the histories of the instruments with the same quote, by their base."""

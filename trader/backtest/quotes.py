@@ -3,24 +3,62 @@
 Must not know the desk. Called by trader.backtest. Deterministic and on the unkind side: inside a
 bar the price visits the extreme that hurts the position first, and it stops at every stop order on
 its way, so that a stop fills near its trigger and not at the far end of the bar.
+
+The spread is a rule, for bars have none. Half of it, as a fraction of the price, is
+
+    BASE + SHARE x range x sqrt(1,000,000 / value)      at most WIDEST
+
+with the bar's range (high - low) / close and its traded value, both brought to five minutes (a range
+grows with the square root of time, a value with time). That is the observation that the spread follows
+the volatility of one trade (Wyart, Bouchaud, Kockelkoren, Potters, Vettorazzo 2008, "Relation between
+bid-ask spread, impact and volatility in order-driven markets"), with the traded value standing for the
+number of trades, which many sources do not tell. It needs the bar and nothing else, so an array of a
+whole history and one bar at a time give the same bits. SHARE, BASE and DEPTH_S are rough: what little
+recorded order book there is, and how far the rule is from it, `python -m benchmarks.spreads` shows.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from core.clock import SECOND
-from core.instrument import Instrument
-from core.market import Bar, Quote
+import numpy as np
+import numpy.typing as npt
 
-HALF_SPREAD = 0.5e-4
-"""Of the price; at least the tick grid's next line on each side."""
-DEPTH = 0.1
-"""Share of a bar's volume that rests at the touch: what one taker can have at once."""
+from core.clock import MINUTE, SECOND
+from core.instrument import Instrument
+from core.market import Bar, Quote, Timeframe
+from feeds.lake import BarArrays
+
+BASE = 0.5e-4
+"""Half spread of the price where much is traded and little moves; the tick grid may add to it."""
+SHARE = 0.02
+"""Of the five-minute range, at a traded value of a million of the quote currency (taken for dollars)."""
+WIDEST = 0.01
+DEPTH_S = 30
+"""Seconds of the bar's volume that one taker can have at once, the last of it at a worse price."""
+_MILLION = 1e6
+_LEAST_RANGE, _LEAST_VALUE = 1e-4, 1e4  # a quiet bar is not a tight one
+
+
+def half_spreads(bars: BarArrays) -> npt.NDArray[np.float64]:
+    """Give the half spread [T] of each bar as a fraction of its price."""
+    grown, more = _to_five_minutes(bars.timeframe)
+    swing = np.maximum((bars.high - bars.low) / bars.close * grown, _LEAST_RANGE)
+    value = np.maximum(bars.volume * bars.close * more, _LEAST_VALUE)
+    return np.minimum(BASE + SHARE * swing * np.sqrt(_MILLION / value), WIDEST)
+
+
+def half_spread(bar: Bar) -> float:
+    """Give the half spread of one bar: half_spreads without arrays, to the same bit."""
+    grown, more = _to_five_minutes(bar.timeframe)
+    swing = max((bar.high - bar.low) / bar.close * grown, _LEAST_RANGE)
+    value = max(bar.volume * bar.close * more, _LEAST_VALUE)
+    return min(BASE + SHARE * swing * math.sqrt(_MILLION / value), WIDEST)
 
 
 def close_quote(bar: Bar, instrument: Instrument) -> Quote:
     """Give the touch around the bar's close, at its end."""
-    return _around(bar.close, bar, instrument, bar.ts_close)
+    return _around(bar.close, half_spread(bar), depth(bar, instrument), instrument, bar.ts_close)
 
 
 def path(bar: Bar, instrument: Instrument, *, held: Decimal, stops: Iterable[Decimal]) -> Iterator[Quote]:
@@ -34,33 +72,39 @@ def path(bar: Bar, instrument: Instrument, *, held: Decimal, stops: Iterable[Dec
     triggers = [float(stop) for stop in stops]
     third = (bar.ts_close - bar.ts_open - SECOND) // 3
     ts = bar.ts_open + SECOND
-    yield _around(bar.open, bar, instrument, ts)
+    half, quantity = half_spread(bar), depth(bar, instrument)
+    yield _around(bar.open, half, quantity, instrument, ts)
     for number, (begin, end) in enumerate(legs):
         low, high = min(begin, end), max(begin, end)
         on_the_way = sorted((t for t in triggers if low < t < high), reverse=end < begin)
         for price in on_the_way:
             share = (price - begin) / (end - begin)
-            yield _around(price, bar, instrument, ts + int(share * third))
+            yield _around(price, half, quantity, instrument, ts + int(share * third))
         ts += third
-        yield _around(end, bar, instrument, bar.ts_close if number == len(legs) - 1 else ts)
+        yield _around(end, half, quantity, instrument, bar.ts_close if number == len(legs) - 1 else ts)
 
 
-def _around(price: float, bar: Bar, instrument: Instrument, ts: int) -> Quote:
-    quantity = _depth(bar.volume, instrument)
+def depth(bar: Bar, instrument: Instrument) -> Decimal:
+    """Give the quantity at the touch; a quiet bar still offers the smallest order."""
+    lots = int(bar.volume * (DEPTH_S * SECOND / bar.timeframe.ns) * 10**instrument.quantity_precision)
+    return max(Decimal(lots).scaleb(-instrument.quantity_precision), instrument.minimum_quantity)
+
+
+def _around(price: float, half: float, quantity: Decimal, instrument: Instrument, ts: int) -> Quote:
     return Quote(
         instrument.symbol,
         ts,
-        _on_grid(price * (1 - HALF_SPREAD), instrument, up=False),
-        _on_grid(price * (1 + HALF_SPREAD), instrument, up=True),
+        _on_grid(price * (1 - half), instrument, up=False),
+        _on_grid(price * (1 + half), instrument, up=True),
         quantity,
         quantity,
     )
 
 
-def _depth(volume: float, instrument: Instrument) -> Decimal:
-    """Give the quantity at the touch; a quiet bar still offers the smallest order."""
-    lots = int(volume * DEPTH * 10**instrument.quantity_precision)
-    return max(Decimal(lots).scaleb(-instrument.quantity_precision), instrument.minimum_quantity)
+def _to_five_minutes(timeframe: Timeframe) -> tuple[float, float]:
+    """Give the factors that bring a bar's range and its traded value to those of five minutes."""
+    more = 5 * MINUTE / timeframe.ns
+    return math.sqrt(more), more
 
 
 def _on_grid(price: float, instrument: Instrument, *, up: bool) -> Decimal:

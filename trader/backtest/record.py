@@ -6,7 +6,9 @@ machine time and no paths, so that the same run writes the same bytes.
 
 `run.json` the card, `trips.json` round trips in exact decimals, `curve.parquet` (ts, account, equity,
 exposure, fees) and `pairs.parquet` (ts, instrument, net, fees, exposure): one row at the end of each
-UTC hour in which something changed, so a reader fills forward. Money is in the quote currency.
+UTC hour in which something changed, so a reader fills forward, from the card's cash and nothing on.
+Money is in the quote currency, in the frames as float64: `net` and `fees` (margin fees too) are sums
+since the start, `net` with open profit; `exposure` is gross in `curve` and signed in `pairs`.
 """
 
 from decimal import Decimal

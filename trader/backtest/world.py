@@ -11,13 +11,14 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from core.clock import SECOND
+from core.clock import DAY, SECOND
 from core.events import (
     BarsClosed,
     Command,
     Decisions,
     Event,
     Fill,
+    InstrumentsChanged,
     LinkChange,
     Notice,
     OrderUpdate,
@@ -34,13 +35,19 @@ from core.orders import AmendOrder, CancelOrder, OrderState, SubmitOrder
 from core.portfolio import ZERO
 from core.version import VERSION
 from risk.policy import ModelTerms
+from trader.backtest.books import Books
 from trader.backtest.exchange import open_exchange
-from trader.backtest.ledger import Ledger
+from trader.backtest.ledger import curve_rows, pairs_rows
+from trader.backtest.listings import Relisting
 from trader.backtest.quotes import close_quote, path
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
 from trader.desk import Desk
+from trader.setup import DeskSetup
 from venue.exchange_listing import listed
+from venue.exchange_orders import Change, ChangeKind
+
+NOTHING: Mapping[str, int] = {}
 
 
 class Opinions(Protocol):
@@ -66,28 +73,53 @@ class World:
         *,
         start: int,
         keep_signals: bool,
+        relistings: Sequence[Relisting] = (),
     ) -> None:
         self._config = config
         self._start = self._now = start
         self._opinions = opinions
         self._instruments = listed(config.universe.instruments)
-        self._exchange = open_exchange(config, self._instruments)
+        self.books = Books(config.accounts, self._why)
+        self._exchange = open_exchange(config, self._instruments, self._on_change)
+        self._unasked: set[str] = set()  # accounts at which the exchange did something by itself
         self._models = {name: known.model_hash for name, known in terms.items()}
         self._desk = Desk()
         self._events: deque[Event] = deque()
         self._waiting: dict[str, list[SubmitOrder]] = {}
+        self._under_way: dict[str, str] = {}  # instruments of orders that have not ended, by client id
+        self.restless = True
+        """Whether something happened after the last closing instant's prices."""
         self._answers: dict[str, Prediction] = {}
-        self._ledgers = {a.name: Ledger(a.cash) for a in config.accounts}
         self._tally = Tally()
         self._keep_signals = keep_signals
-        setup = msgspec.msgpack.encode(config.desk_setup(terms, list(self._instruments.values())))
-        self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, setup))
+        self._relistings = deque(relistings)
+        setup = _trusting(config.desk_setup(terms, list(self._instruments.values())))
+        encoded = msgspec.msgpack.encode(setup)
+        self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, encoded))
         self._put(LinkChange(start, Stream.PUBLIC, up=True))
         for account in config.accounts:
             self._put(LinkChange(start, Stream.PRIVATE, up=True, account=account.name))
 
+    @property
+    def desk(self) -> Desk:
+        """The desk, for read-only looks."""
+        return self._desk
+
+    @property
+    def exposed(self) -> frozenset[str]:
+        """Give the instruments on which anything is open at the exchange or on its way there."""
+        held = (self._exchange.account(name).portfolio.positions for name in self.books.ledgers)
+        return frozenset(self._under_way.values()).union(*held)
+
+    def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
+        """Count finest bars that were lived through, and refusals that a sparse run did not ask for."""
+        self._tally.bars += bars
+        self._tally.decisions += sum(refused.values())
+        self._tally.refusals.update(refused)
+
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...], source: Sequence[Bar]) -> None:
         """Live through the time up to one closing instant, then through the instant itself."""
+        self._relist(ts_close)
         moving: list[Quote] = []
         closing: list[Quote] = []
         active = self._active()
@@ -99,25 +131,25 @@ class World:
                 closing.append(moving.pop())
             else:
                 closing.append(close_quote(bar, instrument))
-        self._tally.bars += len(source)
         self._tally.active += len(active)
         moving.sort(key=_time)
         for ts, quotes in groupby(moving, key=_time):
             self._on_quotes(ts, tuple(quotes))
         self._on_quotes(ts_close, tuple(closing))
+        self.restless = False
         self._opinions.on_bars(bars)
         self._put(BarsClosed(ts_close, ts_close, bars))
         if active:  # time exits and open questions; a flat account has neither
             self._put(Timer(ts_close))
+            self._compare()
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        marks = {quote.instrument: quote.mid for quote in closing}
-        for ledger in self._ledgers.values():
-            ledger.on_marks(marks)
+        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
-        tally, ledgers = self._tally, self._ledgers.values()
+        tally, ledgers = self._tally, list(self.books.ledgers.values())
+        self.books.finish(end, {})  # what is open has its last mark
         return BacktestResult(
             start=self._start,
             end=end,
@@ -130,7 +162,7 @@ class World:
             wins=sum(ledger.wins for ledger in ledgers),
             equity=sum((ledger.equity for ledger in ledgers), ZERO),
             cash=sum((ledger.start for ledger in ledgers), ZERO),
-            fees=sum((ledger.portfolio.fees for ledger in ledgers), ZERO),
+            fees=sum((ledger.fees for ledger in ledgers), ZERO),
             max_drawdown=max(ledger.drawdown for ledger in ledgers),
             decisions=tally.decisions,
             refusals=dict(tally.refusals.most_common()),
@@ -138,15 +170,22 @@ class World:
             models=self._models,
             config_hash=self._config.hash,
             showcase=self._config.showcase,
-            accounts={name: ledger.equity for name, ledger in self._ledgers.items()},
+            accounts={ledger.account: ledger.equity for ledger in ledgers},
             signals=tally.signals,
             sent=tally.sent,
+            trips=tuple(
+                sorted((t for one in ledgers for t in one.trips), key=lambda t: (t.closed, t.account))
+            ),
+            curve=curve_rows(ledgers),
+            pairs=pairs_rows(ledgers),
         )
 
     def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
         """Give held quantity and stop triggers of every instrument that something could happen to."""
         active: dict[str, tuple[Decimal, list[Decimal]]] = {}
-        for name in self._ledgers:
+        for symbol in self._under_way.values():
+            active[symbol] = (ZERO, [])
+        for name in self.books.ledgers:
             account = self._exchange.account(name)
             for symbol, position in account.portfolio.positions.items():
                 held, stops = active.get(symbol, (ZERO, []))
@@ -163,6 +202,11 @@ class World:
             self._tell(self._exchange.on_quote(quote))
         self._put(Quotes(ts, quotes))
 
+    def _relist(self, ts_close: int) -> None:
+        """Tell the desk what has come to the exchange or left it; what is open there may still be closed."""
+        while self._relistings and self._relistings[0].ts <= ts_close:
+            self._put(InstrumentsChanged(self._now, self._relistings.popleft().instruments))
+
     def _settle(self, until: int) -> None:
         """Let requests arrive and orders expire, one after the other."""
         while (due := self._exchange.next_due()) is not None and due <= until:
@@ -170,11 +214,31 @@ class World:
 
     def _tell(self, reports: Iterable[OrderUpdate | Fill]) -> None:
         for report in reports:
-            if isinstance(report, Fill):
-                self._ledgers[report.account].on_fill(report)
+            self.restless = True
+            if isinstance(report, OrderUpdate) and report.state.terminal:
+                self._under_way.pop(report.cl_ord_id, None)
             self._put(report)
             if isinstance(report, OrderUpdate):
                 self._release(report)
+
+    def _on_change(self, change: Change) -> None:
+        self.books.on_change(change)
+        if change.kind is ChangeKind.ROLLED or (change.order and change.order.terms.liquidation):
+            self._unasked.add(change.account)
+
+    def _compare(self) -> None:
+        """Show the desk the account where the exchange did something that nobody had asked for."""
+        for account in sorted(self._unasked):
+            found = self._exchange.reconcile(account)
+            self.restless = True
+            self._put(msgspec.structs.replace(found, ts=self._now, asked_at=self._now))
+        self._unasked.clear()
+
+    def _why(self, account: str, instrument: str) -> str:
+        """Give the desk's reason for being flat in an instrument."""
+        state = next(e.state for e in self._desk.engines if e.state.account == account)
+        intent = state.execution.intents.get(instrument)
+        return intent.reason if intent is not None and intent.target == 0 else ""
 
     def _release(self, update: OrderUpdate) -> None:
         """Send what waited for this order, or report it as never sent (docs/adr/0006)."""
@@ -185,6 +249,7 @@ class World:
                 self._exchange.submit(order, update.ts)
             else:
                 reason = f"not sent: {order.after} is {update.state}"
+                self._under_way.pop(order.cl_ord_id, None)
                 self._put(
                     OrderUpdate(update.ts, order.account, order.cl_ord_id, OrderState.REJECTED, reason=reason)
                 )
@@ -206,8 +271,8 @@ class World:
         match command:
             case SubmitOrder():
                 self._tally.orders += 1
-                if self._keep_signals:
-                    self._tally.sent.append(command)
+                self._tally.sent.append(command)
+                self._under_way[command.cl_ord_id] = command.instrument
                 if command.after:
                     self._waiting.setdefault(command.after, []).append(command)
                 else:
@@ -221,6 +286,7 @@ class World:
                 self._answers[prediction.prediction_id] = prediction
                 self._events.append(prediction)
             case RequestReconcile():
+                self.restless = True
                 found = self._exchange.reconcile(command.account, command.asked, command.since)
                 self._events.append(msgspec.structs.replace(found, ts=now))
             case Decisions():
@@ -251,6 +317,15 @@ class World:
             for row in decisions.rows
             if (o := opinions.get(row.instrument)) is not None
         )
+
+
+def _trusting(setup: DeskSetup) -> DeskSetup:
+    """Let the desk compare with the exchange once a day: reports are never lost here (see _compare)."""
+    traders = tuple(
+        msgspec.structs.replace(trader, timing=msgspec.structs.replace(trader.timing, poll_s=DAY / SECOND))
+        for trader in setup.traders
+    )
+    return msgspec.structs.replace(setup, traders=traders)
 
 
 def _time(quote: Quote) -> int:

@@ -5,19 +5,16 @@ Must not know figures, trials or pages. Called by trader.evaluation and training
 """
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from core.clock import DAY
 from core.errors import DataError
 from core.text import iso
 from trader.backtest.record import RunRecord
-
-PER_YEAR = 365
-"""Days to a year, for the market never closes."""
+from trader.evaluation.lines import lines
+from trader.evaluation.metrics import YEAR, sharpe
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def daily_returns(record: RunRecord) -> Floats:
@@ -30,15 +27,7 @@ def daily_returns(record: RunRecord) -> Floats:
     if card.start % DAY or (card.end - card.start) % DAY or card.end <= card.start:
         span = f"{iso(card.start)} to {iso(card.end)}"
         raise DataError(f"run {card.config_hash[:12]}: expected whole UTC days; found {span}")
-    # Counted in days: arange over ns measures its length in doubles and loses the last of them.
-    ends = card.start + np.arange((card.end - card.start) // DAY + 1) * DAY
-    equity = np.zeros(len(ends))
-    for account, cash in card.cash.items():
-        rows = record.curve.filter(pl.col("account") == account).sort("ts")
-        at = np.searchsorted(rows["ts"].to_numpy(), ends, side="right")
-        values = np.append(float(cash), rows["equity"].cast(pl.Float64).to_numpy())
-        equity += values[at]
-    return returns_of(equity)
+    return returns_of(lines(record).daily)
 
 
 def returns_of(equity: Floats) -> Floats:
@@ -51,6 +40,5 @@ def returns_of(equity: Floats) -> Floats:
 
 
 def annual_sharpe(returns: Floats) -> float | None:
-    """Give mean over standard deviation (population) times the root of 365; None if nothing varies."""
-    deviation = float(returns.std()) if len(returns) > 1 and np.ptp(returns) > 0.0 else 0.0
-    return float(returns.mean()) / deviation * PER_YEAR**0.5 if deviation > 0.0 else None
+    """Give the Sharpe ratio as the report has it, and None where nothing varies."""
+    return sharpe(returns) if len(returns) > 1 and np.ptp(returns) > 0.0 else None

@@ -103,7 +103,7 @@ def noise(
     instruments: Annotated[str, typer.Option(help="BTC/USDT,ETH/USDT,...; empty = all of the venue.")] = "",
     draws: Annotated[int, typer.Option(min=1, max=1000, help="Draws of each kind.")] = 20,
     strategies: Annotated[int, typer.Option(min=2, max=1000, help="Strategies in a draw.")] = 50,
-    fees: Annotated[str, typer.Option(help="Fees a side as fractions of notional.")] = "0,0.0008,0.004",
+    fees: Annotated[str, typer.Option(help="Fees a side as fractions of notional.")] = "0,0.0002,0.004",
     edges: Annotated[str, typer.Option(help="Chances to be right of a planted strategy; empty = none.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same strategies.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Markdown file to write, with JSON beside it.")] = None,

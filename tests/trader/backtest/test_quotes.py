@@ -1,11 +1,14 @@
+import math
 from decimal import Decimal
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
-from trader.backtest.quotes import HALF_SPREAD, close_quote, path
+from feeds.lake import BarArrays
+from trader.backtest.quotes import BASE, WIDEST, close_quote, depth, half_spread, half_spreads, path
 
 TICK = Decimal("0.01")
 COIN = Instrument("A/USDT", "A", "USDT", TICK, Decimal("0.001"), 2, 3, Decimal("0.5"), Decimal(1), 5)
@@ -35,7 +38,7 @@ def test_a_path_stays_in_its_bar_and_ends_at_its_close(one, held, stops):
     assert one.ts_open < times[0]
     assert times[-1] == one.ts_close
     assert quotes[-1] == close_quote(one, COIN)
-    slack = one.high * HALF_SPREAD + float(TICK)
+    slack = float(TICK)
     assert all(one.low - slack <= mid <= one.high + slack for mid in mids(quotes))
     assert all(q.bid < q.ask and q.bid % TICK == 0 and q.ask % TICK == 0 for q in quotes)
 
@@ -52,7 +55,7 @@ def test_a_stop_is_met_at_its_price_and_not_at_the_far_end():
     quotes = list(path(bar(100.0, 101.0, 95.0, 100.5), COIN, held=Decimal(1), stops=[stop]))
     bids = [quote.bid for quote in quotes]
     first = next(bid for bid in bids if bid <= stop)
-    assert stop - first <= TICK * 2
+    assert 0 < stop - first <= stop * Decimal("0.004") + TICK
     assert min(bids) < Decimal("95.01")
 
 
@@ -64,3 +67,46 @@ def test_a_gap_over_the_stop_is_met_at_the_open():
 def test_depth_is_a_share_of_the_volume_and_never_nothing():
     assert close_quote(bar(100.0, 100.0, 100.0, 100.0), COIN).bid_quantity == Decimal(100)
     assert close_quote(bar(100.0, 100.0, 100.0, 100.0, 0.0), COIN).bid_quantity == Decimal("0.5")
+
+
+FIGURES = st.lists(
+    st.tuples(st.integers(1, 10**6), st.integers(0, 500), st.integers(0, 500), st.integers(0, 10**9)),
+    min_size=1,
+    max_size=40,
+)
+
+
+def made(number, timeframe, cents, up, down, sevenths):
+    close = cents / 100
+    high, low = (cents + up) / 100, cents / (100 + down)
+    return Bar("A/USDT", timeframe, number * timeframe.ns, close, high, low, close, sevenths / 7, close, 1)
+
+
+def as_arrays(rows):
+    names = ("open", "high", "low", "close", "volume", "vwap")
+    columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
+    times, trades = np.array([row.ts_open for row in rows], np.int64), np.ones(len(rows), np.int32)
+    return BarArrays("A/USDT", rows[0].timeframe, times, **columns, trades=trades)
+
+
+@given(FIGURES, st.sampled_from(list(Timeframe)))
+def test_one_bar_at_a_time_gives_the_bits_of_the_whole_history(figures, timeframe):
+    rows = [made(number, timeframe, *one) for number, one in enumerate(figures)]
+    whole = half_spreads(as_arrays(rows)).tolist()
+    assert whole == [half_spread(one) for one in rows]
+    assert all(BASE < half <= WIDEST for half in whole)
+
+
+def test_the_spread_follows_range_and_value_by_the_rule_written_down():
+    # A range of 1 % and a million traded in five minutes: 0.00005 + 0.02 x 0.01 x 1.
+    assert half_spread(bar(100.0, 100.5, 99.5, 100.0, 10_000.0)) == 0.5e-4 + 0.02 * 0.01
+    # A quarter of the value doubles the part that moves.
+    assert half_spread(bar(100.0, 100.5, 99.5, 100.0, 2_500.0)) == 0.5e-4 + 0.02 * 0.01 * 2
+    # A quiet bar is not a tight one: at least a basis point of range and at most 10,000 of value.
+    assert half_spread(bar(100.0, 100.0, 100.0, 100.0, 0.0)) == 0.5e-4 + 0.02 * 1e-4 * 10
+
+
+def test_an_hour_is_brought_to_five_minutes():
+    hour = Bar("A/USDT", Timeframe.H1, 0, 100.0, 101.0, 99.0, 100.0, 120_000.0, 100.0, 10)
+    assert half_spread(hour) == 0.5e-4 + 0.02 * (0.02 * math.sqrt(1 / 12)) * 1
+    assert depth(hour, COIN) == Decimal(1000)  # half a minute of 120,000 an hour

@@ -7,9 +7,8 @@ import pytest
 
 from core.clock import DAY
 from core.errors import DataError, UsageError
-from core.events import Fill, Prediction, RequestOpinion
+from core.events import Prediction, RequestOpinion
 from core.market import Timeframe
-from core.orders import Side
 from core.signal import Opinion
 from core.text import iso, parse_iso
 from feeds.lake import Lake, Series, aggregate
@@ -17,7 +16,6 @@ from feeds.replay import replay
 from inference.ensemble import load as load_model
 from inference.pipeline import OpinionSource
 from risk.policy import ModelTerms
-from trader.backtest.ledger import Ledger
 from trader.backtest.opinions import FoldedOpinions
 from trader.backtest.run import run, simulate, whole_span
 from trader.config import load
@@ -167,7 +165,7 @@ def test_an_instant_that_nobody_recorded_has_no_opinion():
 
 @pytest.mark.skipif(not MODEL.is_dir(), reason="needs the shipped models")
 def test_a_whole_configuration_runs_over_the_lake(config):
-    found = run(config, MARKET, START, START + DAY)
+    found = run(config, MARKET, START, START + DAY, keep_signals=True)
     assert found.bars == 2 * 288
     assert len(found.signals) == found.decisions == 2 * 288 + 2 * 96
     assert found.models.keys() == {"scalp", "swing"}
@@ -194,49 +192,6 @@ def test_instruments_share_a_timeframe(config, tmp_path):
         target.write_bytes(source.read_bytes())
     with pytest.raises(DataError, match="all 2 instruments share"):
         run(config, tmp_path, START, START + DAY)
-
-
-def fill(number, side, price, quantity="1", fee="0.5"):
-    return Fill(
-        number,
-        "a",
-        f"x{number}",
-        "c",
-        "o",
-        "A/USDT",
-        side,
-        Decimal(price),
-        Decimal(quantity),
-        Decimal(fee),
-        False,
-        number,
-    )
-
-
-def test_a_round_trip_is_won_only_after_fees():
-    ledger = Ledger(Decimal(1000))
-    for number, (side, price, quantity) in enumerate(
-        [
-            (Side.BUY, "100", "2"),
-            (Side.SELL, "101", "1"),
-            (Side.SELL, "101", "1"),  # won: 2 - 1.5
-            (Side.SELL, "100", "1"),
-            (Side.BUY, "99.5", "1"),  # lost: 0.5 - 1.0
-        ]
-    ):
-        ledger.on_fill(fill(number, side, price, quantity))
-    assert (ledger.closed, ledger.wins, ledger.fills) == (2, 1, 5)
-    ledger.on_marks({})
-    assert ledger.equity == Decimal(1000) + Decimal("2.5") - Decimal("2.5")
-
-
-def test_drawdown_is_from_the_highest_equity():
-    ledger = Ledger(Decimal(100))
-    ledger.on_fill(fill(1, Side.BUY, "10", "10", "0"))
-    for mark in ("12", "9", "11"):
-        ledger.on_marks({"A/USDT": Decimal(mark)})
-    assert ledger.drawdown == pytest.approx(0.25)
-    assert ledger.equity == Decimal(110)
 
 
 def test_the_whole_span_begins_when_features_are_warm_and_ends_with_a_whole_day():

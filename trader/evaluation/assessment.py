@@ -1,0 +1,219 @@
+"""A run judged: its figures as a whole, by month, fold, pair, account and regime, beside its baselines.
+
+Must not know files, pages or commands. Called by trader.evaluation.write and trader.evaluation.compare.
+A trade belongs to the day on which it was opened. Returns are those of daily equity, drawdowns are seen
+at the end of every hour (pairs: of every day).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from core.clock import DAY
+from core.text import iso
+from trader.backtest.record import Fold, RunCard, RunRecord, Trip
+from trader.evaluation.baselines import Baseline, flat, hold
+from trader.evaluation.daily import returns_of
+from trader.evaluation.lines import Floats, Lines, lines
+from trader.evaluation.market import Market
+from trader.evaluation.metrics import Drawdown, ReturnFigures, drawdown, return_figures
+from trader.evaluation.regimes import REGIMES, RULE, UNKNOWN, index_returns, regimes
+from trader.evaluation.significance import Significance
+from trader.evaluation.stress import Stress, stress
+from trader.evaluation.trips import EndFigures, TripFigures, by_end, total, trip_figures
+from trader.evaluation.words import verdict, warnings
+
+SCHEMA = 1
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """Some days of a run, or one of its pairs or accounts. `drawdown` is None where days do not adjoin."""
+
+    name: str
+    returns: ReturnFigures
+    drawdown: Drawdown | None
+    trips: TripFigures
+    trades_per_day: float | None
+
+
+class FoldSlice(Slice, frozen=True, kw_only=True):
+    """The out-of-sample span of one fold, ns UTC, and what was tuned before it."""
+
+    number: int
+    start: int
+    end: int
+    tuned: dict[str, float]
+
+
+class Monthly(msgspec.Struct, frozen=True):
+    """The months of a run in short; a month that the run saw in part counts as one."""
+
+    months: int
+    mean: float | None
+    best: float | None
+    worst: float | None
+    positive: float | None
+
+
+class Assessment(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is said about a run: `metrics.json`.
+
+    `turnover_per_day` is in parts of the starting cash, `exposure` the mean notional over mean equity.
+    `regimes` is empty and `hold` None where the market's own bars were not at hand.
+    """
+
+    schema: int = SCHEMA
+    verdict: str
+    warnings: tuple[str, ...]
+    card: RunCard
+    pooled: Slice
+    monthly: Monthly
+    exposure: float | None
+    time_in_market: float | None
+    turnover_per_day: float | None
+    hold: Baseline | None
+    flat: Baseline
+    stress: Stress
+    ended: tuple[EndFigures, ...]
+    months: tuple[Slice, ...]
+    folds: tuple[FoldSlice, ...]
+    pairs: tuple[Slice, ...]
+    accounts: tuple[Slice, ...]
+    regimes: tuple[Slice, ...]
+    regime_rule: str = RULE
+    significance: Significance | None = None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """An assessment and the lines behind it. `day_regimes` [D] and `hold_equity` [D + 1] may be None."""
+
+    figures: Assessment
+    lines: Lines
+    day_regimes: list[str] | None
+    hold_equity: Floats | None
+
+
+def judge(
+    record: RunRecord, market: Market | None = None, significance: Significance | None = None
+) -> Judged:
+    """Work out all figures. `significance` is what `training significance` left in the run's folder."""
+    card, trips = record.card, record.trips
+    seen = lines(record)
+    cash = total(card.cash.values())
+    held = hold(card, market) if market else None
+    names = _day_regimes(card, market) if market else None
+    pooled = _span("all", seen, trips, card.start, card.end)
+    months = tuple(_span(name, seen, trips, *span) for name, span in _months(card))
+    days = pooled.returns.days
+    figures = Assessment(
+        verdict=verdict(
+            pooled.returns, len(trips), seen.total_before_fees, held.figures.returns if held else None
+        ),
+        warnings=warnings(card, pooled.trips),
+        card=card,
+        pooled=pooled,
+        monthly=_monthly(months),
+        exposure=seen.exposure_share,
+        time_in_market=seen.time_in_market,
+        turnover_per_day=float(pooled.trips.turnover / cash) / days if days and cash else None,
+        hold=held.figures if held else None,
+        flat=flat(card),
+        stress=stress(trips, cash),
+        ended=by_end(trips),
+        months=months,
+        folds=tuple(_fold(fold, seen, trips) for fold in card.folds),
+        pairs=tuple(_pair(name, seen, trips) for name in card.instruments),
+        accounts=tuple(_account(name, seen, trips) for name in sorted(card.cash)),
+        regimes=_by_regime(names, seen, trips) if names else (),
+        significance=significance,
+    )
+    return Judged(figures, seen, names, held.equity if held else None)
+
+
+def _span(name: str, seen: Lines, trips: Sequence[Trip], start: int, end: int) -> Slice:
+    """Cut whole days out of a run; `start` and `end` are midnights."""
+    first, last = np.searchsorted(seen.days, [start, end])
+    hours = slice(*np.searchsorted(seen.hours, [start, end + 1]))
+    some = [trip for trip in trips if start <= trip.opened < end]
+    return _slice(name, seen.returns[first:last], drawdown(seen.hours[hours], seen.equity[hours]), some)
+
+
+def _slice(name: str, daily: Floats, depth: Drawdown | None, trips: Sequence[Trip]) -> Slice:
+    figures = trip_figures(trips)
+    return Slice(
+        name=name,
+        returns=return_figures(daily),
+        drawdown=depth,
+        trips=figures,
+        trades_per_day=figures.trades / len(daily) if len(daily) else None,
+    )
+
+
+def _fold(fold: Fold, seen: Lines, trips: Sequence[Trip]) -> FoldSlice:
+    found = _span(str(fold.number), seen, trips, fold.test_start, fold.test_end)
+    return FoldSlice(
+        name=found.name,
+        returns=found.returns,
+        drawdown=found.drawdown,
+        trips=found.trips,
+        trades_per_day=found.trades_per_day,
+        number=fold.number,
+        start=fold.test_start,
+        end=fold.test_end,
+        tuned=fold.tuned,
+    )
+
+
+def _pair(name: str, seen: Lines, trips: Sequence[Trip]) -> Slice:
+    """Judge one instrument: its daily profit over the whole equity that the day began with."""
+    before = np.maximum(seen.daily[:-1], 0.0)
+    profit = np.diff(seen.pairs[name])
+    daily = np.divide(profit, before, out=np.zeros_like(profit), where=before > 0.0)
+    path = np.concatenate(([1.0], np.cumprod(1.0 + daily)))
+    return _slice(name, daily, drawdown(seen.days, path), [t for t in trips if t.instrument == name])
+
+
+def _account(name: str, seen: Lines, trips: Sequence[Trip]) -> Slice:
+    equity = seen.accounts[name]
+    daily = returns_of(equity[np.searchsorted(seen.hours, seen.days)])
+    return _slice(name, daily, drawdown(seen.hours, equity), [t for t in trips if t.account == name])
+
+
+def _by_regime(names: Sequence[str], seen: Lines, trips: Sequence[Trip]) -> tuple[Slice, ...]:
+    def day(trip: Trip) -> int:
+        return min((trip.opened - int(seen.days[0])) // DAY, len(names) - 1)
+
+    return tuple(
+        _slice(
+            regime,
+            seen.returns[np.array([name == regime for name in names])],
+            None,
+            [trip for trip in trips if names[day(trip)] == regime],
+        )
+        for regime in REGIMES
+        if regime in names
+    )
+
+
+def _day_regimes(card: RunCard, market: Market) -> list[str]:
+    """Name the regime of each day of the run, in order."""
+    names = dict(zip(market.ends.tolist(), regimes(index_returns(market.closes)), strict=True))
+    return [names.get(end, UNKNOWN) for end in range(card.start + DAY, card.end + DAY, DAY)]
+
+
+def _months(card: RunCard) -> Iterable[tuple[str, tuple[int, int]]]:
+    """Give each UTC month's name and the part of it that the run saw."""
+    begun = card.start
+    for midnight in range(card.start + DAY, card.end + DAY, DAY):
+        if midnight >= card.end or iso(midnight)[:7] != iso(begun)[:7]:
+            yield iso(begun)[:7], (begun, midnight)
+            begun = midnight
+
+
+def _monthly(months: Sequence[Slice]) -> Monthly:
+    totals = [month.returns.total for month in months if month.returns.total is not None]
+    if not totals:
+        return Monthly(0, None, None, None, None)
+    positive = sum(one > 0 for one in totals) / len(totals)
+    return Monthly(len(totals), float(np.mean(totals)), max(totals), min(totals), positive)

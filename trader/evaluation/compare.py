@@ -1,0 +1,148 @@
+"""Runs side by side: their figures, what was different between them, and whether the difference shows.
+
+Must not know pages or commands. Called by `trader backtest compare`. Pure.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from core.clock import DAY
+from core.errors import UsageError
+from core.text import iso
+from trader.backtest.record import RunCard
+from trader.evaluation.assessment import Judged
+from trader.evaluation.lines import Floats
+from trader.evaluation.paired import Paired, paired
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One figure of every run, in their order. `kind` is share, ratio, count, money, bps or time."""
+
+    name: str
+    kind: str
+    values: tuple[float | None, ...]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A key that is not the same in all runs, with its value in each as text."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+class Against(msgspec.Struct, frozen=True, kw_only=True):
+    """A run against the first one over the days that both saw; `found` is None where there is none."""
+
+    name: str
+    days: int
+    found: Paired | None
+    sentence: str
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """What `compare` gives: runs by name, rows of figures, differences, and each run against the first."""
+
+    names: tuple[str, ...]
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+    against: tuple[Against, ...]
+
+
+def compare(runs: Mapping[str, Judged], *, seed: int = 0) -> Comparison:
+    """Compare two runs or more; `seed` is of the bootstrap's draws. Raises UsageError for one alone."""
+    if len(runs) < 2:
+        raise UsageError(f"expected two runs or more to compare; found {len(runs)}")
+    judged = list(runs.values())
+    first = judged[0]
+    return Comparison(
+        names=tuple(runs),
+        rows=tuple(_rows(judged)),
+        differences=tuple(differences([one.figures.card for one in judged])),
+        against=tuple(_against(name, first, one, seed) for name, one in list(runs.items())[1:]),
+    )
+
+
+def differences(cards: Sequence[RunCard]) -> Iterator[Difference]:
+    """Name every setting that is not the same everywhere, by its dotted key."""
+    flats = [dict(_leaves(_settings(card), "")) for card in cards]
+    for key in dict.fromkeys(key for flat in flats for key in flat):
+        values = tuple(str(flat.get(key, "\u2013")) for flat in flats)
+        if len(set(values)) > 1:
+            yield Difference(key, values)
+
+
+def common(one: Judged, other: Judged) -> tuple[Floats, Floats]:
+    """Give both runs' daily returns over the UTC days that both saw."""
+    spans = [(run.lines.days[0], run.lines.days[-1]) for run in (one, other)]
+    start, end = max(span[0] for span in spans), min(span[1] for span in spans)
+    first, second = (run.lines.returns[_slice(int(run.lines.days[0]), start, end)] for run in (one, other))
+    return first, second
+
+
+def _slice(begun: int, start: int, end: int) -> slice:
+    return slice((start - begun) // DAY, max((end - begun) // DAY, (start - begun) // DAY))
+
+
+def _against(name: str, first: Judged, other: Judged, seed: int) -> Against:
+    reference, mine = common(first, other)
+    if not len(mine):
+        return Against(name=name, days=0, found=None, sentence="The two have no day in common.")
+    found = paired(reference, mine, seed=seed)
+    return Against(name=name, days=len(mine), found=found, sentence=found.sentence)
+
+
+def _rows(runs: Sequence[Judged]) -> Iterator[Row]:
+    def row(name: str, kind: str, *values: float | None) -> Row:
+        return Row(name, kind, values)
+
+    whole = [run.figures.pooled for run in runs]
+    held = [run.figures.hold for run in runs]
+    returns, trips = [one.returns for one in whole], [one.trips for one in whole]
+    yield row("Days", "count", *(r.days for r in returns))
+    yield row("Return", "share", *(r.total for r in returns))
+    yield row("CAGR", "share", *(r.cagr for r in returns))
+    yield row("Volatility", "share", *(r.volatility for r in returns))
+    yield row("Sharpe", "ratio", *(r.sharpe for r in returns))
+    yield row("its standard error", "ratio", *(r.sharpe_error for r in returns))
+    yield row("Sortino", "ratio", *(r.sortino for r in returns))
+    yield row("Deepest drawdown", "share", *(one.drawdown.depth if one.drawdown else 0.0 for one in whole))
+    yield row("Trades", "count", *(t.trades for t in trips))
+    yield row("Trades a day", "ratio", *(one.trades_per_day for one in whole))
+    yield row("Mean hold", "time", *(t.average_hold_s for t in trips))
+    yield row("Won", "share", *(t.win_rate for t in trips))
+    yield row("Profit factor", "ratio", *(t.profit_factor for t in trips))
+    yield row("A trade's mean", "bps", *(t.expectancy_bps for t in trips))
+    yield row("Gross", "money", *(float(t.gross) for t in trips))
+    yield row("Fees", "money", *(float(t.fees + t.margin_fees) for t in trips))
+    yield row("Net", "money", *(float(t.net) for t in trips))
+    yield row("Break-even fee a side", "bps", *(run.figures.stress.break_even_fee_bps for run in runs))
+    yield row("Exposure", "share", *(run.figures.exposure for run in runs))
+    yield row("Holding returned", "share", *(one.returns.total if one else None for one in held))
+
+
+def _settings(card: RunCard) -> dict[str, Any]:
+    named = {key: value for key, value in card.config.items() if key not in {"account", "trader"}}
+    for key in ("account", "trader"):
+        named[key] = {one.get("name", str(n)): one for n, one in enumerate(card.config.get(key, ()))}
+    models = {f"{m.trader}.{m.decision}": f"{m.name} {m.model_hash[:12]}" for m in card.models}
+    return {
+        "start": iso(card.start)[:10],
+        "end": iso(card.end)[:10],
+        "schedule": card.schedule,
+        "timeframe": card.timeframe,
+        "instruments": ", ".join(card.instruments),
+        "data": card.data_hash[:12],
+        "version": card.version,
+        "model": models,
+        "config": named,
+    }
+
+
+def _leaves(tree: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
