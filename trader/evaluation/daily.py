@@ -5,14 +5,14 @@ Must not know figures, trials or pages. Called by trader.evaluation and training
 """
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from core.clock import DAY
 from core.errors import DataError
 from core.text import iso
 from trader.backtest.record import RunRecord
-from trader.evaluation.lines import lines
-from trader.evaluation.metrics import YEAR, sharpe
+from trader.evaluation.metrics import sharpe
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,14 @@ def daily_returns(record: RunRecord) -> Floats:
     if card.start % DAY or (card.end - card.start) % DAY or card.end <= card.start:
         span = f"{iso(card.start)} to {iso(card.end)}"
         raise DataError(f"run {card.config_hash[:12]}: expected whole UTC days; found {span}")
-    return returns_of(lines(record).daily)
+    # Counted in days: arange over ns measures its length in doubles and loses the last of them.
+    ends = card.start + np.arange((card.end - card.start) // DAY + 1) * DAY
+    equity = np.zeros(len(ends))
+    for account, cash in card.cash.items():
+        rows = record.curve.filter(pl.col("account") == account).sort("ts")
+        at = np.searchsorted(rows["ts"].to_numpy(), ends, side="right")
+        equity += np.append(float(cash), rows["equity"].cast(pl.Float64).to_numpy())[at]
+    return returns_of(equity)
 
 
 def returns_of(equity: Floats) -> Floats:

@@ -92,17 +92,6 @@ def min_backtest_days(trials: int, sharpe: float | None) -> int | None:
     return math.ceil(purgedcv.minimum_backtest_length(trials, sharpe) * YEAR)
 
 
-def standard_error(returns: Floats) -> float | None:
-    """Give the standard error of the annual Sharpe ratio, skew and fat tails included (Mertens 2002)."""
-    sharpe = annual_sharpe(returns)
-    if sharpe is None or len(returns) < 4:
-        return None
-    daily = sharpe / math.sqrt(YEAR)
-    skew, kurtosis = _moments(returns)
-    inside = 1.0 - skew * daily + (kurtosis - 1.0) / 4.0 * daily**2
-    return math.sqrt(inside / (len(returns) - 1) * YEAR) if inside > 0.0 else None
-
-
 def _expected_maximum(trials: float) -> float:
     """Give the mean of the largest of so many standard normal numbers, by purgedcv for whole counts.
 

@@ -11,9 +11,9 @@ NORMAL = NormalDist()
 YEAR = math.sqrt(365)
 
 
-def days(seed=1, count=400, mean=0.001, tail=True):
+def days(seed=1, count=400, mean=0.001):
     rng = np.random.default_rng(seed)
-    return mean + 0.02 * (rng.standard_t(6, count) if tail else rng.standard_normal(count))
+    return mean + 0.02 * rng.standard_t(6, count)
 
 
 def moments(returns):
@@ -109,13 +109,8 @@ def test_backtest_length_is_where_luck_reaches_the_sharpe_ratio():
     assert sharpe.min_backtest_days(1, 1.0) == 0
 
 
-def test_the_error_of_a_sharpe_ratio_is_one_over_the_root_of_the_years():
-    assert sharpe.standard_error(days(count=1461, mean=0.0, tail=False)) == pytest.approx(0.5, abs=0.01)
-
-
 def test_a_run_without_trades_has_no_figures():
     nothing = np.zeros(100)
     assert sharpe.probabilistic(nothing) is None
     assert sharpe.deflated(nothing, np.zeros(0), 5) is None
     assert sharpe.min_track_days(nothing) is None
-    assert sharpe.standard_error(nothing) is None
