@@ -20,6 +20,7 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.guard.cli import app as guard
 from training.vault.cli import app as vault
+from training.walkforward.cli import app as walkforward
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(guard, name="guard")
 app.add_typer(vault, name="vault")
+app.add_typer(walkforward)
 
 
 @app.callback()
