@@ -27,12 +27,11 @@ from trader.backtest.record import Fold, ModelUsed
 from trader.backtest.run import run, span_opinions
 from trader.config import Config
 from training import recipe
-from training.alignment import Alignment, align
+from training.alignment import Alignment, align, look_back_ns
 from training.dataset import build, fingerprint, joined
 from training.folds import Window
 from training.labels import BarrierTerms
 from training.provenance import Recipe
-from training.purged import look_back_ns
 from training.thresholds import POOLED_SHARE, Tuned, confidence, tune
 from training.trades import SCHEDULES, threshold_for
 from training.walkforward.desk import acting, desk, only
@@ -99,7 +98,8 @@ def work(job: Job) -> Reached:
     bars = _read(job, series)
     digest = fingerprint(bars)
     folder = job.folder / f"{job.study.name}-{job.window.number:02}-{_key(job, digest)[:16]}"
-    if not (folder / DONE).is_file():
+    made = not (folder / DONE).is_file()
+    if made:
         fresh = folder.with_suffix(".part")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -107,8 +107,8 @@ def work(job: Job) -> Reached:
         (fresh / DONE).write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=1) + b"\n")
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
-        return Reached(done, True, _peak_mb())
-    return Reached(msgspec.json.decode((folder / DONE).read_bytes(), type=Done), False, _peak_mb())
+    # Read back even what was made just now: a fold that is found must not differ by so much as 0 and 0.0.
+    return Reached(msgspec.json.decode((folder / DONE).read_bytes(), type=Done), made, _peak_mb())
 
 
 def eligible(job: Job) -> list[Series]:

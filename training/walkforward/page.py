@@ -67,10 +67,13 @@ def headline(told: Sequence[Figures]) -> str:
     lost = sum(rate < 0 for rate in rates)
     name = dear[0][1].schedule
     told_lost = "every one" if lost == len(dear) else f"{lost}"
-    first = (
-        f"**At {_whose(name)} fees {told_lost} of the {len(dear)} walk-forwards lost money: between "
-        f"{_percent(min(rates, default=None))} and {_percent(max(rates, default=None))} a year.**"
-    )
+    worst, best = _percent(min(rates, default=None)), _percent(max(rates, default=None))
+    first = f"**At {_whose(name)} fees {told_lost} of the {len(dear)} walk-forwards lost money: "
+    first += f"between {worst} and {best} a year.**"
+    if len(dear) == 1:
+        first = (
+            f"**At {_whose(name)} fees the walk-forward {'lost' if lost else 'made'} money: {worst} a year.**"
+        )
     above = [
         fees
         for one in told
