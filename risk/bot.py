@@ -97,7 +97,8 @@ class RiskBot:
         notices = breakers.watch(self.trader, self.state, view, policy=self.policy)
         positions = view.portfolio.positions
         open_ = {*positions, *view.busy}
-        self.state.closing = {k: v for k, v in self.state.closing.items() if k in open_}
+        if self.state.closing:
+            self.state.closing = {k: v for k, v in self.state.closing.items() if k in open_}
         intents: Intents = []
         for symbol in sorted(open_ & self._instruments.keys()):
             reason = self._must_close(symbol, view)
@@ -180,7 +181,10 @@ class RiskBot:
         entered: dict[str, Verdict] = {}
         for candidate in ranked:
             symbol = candidate.opinion.instrument
-            outcome = gate.offer(candidate.opinion, candidate.edge)
+            # Asked again: what was entered a moment ago counts toward the day.
+            outcome = limits.check_pace(symbol, self.state, view.now, policy=self.policy) or gate.offer(
+                candidate.opinion, candidate.edge
+            )
             if isinstance(outcome, Refused):
                 entered[symbol] = Verdict(candidate.opinion, candidate.edge, outcome)
                 continue

@@ -95,6 +95,11 @@ class Ledger:
         """Starting cash and the net of all trips, open ones at their last mark."""
         return self.start + self._earned + sum((trip.net for trip in self._open.values()), ZERO)
 
+    @property
+    def marks(self) -> dict[str, Decimal]:
+        """The marks of what is open."""
+        return {symbol: trip.mark for symbol, trip in self._open.items()}
+
     def on_fill(
         self,
         fill: Fill,

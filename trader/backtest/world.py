@@ -11,7 +11,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from core.clock import SECOND
+from core.clock import DAY, SECOND
 from core.events import (
     BarsClosed,
     Command,
@@ -43,7 +43,9 @@ from trader.backtest.quotes import close_quote, path
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
 from trader.desk import Desk
+from trader.setup import DeskSetup
 from venue.exchange_listing import listed
+from venue.exchange_orders import Change, ChangeKind
 
 NOTHING: Mapping[str, int] = {}
 
@@ -77,8 +79,9 @@ class World:
         self._start = self._now = start
         self._opinions = opinions
         self._instruments = listed(config.universe.instruments)
-        self._books = Books(config.accounts, self._why)
-        self._exchange = open_exchange(config, self._instruments, self._books.on_change)
+        self.books = Books(config.accounts, self._why)
+        self._exchange = open_exchange(config, self._instruments, self._on_change)
+        self._unasked: set[str] = set()  # accounts at which the exchange did something by itself
         self._models = {name: known.model_hash for name, known in terms.items()}
         self._desk = Desk()
         self._events: deque[Event] = deque()
@@ -90,8 +93,9 @@ class World:
         self._tally = Tally()
         self._keep_signals = keep_signals
         self._relistings = deque(relistings)
-        setup = msgspec.msgpack.encode(config.desk_setup(terms, list(self._instruments.values())))
-        self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, setup))
+        setup = _trusting(config.desk_setup(terms, list(self._instruments.values())))
+        encoded = msgspec.msgpack.encode(setup)
+        self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, encoded))
         self._put(LinkChange(start, Stream.PUBLIC, up=True))
         for account in config.accounts:
             self._put(LinkChange(start, Stream.PRIVATE, up=True, account=account.name))
@@ -104,7 +108,7 @@ class World:
     @property
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
-        held = (self._exchange.account(name).portfolio.positions for name in self._books.ledgers)
+        held = (self._exchange.account(name).portfolio.positions for name in self.books.ledgers)
         return frozenset(self._under_way.values()).union(*held)
 
     def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
@@ -137,14 +141,15 @@ class World:
         self._put(BarsClosed(ts_close, ts_close, bars))
         if active:  # time exits and open questions; a flat account has neither
             self._put(Timer(ts_close))
+            self._compare()
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        self._books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
+        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
-        tally, ledgers = self._tally, list(self._books.ledgers.values())
-        self._books.finish(end, {})  # what is open has its last mark
+        tally, ledgers = self._tally, list(self.books.ledgers.values())
+        self.books.finish(end, {})  # what is open has its last mark
         return BacktestResult(
             start=self._start,
             end=end,
@@ -180,7 +185,7 @@ class World:
         active: dict[str, tuple[Decimal, list[Decimal]]] = {}
         for symbol in self._under_way.values():
             active[symbol] = (ZERO, [])
-        for name in self._books.ledgers:
+        for name in self.books.ledgers:
             account = self._exchange.account(name)
             for symbol, position in account.portfolio.positions.items():
                 held, stops = active.get(symbol, (ZERO, []))
@@ -215,6 +220,19 @@ class World:
             self._put(report)
             if isinstance(report, OrderUpdate):
                 self._release(report)
+
+    def _on_change(self, change: Change) -> None:
+        self.books.on_change(change)
+        if change.kind is ChangeKind.ROLLED or (change.order and change.order.terms.liquidation):
+            self._unasked.add(change.account)
+
+    def _compare(self) -> None:
+        """Show the desk the account where the exchange did something that nobody had asked for."""
+        for account in sorted(self._unasked):
+            found = self._exchange.reconcile(account)
+            self.restless = True
+            self._put(msgspec.structs.replace(found, ts=self._now, asked_at=self._now))
+        self._unasked.clear()
 
     def _why(self, account: str, instrument: str) -> str:
         """Give the desk's reason for being flat in an instrument."""
@@ -299,6 +317,15 @@ class World:
             for row in decisions.rows
             if (o := opinions.get(row.instrument)) is not None
         )
+
+
+def _trusting(setup: DeskSetup) -> DeskSetup:
+    """Let the desk compare with the exchange once a day: reports are never lost here (see _compare)."""
+    traders = tuple(
+        msgspec.structs.replace(trader, timing=msgspec.structs.replace(trader.timing, poll_s=DAY / SECOND))
+        for trader in setup.traders
+    )
+    return msgspec.structs.replace(setup, traders=traders)
 
 
 def _time(quote: Quote) -> int:
