@@ -13,6 +13,16 @@ import msgspec
 from core.clock import DAY, HOUR, MINUTE
 from core.orders import Side
 
+_LENGTH = {
+    "1m": MINUTE,
+    "5m": 5 * MINUTE,
+    "15m": 15 * MINUTE,
+    "30m": 30 * MINUTE,
+    "1h": HOUR,
+    "4h": 4 * HOUR,
+    "1d": DAY,
+}
+
 
 class Timeframe(enum.Enum):
     """The seven timeframes; the value is the spelling used in files, configs and pages."""
@@ -25,30 +35,21 @@ class Timeframe(enum.Enum):
     H4 = "4h"
     D1 = "1d"
 
-    @property
-    def ns(self) -> int:
+    def __init__(self, spelling: str) -> None:
+        # Asked at every bar and order: looking a member up by its hash would cost more than the answer.
+        self.ns: int = _LENGTH[spelling]
         """Length in ns."""
-        return _LENGTH[self]
 
     @property
     def minutes(self) -> int:
         """Length in minutes, the venue's spelling of an interval."""
-        return _LENGTH[self] // MINUTE
+        return self.ns // MINUTE
 
     def floor(self, ts: int) -> int:
         """Give the open time of the bar that owns `ts` (UTC grid; a bar owns [open, close))."""
-        return ts - ts % _LENGTH[self]
+        return ts - ts % self.ns
 
 
-_LENGTH = {
-    Timeframe.M1: MINUTE,
-    Timeframe.M5: 5 * MINUTE,
-    Timeframe.M15: 15 * MINUTE,
-    Timeframe.M30: 30 * MINUTE,
-    Timeframe.H1: HOUR,
-    Timeframe.H4: 4 * HOUR,
-    Timeframe.D1: DAY,
-}
 TIMEFRAMES = tuple(Timeframe)
 
 

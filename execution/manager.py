@@ -63,6 +63,8 @@ class OrderManager:
             state, self._reporter, trader=trader, timing=timing, instruments=self._instruments
         )
         self._books: dict[str, list[Order]] = {}
+        self._calm: set[str] = set()
+        """Instruments of which no plan can differ from the last until news of them comes (see _is_calm)."""
         self._index()
 
     def on_session(self, seconds: int) -> None:
@@ -86,6 +88,7 @@ class OrderManager:
         for approved in intents:
             intent = approved.value
             symbol = intent.instrument
+            self._calm.discard(symbol)
             if intent.target == 0:
                 self.state.intents[symbol] = intent
                 self._books.setdefault(symbol, [])
@@ -154,7 +157,8 @@ class OrderManager:
         return frozenset(
             symbol
             for symbol, book in self._books.items()
-            if any(_is_busy(order, flat=portfolio.quantity(symbol) == 0) for order in book)
+            if symbol not in self._calm
+            and any(_is_busy(order, flat=portfolio.quantity(symbol) == 0) for order in book)
         )
 
     def replan(
@@ -176,7 +180,7 @@ class OrderManager:
         if not ready:
             return []
         commands: Commands = []
-        for symbol in sorted(self._books):
+        for symbol in sorted(self._books.keys() - self._calm):
             position = portfolio.quantity(symbol)
             book = self._books[symbol]
             if position == 0 and not any(unfinished(order) for order in book):
@@ -195,7 +199,10 @@ class OrderManager:
                 held_back=self._held_back(symbol, now),
                 stop_refusals=stop.count if stop else 0,
             )
-            drafts = [draft for draft in plan(situation) if proved or self._only_protects(draft)]
+            wanted = plan(situation)
+            if not wanted and _is_calm(situation):
+                self._calm.add(symbol)
+            drafts = [draft for draft in wanted if proved or self._only_protects(draft)]
             commands += [self._carry_out(draft, symbol, now) for draft in drafts]
         return commands
 
@@ -316,12 +323,14 @@ class OrderManager:
         """Bring an instrument back into planning when news of an old order arrives."""
         order = self.state.orders.get(cl_ord_id)
         if order is not None:
+            self._calm.discard(order.submit.instrument)
             book = self._books.setdefault(order.submit.instrument, [])
             if not any(known is order for known in book):
                 book.append(order)
 
     def _index(self) -> None:
         """Plan what may still move; instruments that turn out to be idle leave at the next plan."""
+        self._calm.clear()
         self._books = {symbol: [] for symbol in self.state.intents}
         for order in self.state.orders.values():
             if unfinished(order):
@@ -329,6 +338,29 @@ class OrderManager:
 
     def _notice(self, code: str, text: str, symbol: str, severity: Severity = Severity.WARNING) -> Notice:
         return Notice(severity, code, text, self._trader, symbol)
+
+
+def _is_calm(situation: Situation) -> bool:
+    """Tell whether a plan that asks nothing stays so whatever the time and the quote.
+
+    It does where a position of the intended side is guarded by resting orders of its very size, and by
+    nothing that is on its way: what else a plan looks at comes with a report or an intent.
+    """
+    intent, held = situation.intent, situation.position
+    guards = [order for order in situation.orders if unfinished(order)]
+    return (
+        intent is not None
+        and intent.target * held > 0
+        and any(order.submit.purpose is Purpose.STOP for order in guards)
+        and all(
+            order.state is OrderState.WORKING
+            and order.submit.purpose in {Purpose.STOP, Purpose.TARGET}
+            and order.submit.side.sign * held < 0
+            and order.booked == order.filled
+            and order.remaining == abs(held)
+            for order in guards
+        )
+    )
 
 
 def _is_busy(order: Order, *, flat: bool) -> bool:

@@ -66,6 +66,11 @@ class Universe:
             if any(since <= ts and (not until or ts < until) for since, until in spans)
         )
 
+    def moments(self) -> list[int]:
+        """Give every moment at which something was listed or taken off, sorted."""
+        spans = (span for spans in self._spans.values() for span in spans)
+        return sorted({ts for span in spans for ts in span if ts})
+
     def seasoned(self, symbol: str, ts: int, days: int) -> bool:
         """Tell whether a pair has been listed for so many days, as far as anybody watched."""
         spans = self._spans.get(symbol, ())

@@ -97,7 +97,8 @@ class RiskBot:
         notices = breakers.watch(self.trader, self.state, view, policy=self.policy)
         positions = view.portfolio.positions
         open_ = {*positions, *view.busy}
-        self.state.closing = {k: v for k, v in self.state.closing.items() if k in open_}
+        if self.state.closing:
+            self.state.closing = {k: v for k, v in self.state.closing.items() if k in open_}
         intents: Intents = []
         for symbol in sorted(open_ & self._instruments.keys()):
             reason = self._must_close(symbol, view)

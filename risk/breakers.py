@@ -25,7 +25,8 @@ def watch(trader: str, state: RiskState, view: AccountView, *, policy: RiskPolic
         return []
     notices = _roll(trader, state, view)
     state.peak_equity = max(state.peak_equity, view.equity)
-    if not state.halted and drawdown(state, view.equity) >= exact(policy.max_drawdown):
+    at_peak = view.equity == state.peak_equity
+    if not (state.halted or at_peak) and drawdown(state, view.equity) >= exact(policy.max_drawdown):
         state.flatten = True
         state.halted = f"drawdown of {drawdown(state, view.equity):.2%} from {state.peak_equity:.2f}"
         notices.append(Notice(Severity.CRITICAL, "halted", f"{state.halted}; closing everything", trader))

@@ -5,6 +5,7 @@ Must not know accounts, orders or where configuration comes from. Called by the 
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -86,6 +87,7 @@ class ModelTerms(msgspec.Struct, frozen=True):
     horizon_bars: int
 
 
+@lru_cache(256, typed=True)  # 1 and 1.0 are written differently
 def exact(fraction: float) -> Decimal:
     """Bring a configured number into money's arithmetic as the text that was written."""
     return Decimal(repr(fraction))

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from core.clock import SECOND, Clock
 from core.errors import ConfigError
 from core.events import Event, InstrumentsChanged, Prediction, VenuePosition
@@ -208,7 +210,7 @@ class Parts:
             fees=table.fees,
             latency_ns=table.latency_ns,
             latency_sigma=table.latency_sigma,
-            rules=table.rules,
+            rules=msgspec.structs.replace(table.rules, queue=True),
             # Every process draws other execution ids: they are the key that fills are counted by.
             seed=table.seed + self.clock.now() // SECOND,
         )

@@ -34,7 +34,7 @@ from core.events import (
 from core.instrument import Instrument
 from core.market import Quote
 from core.orders import Approved, OrderIntent, OrderState, Purpose
-from core.portfolio import Portfolio, apply_fill, marked
+from core.portfolio import Portfolio, apply_fill
 from execution.manager import OrderManager
 from execution.state import ExecutionState
 from risk.bot import RiskBot
@@ -101,7 +101,8 @@ class Engine:
 
     def equity(self) -> Decimal:
         """Give the account's equity at the last quotes."""
-        return self.state.portfolio.equity(self._marks())
+        portfolio = self.state.portfolio
+        return portfolio.equity(self._marks()) if portfolio.positions else portfolio.cash
 
     def in_play(self) -> frozenset[str]:
         """Give the instruments with a position or an order that may still do something."""
@@ -157,8 +158,8 @@ class Engine:
             case QualityChanged():
                 self._on_quality(event)
             case Quotes():
-                self._on_quotes(event)
-                intents, notices = self._risk.on_market(self._view())
+                equity = self._on_quotes(event)
+                intents, notices = self._risk.on_market(self._view(equity))
                 said += notices
             case BarsClosed():
                 said += self._ask_opinion(event)
@@ -221,12 +222,16 @@ class Engine:
             else:
                 self.state.quality.pop(change.instrument, None)
 
-    def _on_quotes(self, event: Quotes) -> None:
+    def _on_quotes(self, event: Quotes) -> Decimal:
+        """Take the touches in and give the equity at them."""
         for quote in event.quotes:
             if quote.instrument in self._mine:
                 self.state.quotes[quote.instrument] = quote
                 self.state.received[quote.instrument] = event.ts
-        self.state.portfolio = marked(self.state.portfolio, self._marks())
+        equity = self.equity()
+        if equity > self.state.portfolio.peak_equity:
+            self.state.portfolio = msgspec.structs.replace(self.state.portfolio, peak_equity=equity)
+        return equity
 
     def _ask_opinion(self, event: BarsClosed) -> list[Command]:
         due = tuple(
@@ -326,11 +331,11 @@ class Engine:
         quotes = self.state.quotes
         return {s: quotes[s].mid for s in self.state.portfolio.positions if s in quotes}
 
-    def _view(self) -> AccountView:
+    def _view(self, equity: Decimal | None = None) -> AccountView:
         state = self.state
         return AccountView(
             now=self._now,
-            equity=self.equity(),
+            equity=self.equity() if equity is None else equity,
             portfolio=state.portfolio,
             quotes=state.quotes,
             received=state.received,

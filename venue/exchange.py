@@ -258,6 +258,8 @@ class Exchange:
         if market.orders and core.system == "online":
             for order in market.by_priority():
                 core.work(order, market, maker=True)
+                if self.rules.queue and order.state is OrderState.WORKING:
+                    market.queue(order, anew=False)
             if core.owed or core.opened:
                 self._follow_up()
         if self._lender is not None and core.system == "online":
@@ -278,7 +280,7 @@ class Exchange:
                 if order.waits_for_trigger:
                     core.work(order, market, maker=False)
                 else:
-                    left -= core.print_through(order, trade.price, left)
+                    left -= core.print_through(order, trade, left)
             if core.owed or core.opened:
                 self._follow_up()
         if core.reports:

@@ -6,11 +6,13 @@ closed at market, whatever its pair, then the next, until the level is above it 
 https://support.kraken.com/hc/en-us/articles/203325763, https://support.kraken.com/articles/206161568
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 from core.events import VenuePosition
 from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
+from core.portfolio import Portfolio
 from venue.exchange_account import ExchangeAccount, leverage
 from venue.exchange_matching import Matcher
 from venue.exchange_orders import Change, ChangeKind, record
@@ -19,6 +21,14 @@ from venue.exchange_rules import lent
 from venue.exchange_terms import Terms
 
 _NO_DEADLINE = (1 << 63) - 1
+_NEVER = Decimal("Infinity")
+
+
+class _Room(NamedTuple):
+    """Prices between which each held instrument may move; they hold as long as the portfolio is this one."""
+
+    portfolio: Portfolio
+    bounds: Mapping[str, tuple[Decimal, Decimal]]
 
 
 class Lender:
@@ -29,6 +39,7 @@ class Lender:
     ) -> None:
         self._core = core
         self._rules = rules
+        self._rooms: dict[str, _Room] = {}
         self._later = later  # a position whose next rollover is due at `rolls`
 
     def adopt(self, account: ExchangeAccount, positions: Iterable[VenuePosition]) -> None:
@@ -82,13 +93,39 @@ class Lender:
     def watch(self, symbol: str) -> None:
         """Liquidate what the new price of an instrument has brought to the stop level."""
         for account in self._core.accounts.values():
-            if symbol in account.portfolio.positions:
+            if symbol in account.portfolio.positions and not self._is_safe(account, symbol):
                 self._watch(account)
+                self._rooms[account.name] = self._room(account)
 
     def called(self, account: ExchangeAccount) -> bool:
         """Tell whether an account is under margin call: warned, not yet closed."""
         level = self._level(account)
         return level is not None and level <= self._rules.call_level
+
+    def _is_safe(self, account: ExchangeAccount, symbol: str) -> bool:
+        """Tell whether the price is still where it cannot have brought the account to the stop level."""
+        room = self._rooms.get(account.name)
+        if room is None or room.portfolio is not account.portfolio or symbol not in room.bounds:
+            return False
+        (low, high), mid = room.bounds[symbol], self._core.markets[symbol].mid
+        return mid is not None and low < mid < high
+
+    def _room(self, account: ExchangeAccount) -> "_Room":
+        """Share out what the account may lose before the stop level: to each position the same."""
+        core, portfolio = self._core, account.portfolio
+        marks = core.marks(account)
+        balance = account.trade_balance(core.instruments, marks)
+        spare = balance.equity - balance.used * self._rules.stop_level / 100
+        bounds: dict[str, tuple[Decimal, Decimal]] = {}
+        if spare > 0 and not account.assets:
+            for symbol, held in portfolio.positions.items():
+                if symbol in marks:
+                    far = spare / len(portfolio.positions) / abs(held.quantity)
+                    low, high = (
+                        (marks[symbol] - far, _NEVER) if held.quantity > 0 else (-_NEVER, marks[symbol] + far)
+                    )
+                    bounds[symbol] = low, high
+        return _Room(portfolio, bounds)
 
     def _watch(self, account: ExchangeAccount) -> None:
         for position in list(account.positions.values()):

@@ -112,6 +112,23 @@ class Market(msgspec.Struct, eq=False):
         above = buys is not order.profits
         return reference >= trigger if above else reference <= trigger
 
+    def queue(self, order: ExchangeOrder, *, anew: bool) -> None:
+        """Note what stands before a resting order; `anew`: it has just come to its price.
+
+        A price that the touch has not come to yet hides its queue: then nothing is known. One better
+        than the touch has none. All that the touch shows is taken to be earlier than the order.
+        """
+        limit, buys = order.resting_limit, order.submit.side is Side.BUY
+        best, shown = (self.bid, self.bid_shown) if buys else (self.ask, self.ask_shown)
+        if limit is None or best is None:
+            return
+        if anew:
+            order.ahead = None
+        if limit == best:
+            order.ahead = shown if order.ahead is None else order.ahead
+        elif (limit > best) is buys:
+            order.ahead = ZERO
+
     def meets(self, order: ExchangeOrder) -> list[ExchangeOrder]:
         """Give the resting orders of the same account that this order would trade with."""
         submit, limit = order.submit, order.resting_limit

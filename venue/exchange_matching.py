@@ -10,6 +10,7 @@ from decimal import Decimal
 from core.errors import InternalError
 from core.events import Fill
 from core.instrument import Instrument
+from core.market import Trade
 from core.orders import OrderState
 from core.portfolio import Portfolio
 from venue import exchange_rules as rules
@@ -143,14 +144,28 @@ class Matcher:
         self.tell(ChangeKind.TRIGGERED, order)
         return True
 
-    def print_through(self, order: ExchangeOrder, price: Decimal, printed: Decimal) -> Decimal:
-        """Fill a resting limit order that a trade went through; give the quantity used up."""
-        limit = order.resting_limit
-        if limit is None or printed <= 0 or order.state is not OrderState.WORKING or order.dormant:
+    def rest(self, order: ExchangeOrder) -> None:
+        """Let an order that has just come to its price stand behind those that are there."""
+        if self.rules.queue and order.state is OrderState.WORKING:
+            self.markets[order.submit.instrument].queue(order, anew=True)
+
+    def print_through(self, order: ExchangeOrder, trade: Trade, left: Decimal) -> Decimal:
+        """Fill a resting limit order that a trade went through, or whose turn it was at its price.
+
+        `left` is what earlier orders left of the trade; gives the quantity used up.
+        """
+        limit, side = order.resting_limit, order.submit.side
+        if limit is None or left <= 0 or order.state is not OrderState.WORKING or order.dormant:
             return ZERO
-        if (limit - price) * order.submit.side.sign <= 0:
+        through = (limit - trade.price) * side.sign
+        if through > 0:
+            order.ahead = None if order.ahead is None else ZERO
+            return self._make(order, limit, left)
+        if through < 0 or order.ahead is None or trade.side is side:
             return ZERO  # at the price itself others may stand before us
-        return self._make(order, limit, printed)
+        before = min(order.ahead, left)
+        order.ahead -= before
+        return self._make(order, limit, left - before)
 
     def _make(self, order: ExchangeOrder, limit: Decimal, available: Decimal) -> Decimal:
         """Fill a resting order at its own price; an iceberg fills part by part, refilled between."""
@@ -201,6 +216,7 @@ class Matcher:
         order.shown = min(left, order.remaining) or min(display, order.remaining)
         if left == 0:
             self.markets[order.submit.instrument].step_back(order)
+            self.rest(order)
             self.tell(ChangeKind.REFILLED, order)
 
     def _execution(

@@ -47,7 +47,8 @@ class ExchangeOrder(msgspec.Struct, eq=False):
 
     `amended_at` is its birth or last amend, from which the engine counts its age. `peak` is the
     best reference price since a trailing order came, `shown` what an iceberg still displays;
-    a `dormant` order waits for its starting time.
+    a `dormant` order waits for its starting time. `ahead` is what stands before it at its price, as far
+    as that was ever seen (only where the rules keep a queue).
     """
 
     submit: SubmitOrder
@@ -71,6 +72,7 @@ class ExchangeOrder(msgspec.Struct, eq=False):
     shown: Decimal | None = None
     display: Decimal | None = None
     dormant: bool = False
+    ahead: Decimal | None = None
     # What the type means, looked up once: matching asks at every quote.
     conditional: bool = False
     limited: bool = False

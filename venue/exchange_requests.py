@@ -135,6 +135,7 @@ class Requests:
         core.work(order, market, maker=False)
         if order.state is OrderState.WORKING and submit.time_in_force is TimeInForce.IOC:
             core.close(order, OrderState.CANCELED, "Immediate or cancel")
+        core.rest(order)
 
     def _fills_whole(self, order: ExchangeOrder, market: Market) -> bool:
         touch, submit = market.reachable(order), order.submit
@@ -248,7 +249,8 @@ class Requests:
             self._refuse(amend.account, amend.cl_ord_id, order, number, error)
             return
         market = core.markets[order.submit.instrument]
-        if _loses_place(amend, order):
+        moves = _loses_place(amend, order)
+        if moves:
             market.step_back(order)
         order.quantity = amend.quantity if amend.quantity is not None else order.quantity
         order.limit_price = amend.limit_price if amend.limit_price is not None else order.limit_price
@@ -268,6 +270,8 @@ class Requests:
         if core.rules.prevents_self_trades and not order.waits_for_trigger:
             self._prevent_self_trade(order, market)
         core.work(order, market, maker=False)
+        if moves:
+            core.rest(order)
 
     def _amend_refusal(self, amend: AmendOrder, terms: Terms, order: ExchangeOrder | None) -> str:
         if error := rules.change_closed(self._core.system):

@@ -22,6 +22,8 @@ class ExchangeRules(msgspec.Struct, frozen=True, kw_only=True):
     index: triggers may refer to an index price (here the mid); Kraken lists it for some pairs only.
     impact: how much further than the touch a taker pays who takes all of it, in spreads; less in
         proportion. For quotes that stand for more than the best level, as a backtest's do.
+    queue: a resting order also fills at its own price, once what stood before it there has traded; for
+        markets that show quantities and every trade. What is cancelled before it does not help it.
     reduce_only_needs_position: a reduce-only order without a position is refused on arrival; the
         documents leave open whether that or the cancel at the first fill is what happens.
     """
@@ -31,6 +33,7 @@ class ExchangeRules(msgspec.Struct, frozen=True, kw_only=True):
     prevents_self_trades: bool = False
     index: bool = False
     impact: Decimal = Decimal(0)
+    queue: bool = False
     reduce_only_needs_position: bool = False
 
 

@@ -4,8 +4,11 @@ import copy
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.clock import HOUR, SECOND
+from core.events import VenuePosition
 from core.orders import OrderState, OrderType
 from tests.venue.exchange_world import BTC, BUY, FEES, LATENCY, SELL, D, order, quote, send, told
 from venue.exchange import Exchange
@@ -282,3 +285,35 @@ def test_an_account_can_be_copied_whole():
     assert (len(kept.positions), len(account.positions)) == (1, 0)
     assert kept.find("y") is next(iter(kept.open.values()))
     assert kept.find("y") is not account.find("y")
+
+
+PRICES = st.lists(
+    st.tuples(st.sampled_from([BTC, "ETH/USDT"]), st.integers(15_000, 45_000)), min_size=1, max_size=25
+)
+SIDES = st.tuples(st.sampled_from([BUY, SELL]), st.sampled_from([BUY, SELL]))
+
+
+@given(PRICES, SIDES, st.integers(4, 12))
+def test_no_price_brings_an_account_below_the_stop_level_unseen(prices, sides, tenths):
+    """The lender looks closely only where it must; after every quote nobody is overdue."""
+    venue = lender(cash=10_000)
+    for symbol, side in zip((BTC, "ETH/USDT"), sides, strict=True):
+        at(venue, "30000", symbol=symbol)
+        send(venue, order(symbol, side, str(D(tenths) / 10), instrument=symbol))
+    for symbol, price in prices:
+        at(venue, str(price), symbol=symbol)
+        level = figures(venue).level
+        assert level is None or level > 40
+
+
+def test_a_restored_account_keeps_its_loans_and_rolls_a_period_later():
+    venue = lender(margin=MarginRules(), cash=0)
+    held = [VenuePosition(BTC, D("-0.1"), D(3_000))]
+    venue.adopt("a", D(10_000), held, [], 100 * HOUR)
+    (position,) = venue.account("a").positions.values()
+    assert (position.side, position.leverage, position.rolls) == (SELL, 5, 104 * HOUR)
+    venue.advance(103 * HOUR)
+    assert venue.account("a").portfolio.cash == 10_000
+    venue.advance(108 * HOUR)
+    assert venue.account("a").portfolio.cash == 10_000 - 2 * 3_000 * D("0.0001")
+    assert venue.trade_balance("a").used == 600

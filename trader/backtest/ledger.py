@@ -9,6 +9,7 @@ the equity less the starting cash, exactly, as long as a sum has no more than 28
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -22,6 +23,7 @@ from trader.backtest.record import Trip
 
 _ENDED_BY = {Purpose.STOP: "stop", Purpose.TARGET: "target"}
 
+Schema = Mapping[str, type[pl.DataType]]
 CurveRow = tuple[int, float, float, float]
 """Hour's end, equity, gross exposure, fees paid so far."""
 PairRow = tuple[int, float, float, float]
@@ -92,6 +94,11 @@ class Ledger:
     def equity(self) -> Decimal:
         """Starting cash and the net of all trips, open ones at their last mark."""
         return self.start + self._earned + sum((trip.net for trip in self._open.values()), ZERO)
+
+    @property
+    def marks(self) -> dict[str, Decimal]:
+        """The marks of what is open."""
+        return {symbol: trip.mark for symbol, trip in self._open.items()}
 
     def on_fill(
         self,
@@ -223,28 +230,52 @@ class Ledger:
         self._changed.clear()
 
 
-def curve_frame(ledgers: Iterable[Ledger]) -> pl.DataFrame:
-    """Give the rows of all accounts (ts, account, equity, exposure, fees), by time, then account."""
-    rows = [(ts, ledger.account, *figures) for ledger in ledgers for ts, *figures in ledger.curve]
-    floats = dict.fromkeys(("equity", "exposure", "fees"), pl.Float64)
-    return _frame(rows, {"ts": pl.Int64, "account": pl.String} | floats)
+CURVE: Schema = {
+    "ts": pl.Int64,
+    "account": pl.String,
+    "equity": pl.Float64,
+    "exposure": pl.Float64,
+    "fees": pl.Float64,
+}
+PAIRS: Schema = {
+    "ts": pl.Int64,
+    "instrument": pl.String,
+    "net": pl.Float64,
+    "fees": pl.Float64,
+    "exposure": pl.Float64,
+}
 
 
-def pairs_frame(ledgers: Sequence[Ledger]) -> pl.DataFrame:
-    """Give the rows of all instruments (ts, instrument, net, fees, exposure), accounts added up."""
+def curve_rows(ledgers: Iterable[Ledger]) -> tuple[tuple[Any, ...], ...]:
+    """Give the rows of all accounts with the columns of CURVE, by time, then account."""
+    rows = ((ts, ledger.account, *figures) for ledger in ledgers for ts, *figures in ledger.curve)
+    return tuple(sorted(rows, key=lambda row: row[:2]))
+
+
+def pairs_rows(ledgers: Sequence[Ledger]) -> tuple[tuple[Any, ...], ...]:
+    """Give the rows of all instruments with the columns of PAIRS, accounts added up."""
     symbols = sorted({symbol for ledger in ledgers for symbol in ledger.pairs})
-    rows = [
+    rows = (
         (ts, symbol, *figures)
         for symbol in symbols
         for ts, *figures in _summed([ledger.pairs.get(symbol, []) for ledger in ledgers])
-    ]
-    floats = dict.fromkeys(("net", "fees", "exposure"), pl.Float64)
-    return _frame(rows, {"ts": pl.Int64, "instrument": pl.String} | floats)
+    )
+    return tuple(sorted(rows, key=lambda row: row[:2]))
 
 
-def _frame(rows: list[tuple[object, ...]], schema: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    ordered = sorted(rows, key=lambda row: row[:2])
-    return pl.DataFrame(ordered, schema=dict(schema), orient="row")
+def curve_frame(ledgers: Iterable[Ledger]) -> pl.DataFrame:
+    """Give the rows of all accounts as a frame."""
+    return framed(curve_rows(ledgers), CURVE)
+
+
+def pairs_frame(ledgers: Sequence[Ledger]) -> pl.DataFrame:
+    """Give the rows of all instruments as a frame."""
+    return framed(pairs_rows(ledgers), PAIRS)
+
+
+def framed(rows: Sequence[tuple[Any, ...]], schema: Schema) -> pl.DataFrame:
+    """Give rows as a frame."""
+    return pl.DataFrame(rows, schema=dict(schema), orient="row")
 
 
 def _summed(accounts: Sequence[Sequence[PairRow]]) -> list[PairRow]:

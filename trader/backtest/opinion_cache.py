@@ -136,9 +136,10 @@ def _written(table: OpinionTable, key: str) -> bytes:
 
 def _read(path: Path, key: str) -> OpinionTable:
     """Map a file and prove it; DataError in one line if it is not what was written."""
-    raw: Any = np.memmap(path, np.uint8, mode="r") if path.stat().st_size else np.empty(0, np.uint8)
+    # As a plain array: each look into a memmap would make another one.
+    mapped = np.memmap(path, np.uint8, mode="r") if path.stat().st_size else np.empty(0, np.uint8)
     try:
-        return _table(raw, key)
+        return _table(np.asarray(mapped).view(np.ndarray), key)
     except (ValueError, TypeError, msgspec.DecodeError) as wrong:
         raise DataError(f"{path}: expected kept opinions; {wrong}") from wrong
 

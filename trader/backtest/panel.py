@@ -55,7 +55,7 @@ class Panel:
         self.symbols = tuple(bars.instrument for bars in kept)
         self.timeframe = kept[0].timeframe
         self.bars = sum(map(len, kept))
-        self.closes: Ints = np.unique(np.concatenate([bars.ts_close for bars in kept]))
+        self.closes = _together([bars.ts_close for bars in kept])
         self._source = _Frame(kept, self.closes)
         self._deciding = {
             timeframe: _Frame([aggregate(bars, timeframe) for bars in kept], self.closes)
@@ -78,3 +78,11 @@ class Panel:
         """Give the bars that a trader may decide on, smallest timeframe first."""
         found = (frame.bar(row, instant) for frame in self._deciding.values() for row in rows)
         return tuple(bar for bar in found if bar is not None)
+
+
+def _together(closes: Sequence[Ints]) -> Ints:
+    """Give every instant once; most histories share all of theirs."""
+    longest = max(closes, key=len)
+    if all(np.array_equal(one, longest) for one in closes):
+        return longest
+    return np.unique(np.concatenate(closes))

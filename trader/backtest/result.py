@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 
+from core.errors import UsageError
 from core.orders import SubmitOrder
 from core.text import iso
+from trader.backtest.ledger import CURVE, PAIRS, framed
+from trader.backtest.record import RunCard, RunRecord, Trip
 
 
 class SignalLine(msgspec.Struct, frozen=True, array_like=True):
@@ -26,7 +29,11 @@ class SignalLine(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BacktestResult(msgspec.Struct, frozen=True):
-    """The figures of one run. `seconds` is machine time of the loop; fees and equity in quote."""
+    """The figures of one run. `seconds` is machine time from reading bars to the end; money in quote.
+
+    `curve` and `pairs` are the rows of the record's frames. `card` is there where the run began with a
+    lake; `opinions` says whether the models' answers were kept from before.
+    """
 
     start: int
     end: int
@@ -50,6 +57,19 @@ class BacktestResult(msgspec.Struct, frozen=True):
     accounts: dict[str, Decimal]
     signals: list[SignalLine]
     sent: list[SubmitOrder]
+    trips: tuple[Trip, ...]
+    curve: tuple[tuple[Any, ...], ...]
+    pairs: tuple[tuple[Any, ...], ...]
+    card: RunCard | None = None
+    opinions: str = ""
+    estimate_mb: int = 0
+
+    def record(self, command: str) -> RunRecord:
+        """Give what a report is made from; UsageError for a run without a card."""
+        if self.card is None:
+            raise UsageError("record: expected a run over a lake; found one over instants of its caller")
+        card = msgspec.structs.replace(self.card, command=command)
+        return RunRecord(card, self.trips, framed(self.curve, CURVE), framed(self.pairs, PAIRS))
 
     @property
     def bars_per_s(self) -> float:
@@ -85,6 +105,8 @@ class BacktestResult(msgspec.Struct, frozen=True):
             "refusals": self.refusals,
             "notices": self.notices,
             "models": self.models,
+            "opinions": self.opinions,
+            "estimate_mb": self.estimate_mb,
             "accounts": {name: str(equity) for name, equity in self.accounts.items()},
         }
         if signals:

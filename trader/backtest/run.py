@@ -7,6 +7,8 @@ by benchmarks and by the test that compares its signals with those of a live run
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from core.clock import DAY, SECOND, LiveClock
 from core.errors import DataError, UsageError
 from core.market import Bar, Timeframe
@@ -16,7 +18,9 @@ from inference.ensemble import Ensemble
 from risk.policy import ModelTerms
 from trader.backtest import sparse
 from trader.backtest.budget import MEMORY_MB, Span, planned
+from trader.backtest.card import card
 from trader.backtest.delay import heard_later
+from trader.backtest.listings import relistings
 from trader.backtest.opinion_cache import OpinionCache, key_of
 from trader.backtest.opinion_table import TabledOpinions
 from trader.backtest.opinions import FoldedOpinions
@@ -65,26 +69,38 @@ def run(
     recorded = Recorded(lake, series, since, end, keep=plan.keep)
     clock = LiveClock()
     began = clock.monotonic()
+    heard, found = "given", recorded.content_hash()
     if opinions is None:
-        opinions = _tabled(models, recorded, None if cache is None else OpinionCache(cache))
+        opinions, heard = _tabled(models, recorded, found, None if cache is None else OpinionCache(cache))
     if delay_bars:
         opinions = heard_later(opinions, delay_bars)
-    world = World(config, terms, opinions, start=start, keep_signals=keep_signals)
+    instruments = listed(config.universe.instruments)
+    history = relistings(lake_root, instruments, start, end)
+    world = World(config, terms, opinions, start=start, keep_signals=keep_signals, relistings=history or ())
     if dense or keep_signals or not isinstance(opinions, TabledOpinions):
         instants = _told(replay(lake, series, start, end, timeframes=needed), on_day)
         _live_dense(world, instants, series[0].timeframe)
     else:
-        instruments = listed(config.universe.instruments)
         setup = config.desk_setup(terms, list(instruments.values()))
         sparse.live(
             world,
             recorded.panels(start, [model.decision for model in models.values()], days=plan.panel_days),
             [sparse.Seat(trader, opinions.tables[trader.name]) for trader in setup.traders],
             instruments=instruments,
-            wakes=(),
+            wakes=[change.ts for change in history or ()],
             on_day=on_day,
         )
-    return world.result(end, (clock.monotonic() - began) / SECOND)
+    result = world.result(end, (clock.monotonic() - began) / SECOND)
+    made = card(
+        config,
+        models,
+        recorded,
+        result,
+        data_hash=found,
+        delay_bars=delay_bars,
+        point_in_time=history is not None,
+    )
+    return msgspec.structs.replace(result, card=made, opinions=heard, estimate_mb=plan.estimate_mb)
 
 
 def whole_span(config: Config, lake_root: Path) -> tuple[int, int]:
@@ -133,20 +149,23 @@ def span_opinions(config: Config, lake_root: Path, start: int, end: int) -> Fold
     return FoldedOpinions(models, recorded.histories(needed), votes=False)
 
 
-def _tabled(models: Mapping[str, Ensemble], recorded: Recorded, kept: OpinionCache | None) -> TabledOpinions:
-    """Give all opinions: those that are kept, and the rest worked out."""
-    data = recorded.content_hash() if kept else ""
-    keys = {name: key_of(model, data) for name, model in models.items()} if kept else {}
+def _tabled(
+    models: Mapping[str, Ensemble], recorded: Recorded, data_hash: str, kept: OpinionCache | None
+) -> tuple[TabledOpinions, str]:
+    """Give all opinions, those that are kept and the rest worked out, and where they came from."""
+    keys = {name: key_of(model, data_hash) for name, model in models.items()} if kept else {}
     tables = {name: table for name, key in keys.items() if kept and (table := kept.get(key))}
     missing = {name: model for name, model in models.items() if name not in tables}
+    told = f"{len(tables)} of {len(models)} kept from before"
     if missing:
         needed = sorted({t for model in missing.values() for t in model.timeframes}, key=lambda t: t.ns)
         made = FoldedOpinions(missing, recorded.histories(needed), votes=False).tables
-        for name, key in keys.items():
-            if kept and name in made:
-                kept.put(key, made[name])
+        for name, table in made.items():
+            if kept:
+                kept.put(keys[name], table)
         tables |= made
-    return TabledOpinions(tables)
+    refused = "".join(f"; refused {damaged}" for damaged in kept.refused) if kept else ""
+    return TabledOpinions(tables), told + refused
 
 
 def _live_dense(world: World, instants: Iterable[tuple[int, tuple[Bar, ...]]], source: Timeframe) -> None:

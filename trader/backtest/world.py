@@ -11,13 +11,14 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from core.clock import SECOND
+from core.clock import DAY, SECOND
 from core.events import (
     BarsClosed,
     Command,
     Decisions,
     Event,
     Fill,
+    InstrumentsChanged,
     LinkChange,
     Notice,
     OrderUpdate,
@@ -36,11 +37,15 @@ from core.version import VERSION
 from risk.policy import ModelTerms
 from trader.backtest.books import Books
 from trader.backtest.exchange import open_exchange
+from trader.backtest.ledger import curve_rows, pairs_rows
+from trader.backtest.listings import Relisting
 from trader.backtest.quotes import close_quote, path
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
 from trader.desk import Desk
+from trader.setup import DeskSetup
 from venue.exchange_listing import listed
+from venue.exchange_orders import Change, ChangeKind
 
 NOTHING: Mapping[str, int] = {}
 
@@ -68,13 +73,15 @@ class World:
         *,
         start: int,
         keep_signals: bool,
+        relistings: Sequence[Relisting] = (),
     ) -> None:
         self._config = config
         self._start = self._now = start
         self._opinions = opinions
         self._instruments = listed(config.universe.instruments)
-        self._books = Books(config.accounts, self._why)
-        self._exchange = open_exchange(config, self._instruments, self._books.on_change)
+        self.books = Books(config.accounts, self._why)
+        self._exchange = open_exchange(config, self._instruments, self._on_change)
+        self._unasked: set[str] = set()  # accounts at which the exchange did something by itself
         self._models = {name: known.model_hash for name, known in terms.items()}
         self._desk = Desk()
         self._events: deque[Event] = deque()
@@ -85,8 +92,10 @@ class World:
         self._answers: dict[str, Prediction] = {}
         self._tally = Tally()
         self._keep_signals = keep_signals
-        setup = msgspec.msgpack.encode(config.desk_setup(terms, list(self._instruments.values())))
-        self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, setup))
+        self._relistings = deque(relistings)
+        setup = _trusting(config.desk_setup(terms, list(self._instruments.values())))
+        encoded = msgspec.msgpack.encode(setup)
+        self._put(SessionStarted(start, start // SECOND, VERSION, config.hash, encoded))
         self._put(LinkChange(start, Stream.PUBLIC, up=True))
         for account in config.accounts:
             self._put(LinkChange(start, Stream.PRIVATE, up=True, account=account.name))
@@ -99,7 +108,7 @@ class World:
     @property
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
-        held = (self._exchange.account(name).portfolio.positions for name in self._books.ledgers)
+        held = (self._exchange.account(name).portfolio.positions for name in self.books.ledgers)
         return frozenset(self._under_way.values()).union(*held)
 
     def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
@@ -110,6 +119,7 @@ class World:
 
     def on_bars(self, ts_close: int, bars: tuple[Bar, ...], source: Sequence[Bar]) -> None:
         """Live through the time up to one closing instant, then through the instant itself."""
+        self._relist(ts_close)
         moving: list[Quote] = []
         closing: list[Quote] = []
         active = self._active()
@@ -131,14 +141,15 @@ class World:
         self._put(BarsClosed(ts_close, ts_close, bars))
         if active:  # time exits and open questions; a flat account has neither
             self._put(Timer(ts_close))
+            self._compare()
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        self._books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
+        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
-        tally, ledgers = self._tally, self._books.ledgers.values()
-        self._books.finish(end, {})  # what is open has its last mark
+        tally, ledgers = self._tally, list(self.books.ledgers.values())
+        self.books.finish(end, {})  # what is open has its last mark
         return BacktestResult(
             start=self._start,
             end=end,
@@ -162,6 +173,11 @@ class World:
             accounts={ledger.account: ledger.equity for ledger in ledgers},
             signals=tally.signals,
             sent=tally.sent,
+            trips=tuple(
+                sorted((t for one in ledgers for t in one.trips), key=lambda t: (t.closed, t.account))
+            ),
+            curve=curve_rows(ledgers),
+            pairs=pairs_rows(ledgers),
         )
 
     def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
@@ -169,7 +185,7 @@ class World:
         active: dict[str, tuple[Decimal, list[Decimal]]] = {}
         for symbol in self._under_way.values():
             active[symbol] = (ZERO, [])
-        for name in self._books.ledgers:
+        for name in self.books.ledgers:
             account = self._exchange.account(name)
             for symbol, position in account.portfolio.positions.items():
                 held, stops = active.get(symbol, (ZERO, []))
@@ -186,6 +202,11 @@ class World:
             self._tell(self._exchange.on_quote(quote))
         self._put(Quotes(ts, quotes))
 
+    def _relist(self, ts_close: int) -> None:
+        """Tell the desk what has come to the exchange or left it; what is open there may still be closed."""
+        while self._relistings and self._relistings[0].ts <= ts_close:
+            self._put(InstrumentsChanged(self._now, self._relistings.popleft().instruments))
+
     def _settle(self, until: int) -> None:
         """Let requests arrive and orders expire, one after the other."""
         while (due := self._exchange.next_due()) is not None and due <= until:
@@ -199,6 +220,19 @@ class World:
             self._put(report)
             if isinstance(report, OrderUpdate):
                 self._release(report)
+
+    def _on_change(self, change: Change) -> None:
+        self.books.on_change(change)
+        if change.kind is ChangeKind.ROLLED or (change.order and change.order.terms.liquidation):
+            self._unasked.add(change.account)
+
+    def _compare(self) -> None:
+        """Show the desk the account where the exchange did something that nobody had asked for."""
+        for account in sorted(self._unasked):
+            found = self._exchange.reconcile(account)
+            self.restless = True
+            self._put(msgspec.structs.replace(found, ts=self._now, asked_at=self._now))
+        self._unasked.clear()
 
     def _why(self, account: str, instrument: str) -> str:
         """Give the desk's reason for being flat in an instrument."""
@@ -283,6 +317,15 @@ class World:
             for row in decisions.rows
             if (o := opinions.get(row.instrument)) is not None
         )
+
+
+def _trusting(setup: DeskSetup) -> DeskSetup:
+    """Let the desk compare with the exchange once a day: reports are never lost here (see _compare)."""
+    traders = tuple(
+        msgspec.structs.replace(trader, timing=msgspec.structs.replace(trader.timing, poll_s=DAY / SECOND))
+        for trader in setup.traders
+    )
+    return msgspec.structs.replace(setup, traders=traders)
 
 
 def _time(quote: Quote) -> int:

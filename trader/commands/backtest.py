@@ -40,6 +40,8 @@ RUNS = Path("_exp")
 """Where runs lie unless they are told otherwise."""
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as `backtest run` wrote it.")]
 
+NoPictures = Annotated[bool, typer.Option("--no-pictures", help="Leave the PNG files out.")]
+
 
 @app.command(
     epilog=examples(
@@ -78,6 +80,7 @@ def run(
     bare: Annotated[
         bool, typer.Option("--bare", help="Write the record alone; `backtest report` makes the rest.")
     ] = False,
+    no_pictures: NoPictures = False,
     trials: Annotated[
         Path, typer.Option("--trials", metavar="FILE", help="The ledger in which every run counts.")
     ] = RUNS / "trials.jsonl",
@@ -107,6 +110,7 @@ def run(
         each_pair=each_pair,
         dense=dense,
         bare=bare,
+        pictures=not no_pictures,
         signals=signals,
     )
     done = list(carry_out(wanted, _progress))
@@ -128,7 +132,7 @@ def report(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Lake folder, for the market's bars.")
     ] = None,
-    no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Leave the PNG files out.")] = False,
+    no_pictures: NoPictures = False,
     open_: Annotated[bool, typer.Option("--open", help="Print the page's address for a browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +218,8 @@ def _near(path: Path) -> str:
 def _lines(done: "list[Done]", reports: list[dict[str, Any]]) -> list[str]:
     """Print one run in full, several as a table; a bare one has the engine's own figures."""
     if len(done) == 1 and (written := done[0].written):
-        return summary(written.figures, {"folder": str(done[0].folder), "page": str(written.page)})
+        places = {"trials": f"{done[0].trials} on this data, this one among them"}
+        return summary(written.figures, places | {"folder": str(done[0].folder), "page": str(written.page)})
     if len(done) == 1:
         return rows([(k, v) for k, v in reports[0].items() if not isinstance(v, list | dict)])
     figures = {one.name: one.written.figures for one in done if one.written}

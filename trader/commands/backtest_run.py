@@ -20,7 +20,7 @@ from trader.backtest.run import run
 from trader.backtest.schedules import with_schedule
 from trader.config import Config
 from trader.evaluation.market import read_market
-from trader.evaluation.trials import record_trial
+from trader.evaluation.trials import read, record_trial, trial_of
 from trader.evaluation.write import Written, write_report
 from venue.exchange_fees import SCHEDULES
 
@@ -47,17 +47,22 @@ class Wanted(NamedTuple):
     dense: bool = False
     checks: bool = False
     bare: bool = False
+    pictures: bool = True
     signals: bool = False
 
 
 class Done(NamedTuple):
-    """One run that was made. `written` is None where only the record was asked for."""
+    """One run that was made. `written` is None where only the record was asked for.
+
+    `trials` counts what was ever tried on this data, this run among it.
+    """
 
     name: str
     folder: Path
     result: BacktestResult
     record: RunRecord
     written: Written | None
+    trials: int
 
 
 def carry_out(wanted: Wanted, progress: Progress) -> Iterator[Done]:
@@ -119,22 +124,30 @@ def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Prog
             cache=wanted.cache or default_folder(),
             memory_mb=wanted.memory_mb,
         )
-    record = result.record(command)
     folder = wanted.out / name
+    record = result.record(command)
     record.save(folder)
     record_trial(record, wanted.trials)
+    counted = read(wanted.trials).family(trial_of(record)).counted
     written = None
     if not wanted.bare:
         market = read_market(record, wanted.lake)
         with progress(f"{name} pictures".strip(), len(record.card.instruments)) as told:
-            written = write_report(record, folder, market, on_picture=told and (lambda done, _: told(done)))
-    return Done(name, folder, result, record, written)
+            written = write_report(
+                record,
+                folder,
+                market,
+                pictures=wanted.pictures,
+                on_picture=told and (lambda done, _: told(done)),
+            )
+    return Done(name, folder, result, record, written, counted)
 
 
 def told(done: Done, *, signals: bool) -> dict[str, Any]:
     """Give what `--json` says of one run."""
     report = done.result.report(signals=signals)
     report["folder"] = str(done.folder)
+    report["trials"] = done.trials
     if done.written:
         report["page"] = str(done.written.page)
         report["verdict"] = done.written.figures.verdict

@@ -30,7 +30,8 @@ def daily_returns(record: RunRecord) -> Floats:
     if card.start % DAY or (card.end - card.start) % DAY or card.end <= card.start:
         span = f"{iso(card.start)} to {iso(card.end)}"
         raise DataError(f"run {card.config_hash[:12]}: expected whole UTC days; found {span}")
-    ends = np.arange(card.start, card.end + 1, DAY, dtype=np.int64)
+    # Counted in days: arange over ns measures its length in doubles and loses the last of them.
+    ends = card.start + np.arange((card.end - card.start) // DAY + 1) * DAY
     equity = np.zeros(len(ends))
     for account, cash in card.cash.items():
         rows = record.curve.filter(pl.col("account") == account).sort("ts")

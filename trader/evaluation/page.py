@@ -6,7 +6,7 @@ nothing; words and tables are in it as they stand, charts and the list of trades
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from core.clock import DAY
 from core.text import iso
@@ -86,6 +86,9 @@ def _verdict(figures: Assessment) -> Markup:
         error += f"; 95\u2009%: {number(luck.sharpe.low)} to {number(luck.sharpe.high)}"
     fell = "never below its start" if depth is None else f"{number(depth.length_days, 0)} days under the peak"
     taken = percent(float((trips.fees + trips.margin_fees) / cash) if cash else None)
+    of_gross = "there was no gross profit"
+    if trips.fee_share is not None:
+        of_gross = f"{percent(trips.fee_share)} of gross profit"
     facts = (
         (
             "Return after fees",
@@ -113,7 +116,7 @@ def _verdict(figures: Assessment) -> Markup:
             number(trips.expectancy_bps, 1, plus=True) + " bps",
             f"{number(trips.expectancy, 2, plus=True)} net",
         ),
-        ("Fees", taken, f"of the cash; {percent(trips.fee_share)} of gross profit"),
+        ("Fees", taken, f"of the cash; {of_gross}"),
         (
             "Exposure",
             percent(figures.exposure),
@@ -123,7 +126,7 @@ def _verdict(figures: Assessment) -> Markup:
     cells = [
         tag("div", tag("dt", name), tag("dd", value, tag("small", small))) for name, value, small in facts
     ]
-    sentence = tag("p", figures.verdict, class_="verdict")
+    sentence = tag("p", figures.verdict.replace(" %", "\u00a0%"), class_="verdict")
     return tag("section", sentence, tag("dl", *cells, class_="figures"), class_="panel", aria_label="Verdict")
 
 
@@ -134,11 +137,8 @@ def _assumptions(figures: Assessment) -> Markup:
     )
 
 
-S = TypeVar("S", bound=Slice)
-
-
-def _slice_columns(head: str, kind: type[S]) -> list[Column[S]]:
-    """Give the columns that every table of slices has; `kind` is what its rows are."""
+def _slice_columns(head: str) -> list[Column[Any]]:
+    """Give the columns that a table of any kind of Slice has."""
     return [
         Column(head, lambda s: s.name, "name"),
         Column("Net", lambda s: lean(s.trips.net, number(s.trips.net, 2, plus=True))),
@@ -158,13 +158,13 @@ def _slice_columns(head: str, kind: type[S]) -> list[Column[S]]:
 
 
 def _slices(title: str, head: str, parts: Sequence[Slice]) -> Markup:
-    return panel(title, table(title, _slice_columns(head, Slice), parts), count=f"{len(parts)}")
+    return panel(title, table(title, _slice_columns(head), parts), count=f"{len(parts)}")
 
 
 def _regimes(figures: Assessment) -> Markup | None:
     if not figures.regimes:
         return None
-    columns: list[Column[Slice]] = [one for one in _slice_columns("Regime", Slice) if one.head != "Drawdown"]
+    columns: list[Column[Slice]] = [one for one in _slice_columns("Regime") if one.head != "Drawdown"]
     columns.insert(1, Column("Days", lambda s: f"{s.returns.days:,}"))
     rule = tag("p", figures.regime_rule, class_="small")
     return panel("By kind of market", table("By kind of market", columns, figures.regimes), rule)
@@ -178,10 +178,12 @@ def _folds(folds: Sequence[FoldSlice]) -> Markup | None:
         return ", ".join(f"{name} {value:g}" for name, value in sorted(fold.tuned.items())) or DASH
 
     columns: list[Column[FoldSlice]] = [
-        *_slice_columns("Fold", FoldSlice),
+        *_slice_columns("Fold"),
         Column("Tuned before it", tuned, "words"),
     ]
-    columns.insert(1, Column("Out of sample", lambda f: f"{iso(f.start)[:10]} to {iso(f.end)[:10]}", "tight"))
+    columns.insert(
+        1, Column("Out of sample", lambda f: f"{iso(f.start)[:10]} to {iso(f.end)[:10]}", "words tight")
+    )
     return panel("By fold", table("By fold", columns, folds), count="each judged on days after its training")
 
 

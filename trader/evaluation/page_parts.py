@@ -130,7 +130,7 @@ def baselines(figures: Assessment) -> Markup:
     """Give the run beside holding and doing nothing."""
     run = Baseline("this run", figures.pooled.returns, figures.pooled.drawdown)
     columns: list[Column[Baseline]] = [
-        Column("", lambda b: b.name, "name"),
+        Column("Run", lambda b: b.name, "name"),
         Column("Return", lambda b: lean(b.returns.total, percent(b.returns.total, plus=True))),
         Column("CAGR", lambda b: percent(b.returns.cagr, plus=True)),
         Column("Sharpe", lambda b: number(b.returns.sharpe)),

@@ -27,8 +27,8 @@ RULE = (
     f"its own values in the {RANK_DAYS} days before. Otherwise bull or bear: its return over {TREND_DAYS} "
     f"days lies more than {TREND_SIGMAS} standard deviations above or below zero, the deviation taken from "
     f"the last {SPREAD_DAYS} days' volatility. Otherwise sideways. The index holds the run's instruments in "
-    "equal parts, set right daily; each day is judged by the days before it alone, and is unknown where fewer than "
-    f"{FEWEST} of them are known."
+    "equal parts, set right daily; each day is judged by the days before it alone, and is unknown where "
+    f"fewer than {FEWEST} of them are known."
 )
 
 Floats = NDArray[np.float64]

@@ -19,8 +19,9 @@ class Significance(msgspec.Struct, frozen=True, kw_only=True):
 
     `trials` are all that the ledger counts on this data, `compared` those whose daily series are known
     for the whole span, `effective` what the compared ones are worth if correlation is taken off.
-    `dsr` deflates by `trials`, `dsr_effective` by the effective number; `luck` is the Sharpe ratio that
-    the best of `trials` is expected to show without any skill. `pbo` is None with fewer than two trials.
+    `dsr` deflates by `trials`, `dsr_effective` by the effective number, `dsr_textbook` by `trials` with the
+    whole spread of their Sharpe ratios, costs included; `luck` is the Sharpe ratio that the best of `trials`
+    is expected to show without any skill. `pbo` is None with fewer than two trials.
     `spa` are Hansen's consistent p-values against hold, flat and random (entry at random with the run's own
     number of trades, holding times, sizes and costs). `min_track_days` is how long this record would
     have to be for its Sharpe ratio to be told from zero, None if no length would do; `min_backtest_days`
@@ -43,6 +44,7 @@ class Significance(msgspec.Struct, frozen=True, kw_only=True):
     max_drawdown: Interval
     psr: float | None
     dsr: float | None
+    dsr_textbook: float | None
     dsr_effective: float | None
     luck: float | None
     pbo: float | None

@@ -233,5 +233,7 @@ def test_sparse_is_dense_on_the_shipped_market():
     quick = run(config, MARKET, start, start + 3 * DAY)
     whole = run(config, MARKET, start, start + 3 * DAY, dense=True)
     assert msgspec.structs.replace(quick, seconds=0.0) == msgspec.structs.replace(whole, seconds=0.0)
+    assert quick.trips
+    assert quick.curve
     assert quick.orders > 100
     assert quick.equity != Decimal(20_000)

@@ -33,6 +33,10 @@ def test_days_without_a_row_return_nothing_and_midnight_belongs_to_the_day_befor
     ]
 
 
+def test_a_long_run_keeps_its_last_day():
+    assert len(daily_returns(run_of([0.001] * 400))) == 400
+
+
 def test_accounts_are_one_purse():
     rows = [(START + DAY, "a", 110.0, 0.0, 0.0), (START + 2 * DAY, "b", 250.0, 0.0, 0.0)]
     found = daily_returns(with_rows(rows, days=2, cash={"a": 100, "b": 300}))

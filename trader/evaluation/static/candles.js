@@ -40,11 +40,12 @@ function draw(trip, [x, open, high, low, close]) {
   const level = (price, dash, name) => ({ type: "line", xref: "x", yref: "y", x0: trip.opened, x1: trip.closed, y0: Number(price), y1: Number(price), line: { color: colour(name), width: 1.3, dash } });
   const ended = trip.ended === "stop" || trip.ended === "liquidation" ? "--down" : trip.ended === "target" ? "--target" : "--muted";
   const path = { type: "line", xref: "x", yref: "y", x0: trip.opened, x1: trip.closed, y0: Number(trip.entry), y1: Number(trip.exit), line: { color: colour("--muted"), width: 1, dash: "dot" } };
-  const note = (ms, price, text, above) => ({ x: ms, y: Number(price), xref: "x", yref: "y", text, showarrow: false, yshift: above ? 16 : -16, font: { size: 11, color: colour("--ink") }, bgcolor: colour("--panel"), borderpad: 1 });
+  // Left of the entry and right of the exit, so that names hide neither the marks nor each other.
+  const note = (ms, price, text, side) => ({ x: ms, y: Number(price), xref: "x", yref: "y", text, showarrow: false, xanchor: side, xshift: side === "right" ? -10 : 10, font: { size: 11, color: colour("--ink") }, bgcolor: colour("--panel"), opacity: 0.85, borderpad: 1 });
   const narrow = find("view-chart").clientWidth < 520;
   const layout = {
     ...frame(), hovermode: "closest", dragmode: "pan", shapes: [level(trip.entry, "dot", "--muted"), level(trip.exit, "dash", ended), path],
-    annotations: [note(trip.opened, trip.entry, "entry", !long), note(trip.closed, trip.exit, `out: ${trip.ended}`, long)],
+    annotations: [note(trip.opened, trip.entry, "entry", "right"), note(trip.closed, trip.exit, trip.ended, "left")],
     xaxis: { ...axis(), type: "date", rangeslider: { visible: false }, nticks: narrow ? 4 : 9, tickangle: 0 },
     yaxis: { ...axis(), side: "right", tickformat: ",~r", nticks: 8 },
   };
