@@ -164,5 +164,5 @@ def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     cache = OpinionCache(tmp_path / "file")
     assert cache.get("h" * 64) is None
-    with pytest.raises(UsageError, match="^cache: expected a folder to write to"):
+    with pytest.raises(UsageError, match=r"^cache: expected a folder to write to"):
         cache.put("h" * 64, made(1))
