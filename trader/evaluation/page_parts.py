@@ -100,6 +100,11 @@ def months(figures: Assessment) -> Markup:
     return panel("Return of each month", scroll, tag("p", said, class_="small"))
 
 
+def counted(figures: Assessment) -> str:
+    """Say which days a table speaks of."""
+    return f"{figures.headline.returns.days:,} days {figures.headline.name}" if figures.evidence else ""
+
+
 def costs(figures: Assessment) -> Markup:
     """Give the table of cost levels."""
     stress = figures.stress
@@ -123,12 +128,13 @@ def costs(figures: Assessment) -> Markup:
         table("Result at other costs", columns, stress.levels),
         tag("p", tag("b", said), class_="small"),
         tag("p", stress.caveat, class_="small"),
+        count=counted(figures),
     )
 
 
 def baselines(figures: Assessment) -> Markup:
     """Give the run beside holding and doing nothing."""
-    run = Baseline("this run", figures.pooled.returns, figures.pooled.drawdown)
+    run = Baseline("this run", figures.headline.returns, figures.headline.drawdown)
     columns: list[Column[Baseline]] = [
         Column("Run", lambda b: b.name, "name"),
         Column("Return", lambda b: lean(b.returns.total, percent(b.returns.total, plus=True))),
@@ -181,8 +187,10 @@ def ends(figures: Assessment) -> Markup:
         Column("Net", lambda e: lean(e.net, number(e.net, 2, plus=True))),
         Column("Mean", lambda e: number(e.average, 2, plus=True)),
     ]
-    trips = figures.pooled.trips
+    trips = figures.headline.trips
+    days = counted(figures)
     count = f"stop {percent(trips.stop_rate)}, target {percent(trips.target_rate)}"
+    count = f"{count}; {days}" if days else count
     return panel("How trades ended", table("How trades ended", columns, figures.ended), count=count)
 
 
