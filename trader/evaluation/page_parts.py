@@ -46,9 +46,7 @@ def charts(figures: Assessment) -> Markup:
     entries = [("line net", "after fees"), ("line gross", "before fees"), ("area drag", "taken by fees")]
     entries += [("line held", "buy and hold")] if hold else []
     entries += [("area oos", "out of sample")]
-    entries += [
-        (f"area r{n}", name) for n, name in enumerate(REGIMES) if any(name == r.name for r in figures.regimes)
-    ]
+    entries += [(f"area r{n}", name) for n, name in enumerate(REGIMES)] if figures.regimes else []
     legend = tag("ul", *(tag("li", tag("i", class_=kind), text) for kind, text in entries), class_="legend")
     told = (
         f"Equity over time. {figures.verdict} Below it the kind of market, trades a day, and the drawdown. "
@@ -150,7 +148,10 @@ def baselines(figures: Assessment) -> Markup:
         else f"Held in equal parts from first to last day, {number(fee, 1)} bps paid on the way in and out."
     )
     return panel(
-        "Beside doing less", table("Beside doing less", columns, rows), tag("p", said, class_="small")
+        "Beside doing less",
+        table("Beside doing less", columns, rows),
+        tag("p", said, class_="small"),
+        count=counted(figures),
     )
 
 
