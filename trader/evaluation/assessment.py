@@ -106,7 +106,7 @@ class Judged(msgspec.Struct, frozen=True):
 def judge(
     record: RunRecord, market: Market | None = None, significance: Significance | None = None
 ) -> Judged:
-    """Work out all figures. `significance` is what `training significance` left in the run's folder."""
+    """Work out all figures. `significance` is what `training significance run` left in the run's folder."""
     card, seen = record.card, lines(record)
     held = hold(card, market) if market else None
     names = _day_regimes(card, market) if market else None

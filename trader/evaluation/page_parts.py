@@ -231,7 +231,7 @@ def trades(figures: Assessment) -> Markup:
 def _luck(figures: Assessment) -> Markup:
     found = figures.significance
     if found is None:
-        command = tag("code", "training significance")
+        command = tag("code", "training significance run")
         return tag("li", "Luck: ", command, " was not run on this folder, so nothing rules it out.")
     spa = ", ".join(f"{name} {number(p, 3)}" for name, p in found.spa.items())
     needed = DASH if found.min_track_days is None else f"{found.min_track_days:,}"
@@ -240,6 +240,10 @@ def _luck(figures: Assessment) -> Markup:
         f"overfitting {number(found.pbo)}, superior predictive ability p: {spa}; "
         f"{needed} days would be needed to tell this Sharpe ratio from zero, {found.days:,} are there."
     )
+    if figures.evidence:
+        said = (
+            f"Judged over all days, those in sample among them, which makes it look better than it is. {said}"
+        )
     word = tag("b", "passed" if found.passed else "FAILED", class_="pass" if found.passed else "fail")
     return tag("li", word, f" luck: {found.sentence} ", tag("span", said, class_="muted"))
 
