@@ -118,14 +118,15 @@ def judge(
     config_hash: str = "",
     schedule: str = "",
     seed: int = 0,
+    replicates: int = REPLICATES,
     notes: tuple[str, ...] = (),
 ) -> Significance:
     """Give the whole verdict on a run; arguments as for `luck_of`."""
-    found = luck_of(mine, others, counted=counted, market=market, twin=twin, seed=seed)
+    found = luck_of(mine, others, counted=counted, market=market, twin=twin, seed=seed, replicates=replicates)
     matrix = np.vstack((mine, others))
     sharpes = np.array([value for row in matrix if (value := annual_sharpe(row)) is not None])
     effective = sharpe.effective_trials(matrix)
-    drawn = intervals(mine, seed=seed)
+    drawn = intervals(mine, seed=seed, replicates=replicates)
     expected = sharpe.luck(sharpes, counted, len(mine))
     failed = _failed(found, counted)
     return Significance(

@@ -10,7 +10,7 @@ from rich.table import Table
 from inference.card import Interval
 from trader.evaluation.significance import Significance
 from training.significance.judge import FLAT, HOLD, RANDOM
-from training.significance.noise_report import NoiseReport
+from training.significance.noise_report import NoiseReport, NoiseRow
 
 _WORDS = {HOLD: "holding, as volatile", FLAT: "doing nothing", RANDOM: "random entry, same trades"}
 
@@ -63,6 +63,10 @@ def markdown(report: NoiseReport) -> str:
         "take sides at random; the best of them is judged as a run would be. This is arithmetic on closes, "
         "not the engine."
     )
+    rows_are = (
+        "How often the planted strategy is the best of its draw, the median Sharpe ratio of the best after fees "
+        "(a side, of notional), and how many draws pass each criterion alone and all together:"
+    )
     head = [
         "# Noise put to the verdict",
         "",
@@ -72,18 +76,23 @@ def markdown(report: NoiseReport) -> str:
         "",
         about,
         "",
-        "The median Sharpe ratio of the best, and how many draws pass each criterion alone and all together:",
+        rows_are,
         "",
-        "| strategies | fee a side | draws | best Sharpe | DSR | PBO | SPA | SPA, holding | together |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| one is right | fee | draws | is the best | Sharpe | DSR | PBO | SPA | SPA, hold | together |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines = [
-        f"| {row.what} | {row.fee:.2%} | {row.draws} | {row.best_sharpe:.2f} | "
+        f"| {_edge(row)} | {row.fee:.2%} | {row.draws} | {'-' if row.edge is None else row.found} | "
+        f"{row.best_sharpe:.2f} | "
         + " | ".join(str(row.passing[key]) for key in ("dsr", "pbo", "spa", "hold", "together"))
         + " |"
         for row in report.rows
     ]
     return "\n".join([*head, *lines, "", *report.remarks, ""])
+
+
+def _edge(row: NoiseRow) -> str:
+    return "never: noise" if row.edge is None else f"{row.edge:.0%} of the time"
 
 
 def _interval(value: Interval, form: str, times: float = 1.0) -> str:
