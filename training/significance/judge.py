@@ -194,7 +194,7 @@ def _sentence(mine: Floats, ratio: Interval, expected: float, counted: int, fail
     if not failed:
         return f"More than luck explains: {told}; {among}."
     if ratio.high is not None and ratio.high < 0.0:
-        return f"It loses, and bad luck does not explain it: {told}; {among}."
+        return f"It loses, and bad luck does not explain it: {told}."
     return f"Nothing here can be told from luck: {told}; {among}; {', '.join(failed)}."
 
 
