@@ -21,6 +21,7 @@ from core.text import parse_iso
 from training.guard.cli import app as guard
 from training.significance.cli import app as significance
 from training.vault.cli import app as vault
+from training.walkforward.cli import app as walkforward
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(guard, name="guard")
 app.add_typer(significance, name="significance")
 app.add_typer(vault, name="vault")
+app.add_typer(walkforward)
 
 
 @app.callback()

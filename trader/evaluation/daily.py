@@ -32,8 +32,11 @@ def daily_returns(record: RunRecord) -> Floats:
     equity = np.zeros(len(ends))
     for account, cash in card.cash.items():
         rows = record.curve.filter(pl.col("account") == account).sort("ts")
-        at = np.searchsorted(rows["ts"].to_numpy(), ends, side="right")
-        equity += np.append(float(cash), rows["equity"].cast(pl.Float64).to_numpy())[at]
+        # What an answer to the last close did lies behind the end, and belongs to it.
+        known = np.minimum(rows["ts"].to_numpy(), card.end)
+        at = np.searchsorted(known, ends, side="right")
+        values = np.append(float(cash), rows["equity"].cast(pl.Float64).to_numpy())
+        equity += values[at]
     return returns_of(equity)
 
 
