@@ -68,6 +68,7 @@ def test_a_rising_market_is_no_skill():
     market = noise(4, 1)[0] * 2 + 0.004
     found = verdict(market * 0.5, noise(2), market=market)
     assert found.dsr > 0.95
+    assert found.spa["flat"] <= 0.05
     assert found.spa["hold"] > 0.05
     assert not found.passed
     assert any("against holding" in line for line in found.failed)
