@@ -8,6 +8,8 @@ from core.clock import DAY, HOUR
 from core.errors import DataError
 from core.market import Timeframe
 from tests.evaluation_runs import START, run_of, trip_of
+from trader.backtest.record import ModelUsed
+from trader.evaluation.daily import daily_returns
 from trader.evaluation.significance import load
 from trader.evaluation.trials import read, record_trial
 from training.cli import run
@@ -62,6 +64,28 @@ def test_runs_count_as_trials_of_each_other_and_so_does_the_ledger(folders, tmp_
     assert not noise.passed
     assert set(edge.spa) == {"hold", "flat", "random"}
     assert edge.spa["random"] <= 0.05
+
+
+def seen_until(day):
+    return {"models": (ModelUsed("a", "entry", "m" * 64, "5m", START + day * DAY),)}
+
+
+def test_days_that_a_model_was_trained_on_are_left_out(tmp_path):
+    record = made(2, mean=0.01, **seen_until(20))
+    record.save(tmp_path / "part")
+    (found,) = judge_runs(read_runs([tmp_path / "part"]), read(tmp_path / "none"), MARKET)
+    assert (found.days, found.trips) == (DAYS - 20, DAYS - 20)
+    assert found.notes == ("20 days on which a model was trained are left out",)
+    assert found.mean_daily.value == pytest.approx(daily_returns(record)[20:].mean())
+
+
+def test_a_run_in_sample_never_passes(tmp_path):
+    made(2, mean=0.01, **seen_until(DAYS)).save(tmp_path / "all")
+    made(2, mean=0.01).save(tmp_path / "none")
+    for name, failed in (("all", ("a model was trained on these very days",)), ("none", ())):
+        (found,) = judge_runs(read_runs([tmp_path / name]), read(tmp_path / "no"), MARKET)
+        assert found.failed == failed
+        assert found.passed is not bool(failed)
 
 
 def test_the_command_prints_a_table_and_leaves_a_file(folders, tmp_path, capsys):
