@@ -229,7 +229,7 @@ def _folds(one: Figures) -> list[str]:
         ]
         for fees in one.fees:
             fold = fees.folds[number]
-            pays = "" if not one.trained or fold.tuned.get("pays") else " x"
+            pays = "" if not one.trained or fold.metrics.get("pays") else " x"
             row += [
                 f"{fold.tuned['min_confidence']:.3f}{pays}",
                 f"{fold.trades:,}",
