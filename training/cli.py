@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from core.errors import SeamarkError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
+from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(guard, name="guard")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
+app.add_typer(crossval)
 
 
 @app.callback()
