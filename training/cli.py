@@ -20,6 +20,7 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
+from training.significance.cli import app as significance
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
 
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(significance, name="significance")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
 app.add_typer(crossval)

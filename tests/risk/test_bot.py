@@ -306,15 +306,6 @@ def test_entries_per_day_are_counted_per_utc_day():
     assert judge(risk, opinion(), seen=view(now=tomorrow))[0]
 
 
-def test_entries_of_one_close_share_what_is_left_of_the_day():
-    risk = bot(msgspec.structs.replace(POLICY, max_trades_per_day=2))
-    intents, rows = judge(risk, opinion(BTC), opinion(ETH, up=0.7, down=0.1), opinion(XRP, up=0.65))
-    assert {intent.instrument for intent in intents} == {ETH, XRP}, "the best expected values come first"
-    refused = {row.instrument: row.rule for row in rows if row.rule}
-    assert refused == {BTC: "max_trades_per_day"}
-    assert len(risk.state.entered_at) == 2
-
-
 def test_refused_entries_cool_the_instrument_and_then_stop_all():
     risk = bot(msgspec.structs.replace(POLICY, max_refusals=2))
     risk.on_refused(BTC, NOW)

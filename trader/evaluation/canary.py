@@ -9,16 +9,21 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from core.clock import HOUR
 from feeds.lake import BarArrays, Lake, Series, aggregate
 from inference.ensemble import Ensemble
 from trader.backtest.opinion_table import NOT_READY, OpinionTable, TabledOpinions
 from trader.backtest.schedules import with_schedule
 from trader.config import Config
 
-SURE, FAINT = 0.9, 0.4
-"""Chance of the side that the next bar will take: at every third close, and at those between, which are
-too faint to be traded on. So two bars of three are quiet and cheap to replay, yet all of them cheat."""
+SURE, FAINT = 0.85, 0.4
+"""Least chance of the side that the next bar will take: at some closes, and at the others, which are too
+faint to be traded on. So most bars are quiet and cheap to replay, yet all opinions cheat."""
+MORE, MOVE = 0.1, 0.005
+"""What the size of the bar's move adds, and the move of which it adds three quarters: so another bar of
+the same side gives another number."""
 EVERY = 3
+"""Closes from one that is sure to the next; an hour's worth of closes where that is more."""
 RANGE_BARS = 14
 """Bars behind the range that stops and targets are measured in."""
 _EAGER: Final[dict[str, float]] = {
@@ -66,17 +71,19 @@ def eager(config: Config) -> Config:
 
 
 def _told(model: Ensemble, bars: Mapping[str, BarArrays]) -> OpinionTable:
-    every = np.unique(np.concatenate([one.ts_close for one in bars.values()]))
-    shape = (len(every), len(bars))
+    closes = np.unique(np.concatenate([one.ts_close for one in bars.values()]))
+    shape = (len(closes), len(bars))
     p, scales, usable = np.zeros((*shape, 3)), np.zeros((*shape, 3)), np.zeros(shape, np.bool_)
     for column, one in enumerate(bars.values()):
-        rows = np.searchsorted(every, one.ts_close)
-        ahead = np.append(np.sign(np.diff(one.close)), 0.0)
+        rows = np.searchsorted(closes, one.ts_close)
+        moves = np.append(np.diff(one.close) / one.close[:-1], 0.0)
         # A hole makes the next row another bar than the next one.
-        ahead[:-1][np.diff(one.ts_open) != model.decision.ns] = 0.0
-        sure = np.where(one.ts_close // model.decision.ns % EVERY == 0, SURE, FAINT)
+        moves[:-1][np.diff(one.ts_open) != model.decision.ns] = 0.0
+        every = max(EVERY, HOUR // model.decision.ns)
+        sure = np.where(one.ts_close // model.decision.ns % every == 0, SURE, FAINT)
+        sure += MORE * np.tanh(np.abs(moves) / MOVE)
         sides = np.repeat((1.0 - sure[:, None]) / 2.0, 3, axis=1)
-        sides[np.arange(len(one)), 1 + ahead.astype(np.int64)] = sure
+        sides[np.arange(len(one)), 1 + np.sign(moves).astype(np.int64)] = sure
         totals = np.cumsum(np.insert(one.high - one.low, 0, 0.0))
         spread = (totals[RANGE_BARS:] - totals[:-RANGE_BARS]) / RANGE_BARS
         ranges = np.concatenate([np.zeros(min(len(one), RANGE_BARS - 1)), spread])[: len(one)]
@@ -89,7 +96,7 @@ def _told(model: Ensemble, bars: Mapping[str, BarArrays]) -> OpinionTable:
         decision=model.decision,
         instruments=tuple(bars),
         members=(),
-        ts_close=every,
+        ts_close=closes,
         usable=usable,
         reason=np.where(usable, 0, 1).astype(np.uint32),
         reasons=("", NOT_READY),

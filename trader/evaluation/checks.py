@@ -12,7 +12,6 @@ are cheats of known kind: they pass when the checks catch them on this very mark
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,6 +31,8 @@ from trader.evaluation import altered, canary, delay
 from trader.models import load_models
 
 NAMES = (delay.NAME, "future_permuted", "truncation", "leak_canary", "right_closed_resample")
+DAYS = 14
+"""Of a longer span the newest days are checked: what looks ahead does so every day."""
 FIGURES = ("usable", "p_down", "p_hold", "p_up", "atr", "volatility", "close", "spread", "age_s")
 """Of an opinion, in the order in which a difference is told."""
 LEAST_DAYS = 3
@@ -50,11 +51,12 @@ def look_ahead(
     *,
     opine: Opine | None = None,
     only: Collection[str] = NAMES,
-    instants: int = 2,
+    instants: int = 3,
+    days: int = DAYS,
     seed: int = 0,
     say: Say = lambda _: None,
 ) -> tuple[Check, ...]:
-    """Check [start, end), ns UTC in whole days, and give the verdicts in a fixed order.
+    """Check the newest `days` of [start, end), ns UTC, and give the verdicts in a fixed order.
 
     `opine` is the pipeline, by default the configuration's own models; `only` names the checks to make,
     `instants` is how many futures are altered. `say` is told each check before it begins. Raises UsageError
@@ -62,18 +64,22 @@ def look_ahead(
     """
     if end - start < LEAST_DAYS * DAY:
         raise UsageError(f"checks: expected {LEAST_DAYS} days or more; found {(end - start) / DAY:g}")
+    start = max(start, end - days * DAY)
     models = load_models(config)
     with tempfile.TemporaryDirectory(prefix="seamark-checks-") as folder:
         bench = _Bench(config, models, lake, start, end, Path(folder))
         # A copy beside copies: whatever differs is the alteration, not how bars are stored.
         bench.lake = bench.copy(lake, lambda bars: bars)
-        at = _instants(models, start, end, instants, seed)
         honest = opine or (lambda root, first, last: span_opinions(config, root, first, last))
-        told = cache(lambda: honest(bench.lake, start, end))
+        told = honest(bench.lake, start, end)
+        at = _instants(told, start, end, instants, seed)
+        if not at:
+            nothing = f"no usable opinion from {iso(start)} to {iso(end)}: nothing to check"
+            return tuple(Check(name, passed=True, found=nothing) for name in NAMES if name in only)
         checks: dict[str, Callable[[], Check]] = {
-            delay.NAME: lambda: bench.delayed(told(), config, seed),
-            "future_permuted": lambda: bench.permuted(honest, told(), at, seed),
-            "truncation": lambda: bench.truncated(honest, told(), at),
+            delay.NAME: lambda: bench.delayed(told, config, seed),
+            "future_permuted": lambda: bench.permuted(honest, told, at, seed),
+            "truncation": lambda: bench.truncated(honest, told, at),
             "leak_canary": lambda: _leak(bench, at[:1], seed),
             "right_closed_resample": lambda: _right_closed(bench, honest, at[:1], seed),
         }
@@ -152,7 +158,7 @@ class _Bench:
         """Trade opinions in time and a bar late."""
         daily = [
             delay.daily(
-                run(config, self.lake, self.start, self.end, opinions=told, delay_bars=bars).record("").trips,
+                run(config, self.lake, self.start, self.end, opinions=told, delay_bars=bars).trips,
                 self.start,
                 self.end,
             )
@@ -227,16 +233,22 @@ class _Bench:
         )
 
 
-def _instants(models: dict[str, Ensemble], start: int, end: int, count: int, seed: int) -> list[int]:
-    """Draw closes of the fastest trader, one in each part of the span's inside.
+def _instants(told: TabledOpinions, start: int, end: int, count: int, seed: int) -> list[int]:
+    """Draw closes, one in each part of the span's inside, from those with an opinion to lose.
 
-    Those of slower features' bars would hide what reads an open one, so the day's end is never drawn.
+    A cheat by one bar shows at the very instant alone, so one at which every opinion is refused would hide
+    it; and one at a day's end, where all slower bars close, would hide what reads an open bar. A part
+    without one is left out.
     """
-    step = min(model.decision.ns for model in models.values())
+    closes = np.unique(np.concatenate([t.ts_close[t.usable.any(axis=1)] for t in told.tables.values()]))
+    closes = closes[closes % DAY != 0]
     rng = np.random.default_rng(seed)
-    edges = np.linspace(start + DAY, end - DAY, count + 1)
-    drawn = [int(rng.uniform(low, high)) // step * step for low, high in pairwise(edges)]
-    return [ts + step if ts % DAY == 0 else ts for ts in drawn]
+    drawn = []
+    for low, high in pairwise(np.linspace(start + DAY, end - DAY, count + 1).astype(np.int64).tolist()):
+        inside = closes[(closes >= low) & (closes < high)]
+        if len(inside):
+            drawn.append(int(rng.choice(inside)))
+    return drawn
 
 
 def _difference(one: TabledOpinions, other: TabledOpinions, start: int, until: int) -> str:

@@ -121,7 +121,7 @@ def test_cap_cooldown_and_hold_are_kept_whatever_the_models_say(seed, cap, coold
         min_confidence=0.5,
         min_expected_value=-0.05,
     )
-    trips = run(config, MARKET, START, START + 2 * DAY, opinions=drawn(plan, seed, 2)).record("").trips
+    trips = run(config, MARKET, START, START + 2 * DAY, opinions=drawn(plan, seed, 2)).trips
     assert trips
     by_day = Counter(trip.opened // DAY for trip in trips)
     assert max(by_day.values()) <= cap
@@ -139,9 +139,7 @@ def test_without_a_pace_the_same_opinions_trade_more():
     free = {"min_confidence": 0.5, "min_expected_value": -0.05}
     counts = [
         len(
-            run(paced(plan, **free, **pace), MARKET, START, START + 2 * DAY, opinions=drawn(plan, 1, 2))
-            .record("")
-            .trips
+            run(paced(plan, **free, **pace), MARKET, START, START + 2 * DAY, opinions=drawn(plan, 1, 2)).trips
         )
         for pace in ({}, {"max_trades_per_day": 2_000, "cooldown_s": 0.0, "min_hold_s": 0.0})
     ]

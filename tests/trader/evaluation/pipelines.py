@@ -68,7 +68,7 @@ def centred(bars: BarArrays):
     """Smooth from both sides, as a label may and a feature must not: three bars behind, three ahead."""
     padded = np.pad(bars.close, 3, mode="edge")
     smooth = np.convolve(padded, np.full(7, 1 / 7), mode="valid")
-    return np.append(np.sign(np.diff(smooth)), 0.0)
+    return np.tanh(300.0 * np.append(np.diff(smooth), 0.0) / bars.close)
 
 
 def fitted_on_all(bars: BarArrays):
