@@ -174,8 +174,8 @@ class _Bench:
             if wrong := _difference(told, found, self.start, ts):
                 said = f"{wrong} when the data end at {iso(ts)}"
                 return Check("truncation", passed=False, found=said)
-            opinions += _count(told, self.start, ts)
-        said = f"{opinions:,} opinions up to {_listed(at)} are the same, bit for bit, without what came later"
+            opinions = _count(told, self.start, ts)
+        said = f"{opinions:,} opinions up to {_at(at)} are the same, bit for bit, without what came later"
         return Check("truncation", passed=True, found=said, figures={"opinions": float(opinions)})
 
     def permuted(
@@ -196,18 +196,16 @@ class _Bench:
             if wrong := _difference(told, found, self.start, ts):
                 said = f"{wrong} when bars from {iso(ts)} on change places"
                 return Check(name, passed=False, found=said)
-            opinions += _count(told, self.start, ts)
+            opinions = _count(told, self.start, ts)
             if orders:
                 wrong, count = self._orders(config or self.config, (self.lake, told), (other, found), ts)
                 if wrong:
                     return Check(
                         name, passed=False, found=f"{wrong} when bars from {iso(ts)} on change places"
                     )
-                sent += count
+                sent = count
         tail = f" and {sent:,} orders" if orders else ""
-        said = (
-            f"{opinions:,} opinions{tail} up to {_listed(at)} are the same, bit for bit, whatever comes later"
-        )
+        said = f"{opinions:,} opinions{tail} up to {_at(at)} are the same, bit for bit, whatever comes later"
         return Check(
             name, passed=True, found=said, figures={"opinions": float(opinions), "orders": float(sent)}
         )
@@ -295,5 +293,7 @@ def _count(told: TabledOpinions, start: int, until: int) -> int:
     )
 
 
-def _listed(at: list[int]) -> str:
-    return " and ".join(map(iso, at))
+def _at(at: list[int]) -> str:
+    """Name the instants whose later market was altered, the last of them first."""
+    tail = f" (and so at {', '.join(map(iso, at[:-1]))})" if at[1:] else ""
+    return iso(at[-1]) + tail
