@@ -45,6 +45,8 @@ BENCHES = {
     "backtest": (
         Row("backtest.warm_bars_per_s", "/s", 300_000, False),
         Row("backtest.cold_bars_per_s", "/s", 50_000, False),
+        Row("backtest.cold_blend_bars_per_s", "/s", None, False),
+        Row("backtest.peak_mb", "MB", None, True),
     ),
     "journal": (Row("journal.p99_ms", "ms", 50, True),),
     "memory": (

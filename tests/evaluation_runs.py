@@ -42,7 +42,8 @@ def run_of(returns, *, start=START, cash="10000", config=None, schedule="kraken"
     card = RunCard(**({name: getattr(card, name) for name in card.__struct_fields__} | changes))
     columns = ["ts", "account", "equity", "exposure", "fees"]
     curve = pl.DataFrame(rows, schema=columns, orient="row")
-    pairs = pl.DataFrame([], schema={"ts": pl.Int64, "instrument": pl.String, "net": pl.Float64})
+    kinds = {"ts": pl.Int64, "instrument": pl.String, "net": pl.Float64, "fees": pl.Float64}
+    pairs = pl.DataFrame([], schema=kinds)
     return RunRecord(card, tuple(trips), curve, pairs)
 
 

@@ -248,7 +248,8 @@ class Exchange(Table):
     `synthetic` above 0 makes the loopback list so many made-up pairs instead of recorded ones;
     `trades_per_s` is what happens on all of them together. `latency_ms` is a median, `latency_sigma`
     the spread of its logarithm (0 = always the median). `margin` lends as Kraken does: fees at opening and
-    every four hours, margin calls, liquidation. A `schedule` replaces the two rates by named ones.
+    every four hours, margin calls, liquidation. A `schedule` replaces the two rates by named ones. The
+    loopback lends in any case, and answers at the median.
     """
 
     lake: Path | None = None

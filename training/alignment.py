@@ -1,8 +1,8 @@
-"""Whether features are older than the decision that reads them, looked up in the very rows that were read.
+"""How far back features reach, and whether they are older than the decision that reads them.
 
-Must not know labels or models. Called by training.walkforward for every fold. The fold of features says for
-each row which slot of which timeframe it reads; here the slots are turned back into bars and their closes
-are held against the decision.
+Must not know labels or models. Called by training.walkforward for every fold, and for embargoes. The check
+looks into the very rows that were read: the fold of features says for each row which slot of which
+timeframe it reads; here the slots are turned back into bars and their closes held against the decision.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from core.text import iso
 from feeds.lake import BarArrays
 from inference.features.fold import Folded
 from inference.features.series import new_marks, numbered, table
-from inference.features.spec import Block
+from inference.features.spec import Block, FeatureSpec
 
 
 class Alignment(msgspec.Struct, frozen=True):
@@ -33,6 +33,20 @@ class Alignment(msgspec.Struct, frozen=True):
     def __add__(self, other: "Alignment") -> "Alignment":
         known = [one for one in (self.latest_ns, other.latest_ns) if one is not None]
         return Alignment(self.rows + other.rows, self.sources + other.sources, max(known) if known else None)
+
+
+def look_back_ns(spec: FeatureSpec) -> int:
+    """Give how far back a row's features reach, by the warm-up of the longest block, in ns."""
+    return max(block.warm_up * block.timeframe.ns for block in spec.needed)
+
+
+def embargo_ns(spec: FeatureSpec, horizon_ns: int) -> int:
+    """Give the time after a test span in which no training row may be decided.
+
+    The longer of label horizon and feature look-back: a row decided later neither has a label that began
+    in the test span nor features that were made of its bars.
+    """
+    return max(horizon_ns, look_back_ns(spec))
 
 
 def align(

@@ -19,7 +19,9 @@ from core.errors import SeamarkError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
 from training.guard.cli import app as guard
+from training.significance.cli import app as significance
 from training.vault.cli import app as vault
+from training.walkforward.cli import app as walkforward
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
@@ -34,7 +36,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(significance, name="significance")
 app.add_typer(vault, name="vault")
+app.add_typer(walkforward)
 
 
 @app.callback()

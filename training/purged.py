@@ -14,26 +14,11 @@ import numpy.typing as npt
 from purgedcv import CombinatorialPurgedCV, PurgedKFold
 
 from core.errors import UsageError
-from inference.features.spec import FeatureSpec
 from training.splits import Times
 
 Rows = npt.NDArray[np.int64]
 TOUCH = 1
 """ns added to a label's end: an event that ends at the very instant at which a test begins touches it."""
-
-
-def look_back_ns(spec: FeatureSpec) -> int:
-    """Give how far back a row's features reach, by the warm-up of the longest block, in ns."""
-    return max(block.warm_up * block.timeframe.ns for block in spec.needed)
-
-
-def embargo_ns(spec: FeatureSpec, horizon_ns: int) -> int:
-    """Give the time after a test span in which no training row may be decided.
-
-    The longer of label horizon and feature look-back: a row decided later neither has a label that began
-    in the test span nor features that were made of its bars.
-    """
-    return max(horizon_ns, look_back_ns(spec))
 
 
 def k_fold(ts: Times, ts_end: Times, *, splits: int, embargo: int) -> Iterator[tuple[Rows, Rows]]:

@@ -16,8 +16,8 @@ from training.trades import FeeSchedule, Outcomes, take, threshold_for
 
 FEWEST_TRADES = 200
 """A threshold that leaves fewer trades on the validation rows is not looked at."""
-SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
-"""Candidates: the confidence that so many of the rows reach."""
+SHARES = (0.1, 0.05, 0.02, 0.01, 0.005)
+"""Candidates: the confidence that so many of the rows reach. Whoever acts on more is always in the market."""
 POOLED_SHARE = 0.05
 """What a choice is pulled towards: the confidence that a twentieth of all pairs' rows reach, which is a
 turnover and was not tuned on any result."""

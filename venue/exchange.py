@@ -6,13 +6,15 @@ trader.backtest and by venue.loopback. Pure: the same calls give the same report
 What it assumes: a request travels for a while (venue.exchange_latency). A taker gets the touch up to
 its quantity; the rest of an IOC order is cancelled, of a limit order rests, of a market order
 waits for the next quote. A resting limit order fills as maker when a trade prints strictly
-through it, up to the printed quantity, or when a quote crosses it. Clients never meet each other.
+through it, up to the printed quantity, or when a quote crosses it; where the rules keep a queue also at
+its own price, behind what stood there first. Where they know impact, a large taker pays more than the
+touch. Clients never meet each other.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from heapq import heappop, heappush
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -31,6 +33,8 @@ from venue.exchange_positions import MarginPosition, TradeBalance
 from venue.exchange_requests import EditOrder, NewOrder, Requests
 from venue.exchange_settings import PLAIN_RULES, ExchangeRules
 from venue.exchange_terms import PLAIN, Terms
+
+NOBODY: Final = frozenset[str]()
 
 
 class _Amend(msgspec.Struct, frozen=True):
@@ -249,14 +253,19 @@ class Exchange:
         self._core.now = max(self._core.now, ts)
         return self._core.drain()
 
-    def on_quote(self, quote: Quote) -> list[Report]:
-        """Take a new touch, after everything that was due before it."""
+    def on_quote(self, quote: Quote, later: frozenset[str] = NOBODY) -> list[Report]:
+        """Take a new touch, after everything that was due before it.
+
+        Targets of the accounts `later` do not fill at it: inside a bar their bad extreme comes first.
+        """
         reports = self.advance(quote.ts_event)
         core = self._core
         market = core.market(quote.instrument)
         market.take_quote(quote)
         if market.orders and core.system == "online":
             for order in market.by_priority():
+                if later and order.limited and order.submit.reduce_only and order.submit.account in later:
+                    continue
                 core.work(order, market, maker=True)
                 if self.rules.queue and order.state is OrderState.WORKING:
                     market.queue(order, anew=False)

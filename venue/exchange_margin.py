@@ -40,6 +40,7 @@ class Lender:
         self._core = core
         self._rules = rules
         self._rooms: dict[str, _Room] = {}
+        self._called: set[str] = set()
         self._later = later  # a position whose next rollover is due at `rolls`
 
     def adopt(self, account: ExchangeAccount, positions: Iterable[VenuePosition]) -> None:
@@ -94,6 +95,7 @@ class Lender:
         """Liquidate what the new price of an instrument has brought to the stop level."""
         for account in self._core.accounts.values():
             if symbol in account.portfolio.positions and not self._is_safe(account, symbol):
+                self._warn(account)
                 self._watch(account)
                 self._rooms[account.name] = self._room(account)
 
@@ -102,8 +104,16 @@ class Lender:
         level = self._level(account)
         return level is not None and level <= self._rules.call_level
 
+    def _warn(self, account: ExchangeAccount) -> None:
+        """Tell once that an account has come under margin call."""
+        if not self.called(account):
+            self._called.discard(account.name)
+        elif account.name not in self._called:
+            self._called.add(account.name)
+            self._core.notify(Change(self._core.now, ChangeKind.MARGIN_CALL, account.name))
+
     def _is_safe(self, account: ExchangeAccount, symbol: str) -> bool:
-        """Tell whether the price is still where it cannot have brought the account to the stop level."""
+        """Tell whether the price is still where it cannot have brought the account to a margin call."""
         room = self._rooms.get(account.name)
         if room is None or room.portfolio is not account.portfolio or symbol not in room.bounds:
             return False
@@ -111,11 +121,11 @@ class Lender:
         return mid is not None and low < mid < high
 
     def _room(self, account: ExchangeAccount) -> "_Room":
-        """Share out what the account may lose before the stop level: to each position the same."""
+        """Share out what the account may lose before a margin call: to each position the same."""
         core, portfolio = self._core, account.portfolio
         marks = core.marks(account)
         balance = account.trade_balance(core.instruments, marks)
-        spare = balance.equity - balance.used * self._rules.stop_level / 100
+        spare = balance.equity - balance.used * self._rules.call_level / 100
         bounds: dict[str, tuple[Decimal, Decimal]] = {}
         if spare > 0 and not account.assets:
             for symbol, held in portfolio.positions.items():

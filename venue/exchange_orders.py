@@ -185,6 +185,7 @@ class ChangeKind(enum.StrEnum):
     CANCELED_ALL = "canceled all"
     ARMED = "armed"  # the dead man's switch was set or cleared
     SETTLED = "settled"  # positions were repaid from balances, without a trade
+    MARGIN_CALL = "margin call"  # an account's margin level has come down to the call level
     ROLLED = "rolled"  # a position paid for another four hours
 
 

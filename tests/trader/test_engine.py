@@ -4,7 +4,9 @@ from decimal import Decimal
 
 import msgspec
 
+from core.clock import SECOND
 from core.events import (
+    BarsClosed,
     Command,
     Decisions,
     Event,
@@ -22,6 +24,7 @@ from core.events import (
     Timer,
     Verb,
 )
+from core.market import Bar, Timeframe
 from core.orders import CancelOrder, OrderState, OrderType, Purpose, SubmitOrder
 from tests.day import BTC, Day, enter_long, listed, only, submits
 from trader.desk import Desk
@@ -160,6 +163,26 @@ def test_a_deposit_does_not_loosen_the_day_s_loss_limit():
     assert engine(day).state.risk.day_equity == 20000
     day.tell(Reconciled(day.after(1), "main", Decimal(19900), (), (), ()))
     assert engine(day).state.risk.day_equity == 20000  # what is missing counts as lost
+
+
+def test_every_lot_of_a_close_is_a_question_of_its_own():
+    """Bars of one close come in several lots, even at one instant and with another close between them."""
+    day = Day()
+    day.begin()
+    length = Timeframe.M15.ns
+    first = Timeframe.M15.floor(day.now) + length
+    day.now = first + length + 1
+    closes = [first, first + length, first, first + length, first]
+    names = []
+    for place, close in enumerate(closes):
+        if place == 3:
+            day.after(0.25)
+        bar = Bar(BTC, Timeframe.M15, close - length, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1)
+        asked = only(day.tell(BarsClosed(day.now, close, (bar,))), RequestOpinion)
+        assert isinstance(asked, RequestOpinion)
+        names.append(asked.prediction_id)
+    assert len(set(names)) == 5
+    assert [name.partition("-")[0] for name in names] == [f"{names[0][:2]}{c // SECOND}" for c in closes]
 
 
 def rule_of(day: Day) -> str:

@@ -14,7 +14,8 @@ from sklearn.model_selection import KFold
 from core.clock import HOUR
 from core.errors import UsageError
 from inference.features.spec import SPECS
-from training.purged import combinatorial, embargo_ns, k_fold, look_back_ns
+from training.alignment import embargo_ns, look_back_ns
+from training.purged import combinatorial, k_fold
 
 
 @st.composite

@@ -72,7 +72,7 @@ def test_the_lower_bound_decides_not_the_mean():
     """A hundredth of the rows earns more on average, but all on three lucky days."""
     p = chances(40_000)
     score = np.abs(confidence(p))
-    sure, wide = threshold_for(score, 0.01), threshold_for(score, 0.5)
+    sure, wide = threshold_for(score, 0.01), threshold_for(score, 0.1)
     gross = np.where(score >= wide, 20.0, -20.0)
     gross[score >= sure] = -50.0
     gross[np.flatnonzero(score >= sure)[[50, 200, 350]]] = 40_000.0

@@ -317,3 +317,13 @@ def test_a_restored_account_keeps_its_loans_and_rolls_a_period_later():
     venue.advance(108 * HOUR)
     assert venue.account("a").portfolio.cash == 10_000 - 2 * 3_000 * D("0.0001")
     assert venue.trade_balance("a").used == 600
+
+
+def test_a_margin_call_is_told_once_until_the_account_is_above_it_again():
+    seen = []
+    venue = lender(seen=seen)
+    at(venue, "30000")
+    send(venue, order("x", BUY, "1.5"))
+    for price in ("28133.40", "28133.30", "28000", "28500", "28100"):  # called at 28133.3
+        at(venue, price)
+    assert [change.kind for change in seen].count(ChangeKind.MARGIN_CALL) == 2

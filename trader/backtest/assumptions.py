@@ -53,7 +53,8 @@ def _prices(timeframe: Timeframe) -> Iterator[str]:
     )
     yield (
         "Path: a bar goes from its open to the extreme that hurts the position, to the other one, to its "
-        "close. A stop and a target in one bar are therefore the stop."
+        "close. A stop and a target in one bar are therefore the stop, for each account: one that stands "
+        "against the others has its targets only after the extreme that hurts it."
     )
     yield (
         "Stops fire when the bid (of a long) or the ask (of a short) reaches the trigger, and fill at the "

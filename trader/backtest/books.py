@@ -4,6 +4,7 @@ Must not know orders' reasons beyond their words, files or pictures. Called by t
 which it is the listener, and owned by trader.backtest.world.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
@@ -23,9 +24,11 @@ class Books:
         self._why = why
 
     def on_change(self, change: Change) -> None:
-        """Book a trade or a rollover at the moment it happens."""
+        """Book a trade, a rollover or a margin call at the moment it happens."""
         if change.execution is not None:
             self._trade(change.account, change.execution)
+        elif change.kind is ChangeKind.MARGIN_CALL:
+            self.ledgers[change.account].margin_calls += 1
         elif change.kind is ChangeKind.ROLLED:
             ledger = self.ledgers[change.account]
             for line in change.ledger:
@@ -40,6 +43,10 @@ class Books:
         """End all trips."""
         for ledger in self.ledgers.values():
             ledger.finish(ts, marks)
+
+    def margin_calls(self) -> Counter[str]:
+        """Count the margin calls of all accounts as one more notice."""
+        return Counter(margin_call=sum(ledger.margin_calls for ledger in self.ledgers.values()))
 
     def _trade(self, account: str, execution: Execution) -> None:
         fill, order = execution.fill, execution.order

@@ -3,18 +3,62 @@
 Must not know the desk or bars. Called by trader.backtest.world.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
 from core.instrument import Instrument
+from core.orders import Side
+from core.portfolio import ZERO
 from trader.config import Config
-from venue.exchange import Exchange
+from venue.exchange import NOBODY, Exchange
 from venue.exchange_orders import Change
 
 IMPACT = Decimal(1)
 """Spreads that a taker pays further for all that one quote offers (trader.backtest.quotes.DEPTH_S)."""
+
+
+class Stake(msgspec.Struct):
+    """What the way through a bar depends on: what is held, and prices at which something happens.
+
+    `held` is the sum of all accounts, `limits` holds resting orders' prices with their sides, `positions`
+    what each account holds. Mutable while it is put together.
+    """
+
+    held: Decimal = ZERO
+    stops: list[Decimal] = []
+    limits: list[tuple[Decimal, Side]] = []
+    positions: dict[str, Decimal] = {}
+
+    @property
+    def against(self) -> frozenset[str]:
+        """The accounts whose position lies against the sum.
+
+        The price goes first to the extreme that hurts the sum, which is the good one to these.
+        """
+        if len(self.positions) < 2:
+            return NOBODY
+        sign = 1 if self.held >= 0 else -1
+        return frozenset(name for name, quantity in self.positions.items() if quantity * sign < 0)
+
+
+def stakes(exchange: Exchange, accounts: Iterable[str], sent: Iterable[str]) -> dict[str, Stake]:
+    """Give every instrument that something could happen to; `sent` are those of orders on their way."""
+    found = {symbol: Stake() for symbol in sent}
+    for name in accounts:
+        account = exchange.account(name)
+        for symbol, position in account.portfolio.positions.items():
+            stake = found.setdefault(symbol, Stake())
+            stake.held += position.quantity
+            stake.positions[name] = position.quantity
+        for order in account.open.values():
+            stake = found.setdefault(order.submit.instrument, Stake())
+            if order.trigger_price is not None and order.waits_for_trigger:
+                stake.stops.append(order.trigger_price)
+            elif (limit := order.resting_limit) is not None:
+                stake.limits.append((limit, order.submit.side))
+    return found
 
 
 def open_exchange(

@@ -79,6 +79,7 @@ class Ledger:
         self.fills = 0
         self.wins = 0
         self.closed = 0
+        self.margin_calls = 0
         self.drawdown = 0.0
         self.trips: list[Trip] = []
         self.curve: list[CurveRow] = []

@@ -20,6 +20,7 @@ recorded order book there is, and how far the rule is from it, `python -m benchm
 import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from core.clock import MINUTE, SECOND
 from core.instrument import Instrument
 from core.market import Bar, Quote, Timeframe
+from core.orders import Side
 from feeds.lake import BarArrays
 
 BASE = 0.5e-4
@@ -61,27 +63,54 @@ def close_quote(bar: Bar, instrument: Instrument) -> Quote:
     return _around(bar.close, half_spread(bar), depth(bar, instrument), instrument, bar.ts_close)
 
 
-def path(bar: Bar, instrument: Instrument, *, held: Decimal, stops: Iterable[Decimal]) -> Iterator[Quote]:
+def path(
+    bar: Bar,
+    instrument: Instrument,
+    *,
+    held: Decimal,
+    stops: Iterable[Decimal],
+    limits: Iterable[tuple[Decimal, Side]] = (),
+    again: bool = False,
+) -> Iterator[Quote]:
     """Give touches from the bar's open to its close: open, adverse, favourable extreme, close.
 
     `held` is the signed position that the extremes are judged by (flat counts as long), `stops`
-    the trigger prices that are passed on the way. Times lie inside the bar, the last at its end.
+    the trigger prices that are passed on the way, `limits` the prices of resting orders with their
+    sides, where the other side of the touch comes to them. Times lie inside the bar, the last at its end.
+    `again` goes back to the adverse extreme before the close, for accounts to whom it is the good one.
     """
     adverse, favourable = (bar.low, bar.high) if held >= 0 else (bar.high, bar.low)
-    legs = ((bar.open, adverse), (adverse, favourable), (favourable, bar.close))
-    triggers = [float(stop) for stop in stops]
-    third = (bar.ts_close - bar.ts_open - SECOND) // 3
-    ts = bar.ts_open + SECOND
+    corners = [bar.open, adverse, favourable, *([adverse] if again else []), bar.close]
+    legs = list(pairwise(corners))
     half, quantity = half_spread(bar), depth(bar, instrument)
+    triggers = [float(stop) for stop in stops]
+    triggers += [_met(limit, side, half, instrument) for limit, side in limits]
+    part = _part(bar, len(legs))
+    ts = bar.ts_open + SECOND
     yield _around(bar.open, half, quantity, instrument, ts)
     for number, (begin, end) in enumerate(legs):
         low, high = min(begin, end), max(begin, end)
         on_the_way = sorted((t for t in triggers if low < t < high), reverse=end < begin)
         for price in on_the_way:
             share = (price - begin) / (end - begin)
-            yield _around(price, half, quantity, instrument, ts + int(share * third))
-        ts += third
+            yield _around(price, half, quantity, instrument, ts + int(share * part))
+        ts += part
         yield _around(end, half, quantity, instrument, bar.ts_close if number == len(legs) - 1 else ts)
+
+
+def _met(limit: Decimal, side: Side, half: float, instrument: Instrument) -> float:
+    """Give the price around which the touch just reaches a resting order, half a tick to be sure."""
+    tick = float(instrument.price_increment)
+    return (float(limit) - tick / 2 * side.sign) / (1 + half * side.sign)
+
+
+def turn(bar: Bar) -> int:
+    """Give when a path that goes `again` has come to the extreme that is favourable to the sum held."""
+    return bar.ts_open + SECOND + 2 * _part(bar, 4)
+
+
+def _part(bar: Bar, legs: int) -> int:
+    return (bar.ts_close - bar.ts_open - SECOND) // legs
 
 
 def depth(bar: Bar, instrument: Instrument) -> Decimal:

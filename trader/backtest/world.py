@@ -5,9 +5,8 @@ Must not know files, models or the wall. Called by trader.backtest.run.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from itertools import groupby
-from typing import Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 import msgspec
 
@@ -36,14 +35,15 @@ from core.portfolio import ZERO
 from core.version import VERSION
 from risk.policy import ModelTerms
 from trader.backtest.books import Books
-from trader.backtest.exchange import open_exchange
+from trader.backtest.exchange import open_exchange, stakes
 from trader.backtest.ledger import curve_rows, pairs_rows
 from trader.backtest.listings import Relisting
-from trader.backtest.quotes import close_quote, path
+from trader.backtest.quotes import close_quote, path, turn
 from trader.backtest.result import BacktestResult, SignalLine, Tally
 from trader.config import Config
 from trader.desk import Desk
 from trader.setup import DeskSetup
+from venue.exchange import NOBODY
 from venue.exchange_listing import listed
 from venue.exchange_orders import Change, ChangeKind
 
@@ -60,6 +60,9 @@ class Opinions(Protocol):
     def answer(self, request: RequestOpinion) -> Prediction:
         """Answer from the bars taken in so far."""
         ...
+
+
+_AT_ONCE: Final = (NOBODY, 0)
 
 
 class World:
@@ -85,6 +88,7 @@ class World:
         self._models = {name: known.model_hash for name, known in terms.items()}
         self._desk = Desk()
         self._events: deque[Event] = deque()
+        self._later: dict[str, tuple[frozenset[str], int]] = {}  # whose targets wait, and until when
         self._waiting: dict[str, list[SubmitOrder]] = {}
         self._under_way: dict[str, str] = {}  # instruments of orders that have not ended, by client id
         self.restless = True
@@ -122,12 +126,21 @@ class World:
         self._relist(ts_close)
         moving: list[Quote] = []
         closing: list[Quote] = []
-        active = self._active()
+        active = stakes(self._exchange, self.books.ledgers, self._under_way.values())
         for bar in source:
             instrument = self._instruments[bar.instrument]
             if bar.instrument in active:
-                held, stops = active[bar.instrument]
-                moving += path(bar, instrument, held=held, stops=stops)
+                stake = active[bar.instrument]
+                if against := stake.against:
+                    self._later[bar.instrument] = against, turn(bar)
+                moving += path(
+                    bar,
+                    instrument,
+                    held=stake.held,
+                    stops=stake.stops,
+                    limits=stake.limits,
+                    again=bool(against),
+                )
                 closing.append(moving.pop())
             else:
                 closing.append(close_quote(bar, instrument))
@@ -136,6 +149,7 @@ class World:
         for ts, quotes in groupby(moving, key=_time):
             self._on_quotes(ts, tuple(quotes))
         self._on_quotes(ts_close, tuple(closing))
+        self._later.clear()
         self.restless = False
         self._opinions.on_bars(bars)
         self._put(BarsClosed(ts_close, ts_close, bars))
@@ -166,7 +180,7 @@ class World:
             max_drawdown=max(ledger.drawdown for ledger in ledgers),
             decisions=tally.decisions,
             refusals=dict(tally.refusals.most_common()),
-            notices=dict(tally.notices.most_common()),
+            notices=dict((tally.notices + self.books.margin_calls()).most_common()),
             models=self._models,
             config_hash=self._config.hash,
             showcase=self._config.showcase,
@@ -180,26 +194,11 @@ class World:
             pairs=pairs_rows(ledgers),
         )
 
-    def _active(self) -> dict[str, tuple[Decimal, list[Decimal]]]:
-        """Give held quantity and stop triggers of every instrument that something could happen to."""
-        active: dict[str, tuple[Decimal, list[Decimal]]] = {}
-        for symbol in self._under_way.values():
-            active[symbol] = (ZERO, [])
-        for name in self.books.ledgers:
-            account = self._exchange.account(name)
-            for symbol, position in account.portfolio.positions.items():
-                held, stops = active.get(symbol, (ZERO, []))
-                active[symbol] = (held + position.quantity, stops)
-            for order in account.open.values():
-                _, stops = active.setdefault(order.submit.instrument, (ZERO, []))
-                if order.trigger_price is not None and order.waits_for_trigger:
-                    stops.append(order.trigger_price)
-        return active
-
     def _on_quotes(self, ts: int, quotes: tuple[Quote, ...]) -> None:
         self._settle(ts)
         for quote in quotes:
-            self._tell(self._exchange.on_quote(quote))
+            against, until = self._later.get(quote.instrument, _AT_ONCE)
+            self._tell(self._exchange.on_quote(quote, against if ts < until else NOBODY))
         self._put(Quotes(ts, quotes))
 
     def _relist(self, ts_close: int) -> None:

@@ -76,6 +76,10 @@ def run(
     each_pair: Annotated[
         bool, typer.Option("--each-pair", help="Run every pair alone, each with all the cash.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Runs at a time, where there are several.")
+    ] = 1,
+    checks: Annotated[bool, typer.Option("--checks", help="Check the run for look-ahead, too.")] = False,
     dense: Annotated[bool, typer.Option("--dense", help="Visit every bar: the same result, slower.")] = False,
     bare: Annotated[
         bool, typer.Option("--bare", help="Write the record alone; `backtest report` makes the rest.")
@@ -101,19 +105,21 @@ def run(
         lake=lake,
         start=since,
         end=until,
-        command=_again(config, settings, lake, since, until),
+        command=_again(config, settings, data, since, until),
         out=out or RUNS / run_name(stem, resolved, since, until),
         trials=trials,
         schedule=schedule,
         cache=cache,
         memory_mb=memory_mb,
         each_pair=each_pair,
+        workers=workers,
+        checks=checks,
         dense=dense,
         bare=bare,
         pictures=not no_pictures,
         signals=signals,
     )
-    done = list(carry_out(wanted, _progress))
+    done = carry_out(wanted, _progress)
     for note in dict.fromkeys(note for one in done if one.written for note in one.written.notes):
         talk(note)
     reports = [told(one, signals=signals) for one in done]
@@ -203,11 +209,14 @@ def _span(config: "Config", lake: Path, start: str, end: str) -> tuple[int, int]
     return since, until
 
 
-def _again(files: list[Path] | None, settings: list[str] | None, lake: Path, start: int, end: int) -> str:
+def _again(
+    files: list[Path] | None, settings: list[str] | None, data: Path | None, start: int, end: int
+) -> str:
     """Give the command that asks for the run again, without the machine's own folders."""
     words = ["trader backtest run"]
     words += [f"--config {_near(path)}" for path in files or ()]
-    words += [f"--data {_near(lake)}", f"--from {iso(start)[:10]}", f"--to {iso(end)[:10]}"]
+    words += [f"--data {_near(data)}"] if data else []
+    words += [f"--from {iso(start)[:10]}", f"--to {iso(end)[:10]}"]
     return " ".join([*words, *(f"--set {shlex.quote(word)}" for word in settings or ())])
 
 

@@ -4,7 +4,8 @@ Must not know options or how results are printed. Called by trader.commands.back
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +15,13 @@ from core.clock import DAY
 from core.errors import UsageError
 from core.text import iso
 from trader.backtest.opinion_cache import default_folder
+from trader.backtest.parallel import each
 from trader.backtest.record import RunRecord
 from trader.backtest.result import BacktestResult
 from trader.backtest.run import run
 from trader.backtest.schedules import with_schedule
 from trader.config import Config
+from trader.evaluation.checks import NAMES, look_ahead
 from trader.evaluation.market import read_market
 from trader.evaluation.trials import read, record_trial, trial_of
 from trader.evaluation.write import Written, write_report
@@ -49,6 +52,7 @@ class Wanted(NamedTuple):
     bare: bool = False
     pictures: bool = True
     signals: bool = False
+    workers: int = 1
 
 
 class Done(NamedTuple):
@@ -65,10 +69,32 @@ class Done(NamedTuple):
     trials: int
 
 
-def carry_out(wanted: Wanted, progress: Progress) -> Iterator[Done]:
-    """Run and write one folder after the other; raises as `run` does."""
-    for name, config, command in _variants(wanted):
-        yield _one(wanted, name, config, command, progress)
+class Job(NamedTuple):
+    """One run of those that were asked for, as a worker gets it."""
+
+    wanted: Wanted
+    name: str
+    config: Config
+    command: str
+
+
+def carry_out(wanted: Wanted, progress: Progress) -> list[Done]:
+    """Run and write one folder for each run asked for; raises as `run` does.
+
+    One run shows its days, several are counted; what they find does not depend on `workers`.
+    """
+    asked = list(jobs(wanted))
+    if len(asked) == 1:
+        return [_one(asked[0], progress)]
+    with progress("runs", len(asked)) as told:
+        ended = count(1)
+        return each(
+            _quietly,
+            asked,
+            workers=wanted.workers,
+            on_done=told and (lambda _: told(next(ended))),
+            name=lambda job: job.name,
+        )
 
 
 def run_name(stem: str, config: Config, start: int, end: int) -> str:
@@ -77,19 +103,19 @@ def run_name(stem: str, config: Config, start: int, end: int) -> str:
     return f"{stem}-{days}-{config.hash[:8]}"
 
 
-def _variants(wanted: Wanted) -> Iterator[tuple[str, Config, str]]:
-    """Give each run's name below the folder, its configuration, and its own command."""
+def jobs(wanted: Wanted) -> Iterator[Job]:
+    """Give each run with its name below the folder, its configuration, and its own command."""
     names = list(SCHEDULES) if wanted.schedule == EVERY else [wanted.schedule]
     for schedule in names:
         config = with_schedule(wanted.config, schedule) if schedule else wanted.config
         above = schedule if wanted.schedule == EVERY else ""
         command = wanted.command + (f" --schedule {schedule}" if schedule else "")
         if not wanted.each_pair:
-            yield above, config, command
+            yield Job(wanted, above, config, command)
             continue
         for instrument in config.universe.instruments:
             name = "/".join(filter(None, (above, instrument.replace("/", "-"))))
-            yield name, alone(config, instrument), f"{command} --each-pair"
+            yield Job(wanted, name, alone(config, instrument), f"{command} --each-pair")
 
 
 def alone(config: Config, instrument: str) -> Config:
@@ -110,11 +136,15 @@ def alone(config: Config, instrument: str) -> Config:
     return config.model_copy(update={"universe": universe, "traders": traders, "accounts": accounts})
 
 
-def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Progress) -> Done:
-    days = (wanted.end - wanted.start) // DAY
-    with progress(f"{name} days".strip(), days) as told:
+def _quietly(job: Job) -> Done:
+    return _one(job, lambda _what, _total: nullcontext())
+
+
+def _one(job: Job, progress: Progress) -> Done:
+    wanted = job.wanted
+    with progress("days", (wanted.end - wanted.start) // DAY) as told:
         result = run(
-            config,
+            job.config,
             wanted.lake,
             wanted.start,
             wanted.end,
@@ -124,23 +154,43 @@ def _one(wanted: Wanted, name: str, config: Config, command: str, progress: Prog
             cache=wanted.cache or default_folder(),
             memory_mb=wanted.memory_mb,
         )
-    folder = wanted.out / name
-    record = result.record(command)
+    record = result.record(job.command)
+    if wanted.checks:
+        record = _checked(record, job, progress)
+    folder = wanted.out / job.name
     record.save(folder)
     record_trial(record, wanted.trials)
     counted = read(wanted.trials).family(trial_of(record)).counted
-    written = None
-    if not wanted.bare:
-        market = read_market(record, wanted.lake)
-        with progress(f"{name} pictures".strip(), len(record.card.instruments)) as told:
-            written = write_report(
-                record,
-                folder,
-                market,
-                pictures=wanted.pictures,
-                on_picture=told and (lambda done, _: told(done)),
-            )
-    return Done(name, folder, result, record, written, counted)
+    written = None if wanted.bare else _written(record, folder, wanted, progress)
+    return Done(job.name, folder, result, record, written, counted)
+
+
+def _checked(record: RunRecord, job: Job, progress: Progress) -> RunRecord:
+    """Put the verdicts of the look-ahead checks on the card."""
+    wanted = job.wanted
+    with progress("checks", len(NAMES)) as told:
+        begun = count()
+        checks = look_ahead(
+            job.config,
+            wanted.lake,
+            wanted.start,
+            wanted.end,
+            say=(lambda _: told(next(begun))) if told else (lambda _: None),
+        )
+    card = msgspec.structs.replace(record.card, checks=checks)
+    return msgspec.structs.replace(record, card=card)
+
+
+def _written(record: RunRecord, folder: Path, wanted: Wanted, progress: Progress) -> Written:
+    market = read_market(record, wanted.lake)
+    with progress("pictures", len(record.card.instruments)) as told:
+        return write_report(
+            record,
+            folder,
+            market,
+            pictures=wanted.pictures,
+            on_picture=told and (lambda done, _: told(done)),
+        )
 
 
 def told(done: Done, *, signals: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from trader.evaluation.regimes import REGIMES, RULE, UNKNOWN, index_returns, reg
 from trader.evaluation.significance import Significance
 from trader.evaluation.stress import Stress, stress
 from trader.evaluation.trips import EndFigures, TripFigures, by_end, total, trip_figures
-from trader.evaluation.words import verdict, warnings
+from trader.evaluation.words import Told, out_of_sample, verdict, warnings
 
 SCHEMA = 1
 
@@ -60,7 +60,8 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is said about a run: `metrics.json`.
 
     `turnover_per_day` is in parts of the starting cash, `exposure` the mean notional over mean equity.
-    `regimes` is empty and `hold` None where the market's own bars were not at hand.
+    `regimes` is empty and `hold` None where the market's own bars were not at hand. `evidence` are the days
+    in and out of sample, empty where all are of one kind; the verdict speaks of those out of sample.
     """
 
     schema: int = SCHEMA
@@ -76,6 +77,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     flat: Baseline
     stress: Stress
     ended: tuple[EndFigures, ...]
+    evidence: tuple[Slice, ...]
     months: tuple[Slice, ...]
     folds: tuple[FoldSlice, ...]
     pairs: tuple[Slice, ...]
@@ -83,6 +85,11 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     regimes: tuple[Slice, ...]
     regime_rule: str = RULE
     significance: Significance | None = None
+
+    @property
+    def headline(self) -> Slice:
+        """The days that count: out of sample where only a part is, otherwise all."""
+        return self.evidence[-1] if self.evidence else self.pooled
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -107,9 +114,7 @@ def judge(
     months = tuple(_span(name, seen, trips, *span) for name, span in _months(card))
     days = pooled.returns.days
     figures = Assessment(
-        verdict=verdict(
-            pooled.returns, len(trips), seen.total_before_fees, held.figures.returns if held else None
-        ),
+        verdict=verdict(_told(card, seen, trips, market)),
         warnings=warnings(card, pooled.trips),
         card=card,
         pooled=pooled,
@@ -121,6 +126,7 @@ def judge(
         flat=flat(card),
         stress=stress(trips, cash),
         ended=by_end(trips),
+        evidence=_evidence(card, seen, trips),
         months=months,
         folds=tuple(_fold(fold, seen, trips) for fold in card.folds),
         pairs=tuple(_pair(name, seen, trips) for name in card.instruments),
@@ -131,11 +137,45 @@ def judge(
     return Judged(figures, seen, names, held.equity if held else None)
 
 
+def unseen_return(figures: Assessment) -> float | None:
+    """Give the return of the days that no model was trained on; None without such days."""
+    if figures.evidence:
+        return figures.evidence[-1].returns.total
+    return figures.pooled.returns.total if out_of_sample(figures.card) else None
+
+
+def _told(card: RunCard, seen: Lines, trips: Sequence[Trip], market: Market | None) -> Told:
+    """Choose the days that a verdict may speak of: those out of sample, if there are any."""
+    spans, evidence = out_of_sample(card), ""
+    start, end = (spans[0][0], spans[-1][1]) if spans else (card.start, card.end)
+    if not spans:
+        evidence = "In sample"
+    elif not card.folds and start > card.start:
+        evidence = "Out of sample"
+    part = _span("", seen, trips, start, end)
+    held = hold(msgspec.structs.replace(card, start=start, end=end), market) if market else None
+    before = seen.total_before_fees(start, end)
+    return Told(part.returns, part.trips.trades, before, held.figures.returns if held else None, evidence)
+
+
+def _evidence(card: RunCard, seen: Lines, trips: Sequence[Trip]) -> tuple[Slice, ...]:
+    """Part the days at the end of the models' training."""
+    spans = out_of_sample(card)
+    if card.folds or not spans or spans[0][0] <= card.start:
+        return ()
+    ((start, end),) = spans
+    return (
+        _span("in sample", seen, trips, card.start, start),
+        _span("out of sample", seen, trips, start, end),
+    )
+
+
 def _span(name: str, seen: Lines, trips: Sequence[Trip], start: int, end: int) -> Slice:
     """Cut whole days out of a run; `start` and `end` are midnights."""
     first, last = np.searchsorted(seen.days, [start, end])
     hours = slice(*np.searchsorted(seen.hours, [start, end + 1]))
-    some = [trip for trip in trips if start <= trip.opened < end]
+    latest = int(seen.days[-1]) - 1  # an answer to the last close arrives after it
+    some = [trip for trip in trips if start <= min(trip.opened, latest) < end]
     return _slice(name, seen.returns[first:last], drawdown(seen.hours[hours], seen.equity[hours]), some)
 
 

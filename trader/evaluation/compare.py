@@ -12,9 +12,10 @@ from core.clock import DAY
 from core.errors import UsageError
 from core.text import iso
 from trader.backtest.record import RunCard
-from trader.evaluation.assessment import Judged
+from trader.evaluation.assessment import Judged, unseen_return
 from trader.evaluation.lines import Floats
 from trader.evaluation.paired import Paired, paired
+from trader.evaluation.words import out_of_sample
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class Comparison(msgspec.Struct, frozen=True):
     """What `compare` gives: runs by name, rows of figures, differences, and each run against the first."""
 
     names: tuple[str, ...]
+    verdicts: tuple[str, ...]
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
     against: tuple[Against, ...]
@@ -55,12 +57,13 @@ def compare(runs: Mapping[str, Judged], *, seed: int = 0) -> Comparison:
     if len(runs) < 2:
         raise UsageError(f"expected two runs or more to compare; found {len(runs)}")
     judged = list(runs.values())
-    first = judged[0]
+    first, name = judged[0], next(iter(runs))
     return Comparison(
         names=tuple(runs),
+        verdicts=tuple(one.figures.verdict for one in judged),
         rows=tuple(_rows(judged)),
         differences=tuple(differences([one.figures.card for one in judged])),
-        against=tuple(_against(name, first, one, seed) for name, one in list(runs.items())[1:]),
+        against=tuple(_against((name, other), first, one, seed) for other, one in list(runs.items())[1:]),
     )
 
 
@@ -73,24 +76,35 @@ def differences(cards: Sequence[RunCard]) -> Iterator[Difference]:
             yield Difference(key, values)
 
 
-def common(one: Judged, other: Judged) -> tuple[Floats, Floats]:
-    """Give both runs' daily returns over the UTC days that both saw."""
+def common(one: Judged, other: Judged) -> tuple[Floats, Floats, bool]:
+    """Give both runs' daily returns over days that both saw, and whether no model was trained on them.
+
+    Days in sample are left out where any are left: what a model knew already tells nothing apart.
+    """
     spans = [(run.lines.days[0], run.lines.days[-1]) for run in (one, other)]
     start, end = max(span[0] for span in spans), min(span[1] for span in spans)
+    unseen = [out_of_sample(run.figures.card) for run in (one, other)]
+    fresh = max((spans[0][0] if spans else end for spans in unseen), default=end)
+    outside = fresh < end
+    start = max(start, fresh) if outside else start
     first, second = (run.lines.returns[_slice(int(run.lines.days[0]), start, end)] for run in (one, other))
-    return first, second
+    return first, second, outside
 
 
 def _slice(begun: int, start: int, end: int) -> slice:
     return slice((start - begun) // DAY, max((end - begun) // DAY, (start - begun) // DAY))
 
 
-def _against(name: str, first: Judged, other: Judged, seed: int) -> Against:
-    reference, mine = common(first, other)
-    if not len(mine):
-        return Against(name=name, days=0, found=None, sentence="The two have no day in common.")
+def _against(names: tuple[str, str], first: Judged, other: Judged, seed: int) -> Against:
+    reference, mine, outside = common(first, other)
+    days = len(mine)
+    if not days:
+        return Against(name=names[1], days=0, found=None, sentence="The two have no day in common.")
     found = paired(reference, mine, seed=seed)
-    return Against(name=name, days=len(mine), found=found, sentence=found.sentence)
+    said = found.sentence.replace("The first", names[0]).replace("the second", names[1])
+    kind = "no model has seen" if outside else "a model was trained on"
+    sentence = f"Over {days:,} days that {kind}: {said}"
+    return Against(name=names[1], days=days, found=found, sentence=sentence)
 
 
 def _rows(runs: Sequence[Judged]) -> Iterator[Row]:
@@ -102,6 +116,7 @@ def _rows(runs: Sequence[Judged]) -> Iterator[Row]:
     returns, trips = [one.returns for one in whole], [one.trips for one in whole]
     yield row("Days", "count", *(r.days for r in returns))
     yield row("Return", "share", *(r.total for r in returns))
+    yield row("Return out of sample", "share", *(unseen_return(run.figures) for run in runs))
     yield row("CAGR", "share", *(r.cagr for r in returns))
     yield row("Volatility", "share", *(r.volatility for r in returns))
     yield row("Sharpe", "ratio", *(r.sharpe for r in returns))

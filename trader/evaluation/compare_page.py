@@ -16,6 +16,7 @@ from trader.evaluation.page_data import MS
 from trader.evaluation.page_parts import bar
 
 MODULES = ("charts.js",)
+SIGNED = frozenset({"Return", "Return out of sample", "CAGR", "Holding returned"})
 
 
 def write_comparison(found: Comparison, runs: Mapping[str, Judged], path: Path) -> None:
@@ -44,7 +45,7 @@ def shown(row: Row, column: int) -> str:
     value = row.values[column]
     match row.kind:
         case "share":
-            return percent(value, 2, plus=row.name in {"Return", "CAGR", "Holding returned"})
+            return percent(value, 2, plus=row.name in SIGNED)
         case "count":
             return number(value, 0)
         case "bps":
@@ -57,7 +58,11 @@ def shown(row: Row, column: int) -> str:
 
 def _body(found: Comparison) -> Markup:
     entries = [tag("li", tag("i", class_=f"line s{n % 6}"), name) for n, name in enumerate(found.names)]
-    said = [tag("li", tag("b", one.name), f": {one.sentence}") for one in found.against]
+    said = [tag("li", one.sentence) for one in found.against]
+    verdicts = [
+        tag("li", tag("b", name), f": {verdict}")
+        for name, verdict in zip(found.names, found.verdicts, strict=True)
+    ]
     chart = tag(
         "div",
         tag("p", "The chart needs JavaScript.", class_="empty"),
@@ -70,6 +75,7 @@ def _body(found: Comparison) -> Markup:
             bar(f"{len(found.names)} runs side by side"),
             tag(
                 "main",
+                panel("What came of each", tag("ul", *verdicts, class_="said")),
                 panel(f"Told apart from {found.names[0]}?", tag("ul", *said, class_="said")),
                 panel("Growth since the start", chart, tag("ul", *entries, class_="legend")),
                 panel("Figures", table("Figures of each run", _figure_columns(found), found.rows)),

@@ -12,12 +12,9 @@ from core.clock import DAY
 from core.errors import DataError
 from core.text import iso
 from trader.backtest.record import RunRecord
-
-PER_YEAR = 365
-"""Days to a year, for the market never closes."""
+from trader.evaluation.metrics import sharpe
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def daily_returns(record: RunRecord) -> Floats:
@@ -35,7 +32,9 @@ def daily_returns(record: RunRecord) -> Floats:
     equity = np.zeros(len(ends))
     for account, cash in card.cash.items():
         rows = record.curve.filter(pl.col("account") == account).sort("ts")
-        at = np.searchsorted(rows["ts"].to_numpy(), ends, side="right")
+        # What an answer to the last close did lies behind the end, and belongs to it.
+        known = np.minimum(rows["ts"].to_numpy(), card.end)
+        at = np.searchsorted(known, ends, side="right")
         values = np.append(float(cash), rows["equity"].cast(pl.Float64).to_numpy())
         equity += values[at]
     return returns_of(equity)
@@ -51,6 +50,5 @@ def returns_of(equity: Floats) -> Floats:
 
 
 def annual_sharpe(returns: Floats) -> float | None:
-    """Give mean over standard deviation (population) times the root of 365; None if nothing varies."""
-    deviation = float(returns.std()) if len(returns) > 1 and np.ptp(returns) > 0.0 else 0.0
-    return float(returns.mean()) / deviation * PER_YEAR**0.5 if deviation > 0.0 else None
+    """Give the Sharpe ratio as the report has it, and None where nothing varies."""
+    return sharpe(returns) if len(returns) > 1 and np.ptp(returns) > 0.0 else None

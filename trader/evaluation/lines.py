@@ -45,14 +45,11 @@ class Lines:
         """Daily returns [D] of equity; a day that begins with nothing left returns 0."""
         return returns_of(self.daily)
 
-    @property
-    def total_before_fees(self) -> float | None:
-        """What the same trades would have left without a fee, as a fraction of the cash."""
-        return (
-            float((self.daily[-1] + self.daily_fees[-1]) / self.daily[0]) - 1.0
-            if self.daily[0] > 0.0
-            else None
-        )
+    def total_before_fees(self, start: int, end: int) -> float | None:
+        """Give what some whole days would have left without a fee, in parts of what they began with."""
+        first, last = np.searchsorted(self.days, [start, end])
+        fees = self.daily_fees[last] - self.daily_fees[first]
+        return float((self.daily[last] + fees) / self.daily[first]) - 1.0 if self.daily[first] > 0.0 else None
 
     @property
     def exposure_share(self) -> float | None:
@@ -93,5 +90,7 @@ def _at(rows: pl.DataFrame, column: str, times: Ints, before: float) -> Floats:
     if rows.is_empty():
         return np.full(len(times), before)
     values = rows[column].cast(pl.Float64).to_numpy()
-    at = np.searchsorted(rows["ts"].to_numpy(), times, side="right") - 1
+    # What an answer to the last close did lies behind the end, and belongs to it.
+    known = np.minimum(rows["ts"].to_numpy(), times[-1])
+    at = np.searchsorted(known, times, side="right") - 1
     return np.where(at >= 0, values[np.maximum(at, 0)], before)

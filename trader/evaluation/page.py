@@ -56,7 +56,11 @@ def body(figures: Assessment) -> Markup:
             tag(
                 "main",
                 _verdict(figures),
-                tag("div", _assumptions(figures), checks(figures), class_="halves"),
+                _slices("What the models had seen", "Days", figures.evidence, "")
+                if figures.evidence
+                else None,
+                _assumptions(figures),
+                checks(figures),
                 charts(figures),
                 tag(
                     "div",
@@ -65,9 +69,11 @@ def body(figures: Assessment) -> Markup:
                     class_="halves",
                 ),
                 _regimes(figures),
-                _slices("By pair", "Pair", figures.pairs),
+                _slices("By pair", "Pair", figures.pairs, f"{len(figures.pairs)}"),
                 _folds(figures.folds),
-                _slices("By account", "Account", figures.accounts) if len(figures.accounts) > 1 else None,
+                _slices("By account", "Account", figures.accounts, f"{len(figures.accounts)}")
+                if len(figures.accounts) > 1
+                else None,
                 ends(figures),
                 trades(figures),
                 _about(figures),
@@ -78,11 +84,11 @@ def body(figures: Assessment) -> Markup:
 
 
 def _verdict(figures: Assessment) -> Markup:
-    pooled, returns, trips = figures.pooled, figures.pooled.returns, figures.pooled.trips
-    depth = pooled.drawdown
+    part = figures.headline
+    returns, trips, depth = part.returns, part.trips, part.drawdown
     cash = total(figures.card.cash.values())
     error = "" if returns.sharpe_error is None else f"\u00b1 {number(returns.sharpe_error)} standard error"
-    if (luck := figures.significance) and luck.sharpe.low is not None:
+    if part is figures.pooled and (luck := figures.significance) and luck.sharpe.low is not None:
         error += f"; 95\u2009%: {number(luck.sharpe.low)} to {number(luck.sharpe.high)}"
     fell = "never below its start" if depth is None else f"{number(depth.length_days, 0)} days under the peak"
     taken = percent(float((trips.fees + trips.margin_fees) / cash) if cash else None)
@@ -93,7 +99,7 @@ def _verdict(figures: Assessment) -> Markup:
         (
             "Return after fees",
             lean(returns.total, percent(returns.total, plus=True)),
-            f"of {number(cash, 0)}",
+            f"{returns.days:,} days {part.name if figures.evidence else 'of the run'}",
         ),
         ("CAGR", percent(returns.cagr, plus=True), f"volatility {percent(returns.volatility)} a year"),
         ("Sharpe", number(returns.sharpe), error),
@@ -107,7 +113,7 @@ def _verdict(figures: Assessment) -> Markup:
         (
             "Trades",
             f"{trips.trades:,}",
-            f"{number(pooled.trades_per_day)} a day, held {hold_time(trips.average_hold_s)}",
+            f"{number(part.trades_per_day)} a day, held {hold_time(trips.average_hold_s)}",
         ),
         ("Won", percent(trips.win_rate), f"right before fees {percent(trips.right_share)}"),
         ("Profit factor", number(trips.profit_factor), f"win over loss {number(trips.win_loss_ratio)}"),
@@ -120,7 +126,7 @@ def _verdict(figures: Assessment) -> Markup:
         (
             "Exposure",
             percent(figures.exposure),
-            f"turnover {number(figures.turnover_per_day)} \u00d7 cash a day",
+            f"all days; turnover {number(figures.turnover_per_day)} \u00d7 cash a day",
         ),
     )
     cells = [
@@ -133,7 +139,7 @@ def _verdict(figures: Assessment) -> Markup:
 def _assumptions(figures: Assessment) -> Markup:
     said = figures.card.assumptions or ("This run does not say what it assumed about fills.",)
     return panel(
-        "How orders were assumed to fill", tag("ul", *(tag("li", text) for text in said), class_="said")
+        "How orders were assumed to fill", tag("ul", *(tag("li", text) for text in said), class_="said two")
     )
 
 
@@ -157,8 +163,8 @@ def _slice_columns(head: str) -> list[Column[Any]]:
     ]
 
 
-def _slices(title: str, head: str, parts: Sequence[Slice]) -> Markup:
-    return panel(title, table(title, _slice_columns(head), parts), count=f"{len(parts)}")
+def _slices(title: str, head: str, parts: Sequence[Slice], count: str) -> Markup:
+    return panel(title, table(title, _slice_columns(head), parts), count=count)
 
 
 def _regimes(figures: Assessment) -> Markup | None:

@@ -13,7 +13,8 @@ from core.clock import DAY
 from core.errors import DataError
 from inference.card import Interval
 from trader.backtest.record import RunRecord
-from trader.evaluation.daily import PER_YEAR, daily_returns
+from trader.evaluation.daily import daily_returns
+from trader.evaluation.metrics import YEAR
 
 REPLICATES = 2_000
 LEAST_DAYS = 20
@@ -106,10 +107,10 @@ def _between(run: RunRecord, start: int, end: int) -> Floats:
 
 def _sharpe(returns: Floats) -> Floats:
     """Give annual Sharpe ratios of rows [n, days], NaN where nothing varies."""
-    deviation = returns.std(axis=1)
+    deviation = returns.std(axis=1, ddof=1)
     out = np.full(len(returns), np.nan)
     np.divide(returns.mean(axis=1), deviation, out=out, where=np.ptp(returns, axis=1) > 0.0)
-    return out * PER_YEAR**0.5
+    return out * YEAR**0.5
 
 
 def _interval(value: float, drawn: Floats) -> Interval:

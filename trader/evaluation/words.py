@@ -5,6 +5,8 @@ Must not know pages or files. Called by trader.evaluation.assessment. Bad news i
 
 from collections.abc import Iterable
 
+import msgspec
+
 from core.clock import DAY
 from core.text import iso
 from trader.backtest.record import RunCard
@@ -15,17 +17,33 @@ FEW_TRADES = 100
 FEW_DAYS = 180
 
 
-def verdict(returns: ReturnFigures, trades: int, before: float | None, hold: ReturnFigures | None) -> str:
-    """Say in one or two plain sentences what the run left, beside holding and `before` all fees."""
-    beside = "" if hold is None else f"; holding {made(hold.total)}"
-    span = f"in {returns.days:,} days"
-    if not trades:
-        return f"Did not trade {span}{beside}."
-    first = f"{made(returns.total).capitalize()} {span} after fees{beside}."
-    took = (before or 0.0) - (returns.total or 0.0)
+class Told(msgspec.Struct, frozen=True):
+    """What a verdict speaks of: days, their returns, trades, and `before` all fees; `evidence` in words."""
+
+    returns: ReturnFigures
+    trades: int
+    before: float | None
+    hold: ReturnFigures | None
+    evidence: str = ""
+
+
+def verdict(told: Told) -> str:
+    """Say in one or two plain sentences what a run left, beside holding and before all fees."""
+    beside = "" if told.hold is None else f"; holding {made(told.hold.total)}"
+    span = f"in {told.returns.days:,} days"
+    if not told.trades:
+        return _begun(f"did not trade {span}{beside}.", told.evidence)
+    first = _begun(f"{made(told.returns.total)} {span} after fees{beside}.", told.evidence)
+    took = (told.before or 0.0) - (told.returns.total or 0.0)
     if took <= 0.0:
         return f"{first} No fee was charged: a real account pays one."
-    return f"{first} The same trades {made(before)} before fees, which took {percent(took)} of the cash."
+    return (
+        f"{first} The same trades {made(told.before)} before fees, which took {percent(took)} of the money."
+    )
+
+
+def _begun(sentence: str, evidence: str) -> str:
+    return f"{evidence}: {sentence}" if evidence else sentence[0].upper() + sentence[1:]
 
 
 def made(fraction: float | None) -> str:
@@ -48,11 +66,12 @@ def warnings(card: RunCard, trips: TripFigures) -> tuple[str, ...]:
 
 
 def out_of_sample(card: RunCard) -> tuple[tuple[int, int], ...]:
-    """Give the spans [from, to), ns UTC, that no model of the run was trained on."""
+    """Give the spans [from, to) in whole days, ns UTC, that no model of the run was trained on."""
     if card.folds:
         return tuple((fold.test_start, fold.test_end) for fold in card.folds)
     seen = max((model.trained_until for model in card.models), default=card.start)
-    return ((max(seen, card.start), card.end),) if seen < card.end else ()
+    first = -(-max(seen, card.start) // DAY) * DAY
+    return ((first, card.end),) if first < card.end else ()
 
 
 def _warnings(card: RunCard, trips: TripFigures) -> Iterable[str]:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
 
 from inference.card import Interval
-from trader.evaluation.daily import PER_YEAR, annual_sharpe
+from trader.evaluation.daily import annual_sharpe
+from trader.evaluation.metrics import YEAR
 
 Floats = npt.NDArray[np.float64]
 
@@ -61,7 +62,7 @@ def intervals(returns: Floats, *, seed: int, replicates: int = REPLICATES) -> In
 def growth(returns: Floats) -> float:
     """Give the growth a year (CAGR) that daily returns amount to; -1 after ruin."""
     total = float(np.prod(1.0 + returns))
-    return float(total ** (PER_YEAR / len(returns)) - 1.0) if total > 0.0 else -1.0
+    return float(total ** (YEAR / len(returns)) - 1.0) if total > 0.0 else -1.0
 
 
 def drawdown(returns: Floats) -> float:

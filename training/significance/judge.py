@@ -23,6 +23,7 @@ import numpy.typing as npt
 from core.errors import DataError
 from inference.card import Interval
 from trader.evaluation.daily import annual_sharpe
+from trader.evaluation.metrics import sharpe_error
 from trader.evaluation.significance import Significance
 from training.significance import sharpe
 from training.significance.intervals import block_days, intervals
@@ -136,7 +137,7 @@ def judge(
         compared=len(matrix),
         effective=effective,
         sharpe=drawn.sharpe,
-        sharpe_error=sharpe.standard_error(mine),
+        sharpe_error=sharpe_error(mine),
         cagr=drawn.cagr,
         mean_daily=drawn.mean_daily,
         max_drawdown=drawn.max_drawdown,

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import purgedcv
 from scipy import stats
 
-from trader.evaluation.daily import PER_YEAR, annual_sharpe
+from trader.evaluation.daily import annual_sharpe
+from trader.evaluation.metrics import YEAR
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +28,7 @@ def probabilistic(returns: Floats, benchmark: float = 0.0) -> float | None:
     if annual_sharpe(returns) is None:
         return None
     try:
-        return purgedcv.probabilistic_sharpe_ratio(returns, benchmark / math.sqrt(PER_YEAR))
+        return purgedcv.probabilistic_sharpe_ratio(returns, benchmark / math.sqrt(YEAR))
     except ValueError:  # the moments leave the range where the formula is real
         return None
 
@@ -40,7 +41,7 @@ def luck(sharpes: Floats, trials: float, days: int, *, capped: bool = True) -> f
     that differ by more than estimates can differ do so because some pay more costs or are truly worse, and
     what makes others worse does not help the best. Without the cap nervous losers would hide any edge.
     """
-    estimate = math.sqrt(PER_YEAR / max(days - 1, 1))
+    estimate = math.sqrt(YEAR / max(days - 1, 1))
     spread = float(np.std(sharpes, ddof=1)) if len(sharpes) > 1 else estimate
     return (min(spread, estimate) if capped else spread) * _expected_maximum(trials)
 
@@ -77,7 +78,7 @@ def min_track_days(returns: Floats) -> int | None:
     skew, kurtosis = _moments(returns)
     try:
         days = purgedcv.min_track_record_length(
-            sharpe / math.sqrt(PER_YEAR), 0.0, 1.0 - CONFIDENCE, skew, kurtosis
+            sharpe / math.sqrt(YEAR), 0.0, 1.0 - CONFIDENCE, skew, kurtosis
         )
     except ValueError:
         return None
@@ -88,18 +89,7 @@ def min_backtest_days(trials: int, sharpe: float | None) -> int | None:
     """Give the days (MinBTL) below which the best of so many trials shows this Sharpe ratio by luck."""
     if sharpe is None or sharpe <= 0.0:
         return None
-    return math.ceil(purgedcv.minimum_backtest_length(trials, sharpe) * PER_YEAR)
-
-
-def standard_error(returns: Floats) -> float | None:
-    """Give the standard error of the annual Sharpe ratio, skew and fat tails included (Mertens 2002)."""
-    sharpe = annual_sharpe(returns)
-    if sharpe is None or len(returns) < 4:
-        return None
-    daily = sharpe / math.sqrt(PER_YEAR)
-    skew, kurtosis = _moments(returns)
-    inside = 1.0 - skew * daily + (kurtosis - 1.0) / 4.0 * daily**2
-    return math.sqrt(inside / (len(returns) - 1) * PER_YEAR) if inside > 0.0 else None
+    return math.ceil(purgedcv.minimum_backtest_length(trials, sharpe) * YEAR)
 
 
 def _expected_maximum(trials: float) -> float:

@@ -13,12 +13,11 @@ from core.market import Bar, Timeframe
 from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from core.portfolio import ZERO
 from trader.backtest.books import Books
-from trader.backtest.exchange import open_exchange
-from trader.backtest.quotes import path
+from trader.backtest.exchange import open_exchange, stakes
+from trader.backtest.quotes import path, turn
 from trader.backtest.schedules import with_schedule
 from trader.config import load
 from venue.exchange_listing import listed
-from venue.exchange_orders import ExchangeOrder
 
 D = Decimal
 BTC = "BTC/USDT"
@@ -60,10 +59,12 @@ class Hand:
         """Live through one bar as the World does."""
         volume = value / close
         bar = Bar(BTC, Timeframe.M5, self.now, open_, high, low, close, volume, close, 10)
-        held = sum((self.held(name) for name in self.books.ledgers), ZERO)
-        stops = [order.trigger_price for order in self.open() if order.waits_for_trigger]
-        for quote in path(bar, self.instruments[BTC], held=held, stops=stops):
-            self.reports += self.exchange.on_quote(quote)
+        stake = stakes(self.exchange, self.books.ledgers, [BTC])[BTC]
+        values = {"held": stake.held, "stops": stake.stops, "limits": stake.limits}
+        against = stake.against
+        for quote in path(bar, self.instruments[BTC], **values, again=bool(against)):
+            later = against if quote.ts_event < turn(bar) else frozenset()
+            self.reports += self.exchange.on_quote(quote, later)
             self.mid = quote.mid
             self.proved()
         self.now += BAR
@@ -103,9 +104,6 @@ class Hand:
 
     def held(self, account="scalp"):
         return self.exchange.account(account).portfolio.quantity(BTC)
-
-    def open(self) -> list[ExchangeOrder]:
-        return [order for name in self.books.ledgers for order in self.exchange.account(name).open.values()]
 
     def finish(self):
         self.books.finish(self.now, {})

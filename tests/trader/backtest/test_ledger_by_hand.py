@@ -142,13 +142,14 @@ def test_a_target_that_price_goes_through_fills_as_maker_at_its_own_price():
     hand.flat(100.0)
     hand.send(BUY, "10")
     hand.close(SELL, "10", Purpose.TARGET, limit="102")
-    # Range 3/102.5 = 0.0293, half 0.000635: at the high of 103 the bid is 102.93, through 102.
+    # Range 3/102.5, half 0.000635366: on its way to 103 the bid is 102.00 where the price is 102.06985, the
+    # ask 102.1347 -> 102.14, the mid 102.07: the price had to come through by half a spread.
     hand.bar(100.0, 103.0, 100.0, 102.5)
     hand.finish()
     trip = hand.trip
     assert (trip.ended_by, trip.exit) == ("target", D(102))
     assert trip.fees == D("1000.10") * D("0.0040") + D("1020.00") * D("0.0025")
-    assert trip.slippage == D("0.01") * 10 + (D("103.00") - 102) * 10  # the mid it was left at
+    assert trip.slippage == D("0.01") * 10 + (D("102.07") - 102) * 10
 
 
 def test_a_target_that_price_only_touches_does_not_fill():
@@ -190,8 +191,11 @@ def test_a_liquidation_closes_at_market_at_the_stop_level_of_forty_percent():
     hand.flat(100.0)
     hand.send(BUY, "40", leverage=5)  # cost 4000.40, used 800.08; forty percent of it are 320.032
     # Equity 1000 + 40 x (mid - 100.01) is at most that from a mid of 83.0108 on downwards.
-    hand.bar(100.0, 100.0, 83.5, 84.0)  # the lowest mid: 83.50
-    assert hand.held() == 40
+    # The call comes at eighty: 640.064, at a mid of 91.0116.
+    hand.bar(100.0, 100.0, 91.5, 92.0)
+    assert hand.ledger.margin_calls == 0
+    hand.bar(92.0, 92.0, 83.5, 84.0)  # down to a mid of 83.50, back up to 92.00, and down again: two calls
+    assert (hand.held(), hand.ledger.margin_calls) == (40, 2)
     hand.bar(84.0, 84.0, 82.0, 83.0)
     # Range 2/83, half 0.000531928: at the low 81.9564 -> 81.95, 82.0436 -> 82.05; the mid is 82.00.
     hand.finish()
@@ -237,6 +241,41 @@ def test_two_accounts_pay_for_themselves_alone():
     assert scalp.equity == 10_000 + (D("100.00") - D("100.01")) * 10 - D("1000.10") * D("0.0016")
     assert swing.equity == 10_000 + (D("99.99") - D("100.00")) * 4 - D("399.96") * D("0.0016")
     assert (scalp.trips[0].account, swing.trips[0].side) == ("scalp", "short")
+
+
+def opposite_accounts():
+    """Ten long in one account, four short in the other, both with a stop and a target two away."""
+    hand = Hand("gross")
+    hand.flat(100.0)
+    hand.send(BUY, "10")
+    hand.send(SELL, "4", account="swing")
+    hand.close(SELL, "10", Purpose.STOP, trigger="98")
+    hand.close(SELL, "10", Purpose.TARGET, limit="102")
+    hand.close(BUY, "4", Purpose.STOP, trigger="102", account="swing")
+    hand.close(BUY, "4", Purpose.TARGET, limit="98", account="swing")
+    return hand
+
+
+def ends(hand):
+    hand.finish()
+    return [[trip.ended_by for trip in ledger.trips] for ledger in hand.books.ledgers.values()]
+
+
+def test_opposite_accounts_both_meet_their_stop_first():
+    hand = opposite_accounts()
+    hand.bar(100.0, 104.0, 96.0, 100.0)
+    assert ends(hand) == [["stop"], ["stop"]]
+    # Asks at the stop of the short: 102 x 1.00165 = 102.1683 -> 102.17.
+    assert hand.books.ledgers["swing"].trips[0].exit == D("102.17")
+
+
+def test_opposite_accounts_have_their_targets_when_only_those_are_met():
+    hand = opposite_accounts()
+    hand.bar(100.0, 100.0, 96.0, 100.0)  # range 4/100, half 0.00085: the long stops out, the short is done
+    assert ends(hand) == [["stop"], ["target"]]
+    hand = opposite_accounts()
+    hand.bar(100.0, 104.0, 100.0, 100.0)
+    assert ends(hand) == [["target"], ["stop"]]
 
 
 def test_the_desks_words_name_the_end_of_an_exit():

@@ -3,9 +3,11 @@
 import math
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from core.clock import DAY
@@ -14,7 +16,7 @@ from core.market import Timeframe
 from feeds.lake import Lake, aggregate
 from inference.card import Calibration, Conformal, Kind
 from inference.ensemble import load
-from inference.ensemble_card import Policy
+from inference.ensemble_card import Policy, SanityLimits
 from inference.features.spec import SPECS
 from inference.pipeline import OpinionSource
 from tests.inference.making import SHIPPED, write_ensemble, write_model
@@ -139,3 +141,30 @@ def test_member_of_two_ensembles_sits_once(both):
     live, _ = both
     names = [member.artifact.name for member in live._council.members]
     assert sorted(names) == ["entry-15m", "entry-1h", "fast", "meta", "regime"]
+
+
+def test_one_voter_alone_is_worked_out_as_the_council_decides():
+    """Every close of the shipped model, with gates set so that each of them has something to refuse."""
+    lake = Lake(MARKET)
+    known = load(SHIPPED / "entry-15m")
+    sanity = SanityLimits(saturated=0.52, saturated_share=0.5, batch=3, repeats=1_000, outside=0.02)
+    policy = msgspec.structs.replace(
+        known.card.policy, sanity=sanity, max_age_bars=3.0, abstain="conformal", single_class=True
+    )
+    terms = Conformal(0.1, 0.6, 0.9, 0.5)
+    alone = replace(known, card=msgspec.structs.replace(known.card, policy=policy, conformal=terms))
+    histories = {}
+    for name in PAIRS:
+        bars = lake.read("binance", name, Timeframe.M5, start=START - 80 * DAY, end=START + 10 * DAY)
+        histories[name] = {t: aggregate(bars, t) for t in alone.timeframes}
+    walked = FoldedOpinions({"t": alone}, histories, votes=True).tables["t"]
+    quick = FoldedOpinions({"t": alone}, histories, votes=False).tables["t"]
+    for name in ("ts_close", "usable", "p", "scales", "spread", "age_s"):
+        assert np.array_equal(getattr(quick, name), getattr(walked, name)), name
+    said, expected = (np.array(one.reasons)[one.reason] for one in (quick, walked))
+    assert (said == expected).all()
+    heads = {reason.partition(":")[0] for reason in walked.reasons}
+    assert {"sanity", "conformal", ""} <= heads
+    assert 0.05 < walked.usable.mean() < 0.95
+    assert walked.votes is not None
+    assert quick.votes is None

@@ -140,6 +140,24 @@ def together(*series):
     return [(bars[0].ts_close, bars) for bars in zip(*series, strict=True)]
 
 
+def test_one_opinion_becomes_one_trip_of_known_size_and_price():
+    """Risk, orders, fills and fees of the whole desk, worked out by hand."""
+    config = configured("kraken", pairs=[BTC])
+    prices = [100.0, 100.0, 100.0, 103.0, 103.0]
+    opinion = Scripted(lambda n: int(n == 1), atr=0.01)
+    _, result, (trip,) = lived(config, opinion, together(moving(BTC, prices)))
+    # Half a spread of 0.0000502: 99.99 and 100.01. The entry may pay 0.001 more, 100.11, so that a tenth of
+    # 10,000 buys 1000 / 100.11; the target lies two ATRs of 1.00 above the ask and is met as maker.
+    quantity = D("9.98901208")
+    assert (trip.quantity, trip.entry, trip.exit) == (quantity, D("100.01"), D("102.01"))
+    assert (trip.trader, trip.side, trip.ended_by, trip.fills) == ("scalp", "long", "target", 2)
+    # 999.0010981208 x 0.004 and 1018.9791222808 x 0.0025, each to eight decimals
+    assert trip.fees == D("3.99600439") + D("2.54744781")
+    assert trip.margin_fees == D("0.19980022")  # 999.0010981208 x 0.0002
+    assert trip.net == 2 * quantity - D("6.54345220") - D("0.19980022")
+    assert result.accounts == {"scalp": 10_000 + trip.net, "swing": 10_000}
+
+
 def test_a_crash_that_no_stop_survives_liquidates_the_oldest_position_and_the_desk_halts():
     big = {"max_position_notional": 1.5, "max_leverage": 5.0, "risk_per_trade": 0.05, "max_drawdown": 0.5}
     changes = {f"trader__scalp__policy__{key}": value for key, value in big.items()}
@@ -155,6 +173,7 @@ def test_a_crash_that_no_stop_survives_liquidates_the_oldest_position_and_the_de
     assert (first.instrument, first.ended_by) == (ETH, "liquidation")
     assert first.exit == D("99.99")
     assert result.notices["halted"] >= 1
+    assert result.notices["margin_call"] >= 1
     assert result.accounts["scalp"] < 3_000
 
 

@@ -69,8 +69,9 @@ def test_compare_prints_a_table_and_writes_a_page(capsys, runs):
     code, out, err = ran(capsys, "backtest", "compare", runs / "first", runs / "second")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].split() == ["first", "second"]
-    assert "second against first: " in out
+    assert lines[0].startswith("first: Lost ")
+    assert lines[3].split() == ["first", "second"]
+    assert "Over 60 days that no model has seen: " in out
     assert lines[-1] == f"page  {runs / 'compare.html'}"
     assert (runs / "compare.html").exists()
 

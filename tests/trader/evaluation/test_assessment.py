@@ -14,7 +14,7 @@ from trader.evaluation.assessment import judge
 from trader.evaluation.baselines import flat, hold
 from trader.evaluation.market import Market
 from trader.evaluation.regimes import UNKNOWN
-from trader.evaluation.words import made, out_of_sample, percent, verdict
+from trader.evaluation.words import Told, made, out_of_sample, percent, verdict
 
 
 def market(days=10, before=100, **closes):
@@ -107,21 +107,21 @@ def test_days_without_a_past_are_of_unknown_kind():
             [trip("-1230", fees="400")],
             (
                 "Lost 12.3 % in 10 days after fees; holding made 9.1 %. "
-                "The same trades lost 8.3 % before fees, which took 4.0 % of the cash."
+                "The same trades lost 8.3 % before fees, which took 4.0 % of the money."
             ),
         ),
         (
             [trip("250", fees="100", margin="50")],
             (
                 "Made 2.5 % in 10 days after fees; holding made 9.1 %. "
-                "The same trades made 4.0 % before fees, which took 1.5 % of the cash."
+                "The same trades made 4.0 % before fees, which took 1.5 % of the money."
             ),
         ),
         (
             [trip("-300", fees="400")],
             (
                 "Lost 3.0 % in 10 days after fees; holding made 9.1 %. "
-                "The same trades made 1.0 % before fees, which took 4.0 % of the cash."
+                "The same trades made 1.0 % before fees, which took 4.0 % of the money."
             ),
         ),
         (
@@ -157,6 +157,27 @@ def test_out_of_sample_begins_where_training_ended():
     )
 
 
+def test_a_verdict_speaks_of_the_days_that_no_model_has_seen():
+    trips = [trip("1000", fees="100", opened=5), trip("-550", fees="110", opened=6 * 24 + 5)]
+    figures = judge(record(trips, models=models(day(4) - 1)), market()).figures
+    # 11000 at the end of the fourth day; holding went from 104 to 110, with 40 bps in and out.
+    assert figures.verdict == (
+        "Out of sample: lost 5.0 % in 6 days after fees; holding made 4.9 %. "
+        "The same trades lost 4.0 % before fees, which took 1.0 % of the money."
+    )
+    inside, outside = figures.evidence
+    assert (inside.name, inside.returns.days, inside.trips.net) == ("in sample", 4, Decimal(1000))
+    assert (outside.name, outside.returns.days, outside.trips.net) == ("out of sample", 6, Decimal(-550))
+    assert outside.returns.total == pytest.approx(-0.05)
+    assert figures.pooled.returns.total == pytest.approx(0.045)
+
+
+def test_a_verdict_on_seen_days_says_so():
+    figures = judge(record([trip("1000", fees="100")], models=models(day(40)))).figures
+    assert figures.verdict.startswith("In sample: made 10.0 % in 10 days after fees.")
+    assert figures.evidence == ()
+
+
 def test_what_stands_against_a_run_is_said_first():
     figures = judge(record([trip("1", ended_by="end")], models=models(day(40)), showcase=True)).figures
     assert figures.warnings == (
@@ -182,4 +203,4 @@ def test_a_long_run_out_of_sample_has_nothing_against_it():
 
 def test_a_verdict_needs_no_cash_to_speak_of():
     figures = judge(record()).figures
-    assert verdict(figures.pooled.returns, 0, None, None) == "Did not trade in 10 days."
+    assert verdict(Told(figures.pooled.returns, 0, None, None)) == "Did not trade in 10 days."

@@ -5,6 +5,7 @@ import pytest
 
 from core.errors import UsageError
 from tests.run_records import START, day, random_record, record, trip
+from trader.backtest.record import ModelUsed
 from trader.evaluation.assessment import judge
 from trader.evaluation.compare import common, compare
 from trader.evaluation.compare_page import shown, write_comparison
@@ -58,7 +59,8 @@ def test_differences_are_named_by_key():
 def test_only_common_days_are_paired():
     long = daily(range(10))
     late = judge(record([trip("7", opened=24 * 6 + 1)], 10, start=day(6), end=day(10)))
-    first, second = common(long, late)
+    first, second, outside = common(long, late)
+    assert outside
     assert len(first) == len(second) == 4
     assert first[0] == pytest.approx(6 / (10000 + 15))
     assert second[0] == pytest.approx(7 / 10000)
@@ -72,10 +74,25 @@ def test_a_difference_that_shows_and_one_that_does_not():
     noise = daily(np.random.default_rng(5).normal(10, 60, 60).round(2).tolist())
     found = {one.name: one for one in compare({"a": better, "b": worse, "c": noise, "d": better}).against}
     assert found["b"].found.differs
-    assert "more than the second" in found["b"].sentence
+    assert found["b"].sentence.startswith(
+        "Over 60 days that no model has seen: a earns 20.0 basis points a day"
+    )
+    assert "more than b" in found["b"].sentence
     assert not found["c"].found.differs
     assert "cannot be told from luck" in found["c"].sentence
-    assert found["d"].sentence == "The two never differ."
+    assert found["d"].sentence.endswith("The two never differ.")
+
+
+def test_days_in_sample_tell_nothing_apart():
+    models = (ModelUsed("swing", "entry", "e" * 64, "15m", day(30)),)
+    learnt = daily([12, 8, 11, 9] * 7 + [0.5, -0.5] * 16, models=models)
+    found = compare({"a": daily([0.5, -0.5] * 30), "b": learnt})
+    assert found.against[0].days == 30
+    assert not found.against[0].found.differs
+    assert next(row for row in found.rows if row.name == "Return out of sample").values[1] == 0.0
+    seen = (ModelUsed("swing", "entry", "e" * 64, "15m", day(90)),)
+    told = compare({"a": learnt, "b": daily([1, 2] * 30, models=seen)}).against[0]
+    assert told.sentence.startswith("Over 60 days that a model was trained on: ")
 
 
 def test_one_run_is_not_a_comparison():

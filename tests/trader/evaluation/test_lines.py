@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.run_records import PAIRS, card, day, record, trip
 from trader.backtest.record import RunRecord
+from trader.evaluation.assessment import judge
+from trader.evaluation.daily import daily_returns
 from trader.evaluation.lines import lines
 
 
@@ -59,6 +61,19 @@ def test_ruin_returns_nothing_more():
         }
     )
     assert lines(RunRecord(card(3), (), curve, record().pairs)).returns.tolist() == [-1.0, 0.0, 0.0]
+
+
+def test_an_answer_to_the_last_close_belongs_to_the_last_day():
+    late = record(
+        [trip("50", fees="5", opened=30, closed=40), trip("-7", fees="7", opened=72, closed=72)], days=3
+    )
+    curve = late.curve.with_columns(ts=pl.when(pl.col("ts") == day(3)).then(day(3, 1)).otherwise("ts"))
+    made = RunRecord(late.card, late.trips, curve, late.pairs)
+    assert lines(made).equity[-1] == 10043
+    assert daily_returns(made)[-1] == pytest.approx(-7 / 10050)
+    figures = judge(made).figures
+    assert figures.pooled.trips.trades == 2
+    assert figures.months[-1].trips.net == Decimal(43)
 
 
 NETS = st.lists(

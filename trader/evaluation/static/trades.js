@@ -30,7 +30,7 @@ const COLUMNS = [
 ];
 const CHOICES = [["Pair", "instrument"], ["Side", "side"], ["Ended by", "ended"]];
 
-const state = { trips: [], candles: {}, by: 0, down: false, shown: STEP, only: {} };
+const state = { trips: [], candles: {}, by: 0, down: true, shown: STEP, only: {} };
 
 export function startTrades(data) {
   state.candles = data.candles;
