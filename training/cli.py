@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 from core.errors import SeamarkError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
+from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
 from training.significance.cli import app as significance
 from training.vault.cli import app as vault
@@ -39,6 +40,7 @@ app.add_typer(guard, name="guard")
 app.add_typer(significance, name="significance")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
+app.add_typer(crossval)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from core.clock import HOUR
 from core.errors import UsageError
 from inference.features.spec import SPECS
 from training.alignment import embargo_ns, look_back_ns
-from training.purged import combinatorial, k_fold
+from training.cross.purged import combinatorial, k_fold
 
 
 @st.composite

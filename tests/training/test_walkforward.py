@@ -12,6 +12,7 @@ from core.clock import DAY
 from core.errors import UsageError
 from core.text import iso, parse_iso
 from trader.backtest import record as records
+from trader.evaluation.trials import read as read_ledger
 from training.cli import run
 from training.walkforward.fold import Done
 from training.walkforward.study import Study, read_plan
@@ -37,7 +38,7 @@ def desk(tmp_path_factory) -> Path:
 
 
 def walk(out: Path, desk: Path, *more: str, lake: Path = MARKET) -> int:
-    log = ("--vault-log", str(out / "vault.jsonl"))
+    log = ("--vault-log", str(out / "vault.jsonl"), "--trials", str(out / "folds" / "trials.jsonl"))
     return run([*WORDS.split(), "--lake", str(lake), "--out", str(out), "--desk", str(desk), *log, *more])
 
 
@@ -116,6 +117,13 @@ def test_the_record_is_out_of_sample_and_adds_up(walked, schedule):
     fees = float(sum(trip.fees + trip.margin_fees for trip in found.trips))
     assert found.curve["fees"][-1] == pytest.approx(fees, abs=1e-4)
     assert (fees > 0) == (schedule == "kraken")
+
+
+def test_every_run_is_counted_as_a_trial_once(walked):
+    ledger = read_ledger(walked / "folds" / "trials.jsonl")
+    assert sorted(trial.schedule for trial in ledger.trials) == ["gross", "kraken"]
+    assert len({trial.key for trial in ledger.trials}) == 1
+    assert {trial.days for trial in ledger.trials} == {61}
 
 
 def test_models_were_trained_on_nothing_later(walked):

@@ -82,9 +82,9 @@ def run(
     console = Console()
     console.print(table(names, found), highlight=False)
     for name, verdict in zip(names, found, strict=True):
-        console.print(f"{name}: {verdict.sentence}", highlight=False)
+        console.print(f"{name}: {verdict.sentence}", highlight=False, soft_wrap=True)
         for note in verdict.notes:
-            console.print(f"  {note}", highlight=False)
+            console.print(f"  {note}", highlight=False, soft_wrap=True)
 
 
 @app.command(

@@ -115,15 +115,8 @@ def _remarks(rows: Sequence[NoiseRow], strategies: int, days: int) -> tuple[str,
         "- PBO alone is fooled where fees rank the strategies: the most patient loser wins both halves of "
         "the days, so the choice is stable and worthless. DSR and SPA refuse it."
     )
-    known = [
-        f"- Right {row.edge:.0%} of the time at a fee of {row.fee:.2%} a side: the best of the draw in "
-        f"{row.found} of {row.draws} (median Sharpe {row.best_sharpe:.2f}), told from luck in "
-        f"{row.passing['together']}."
-        for row in rows
-        if row.edge is not None
-    ]
     fooled = any(row.passing["pbo"] > row.draws // 10 for row in pure)
-    return (first, *([fees] if fooled else []), *known)
+    return (first, fees) if fooled else (first,)
 
 
 _ALONE = {"DSR": "dsr", "PBO": "pbo", "SPA against all three": "spa", "SPA against holding": "hold"}

@@ -21,6 +21,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 DESK = Path("configs/walkforward/desk.toml")
 LOG = Path("configs/vault.jsonl")
+TRIALS = Path("_exp/trials.jsonl")
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn", "purgedcv")
 
 
@@ -67,6 +68,7 @@ def walkforward(
     desk: Annotated[Path, typer.Option(help="Configuration of the trader: account and policy.")] = DESK,
     out: Annotated[Path, typer.Option(help="Folder of folds and results.")] = Path("_exp/walkforward"),
     page: Annotated[Path | None, typer.Option(help="Markdown to write; its .json is put beside it.")] = None,
+    trials: Annotated[Path, typer.Option(help="Ledger in which every run is counted as a trial.")] = TRIALS,
     pages: Annotated[bool, typer.Option(help="Also write an HTML report for each schedule.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Folds at a time, each in a process of its own.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -89,7 +91,6 @@ def walkforward(
             chosen = Plan(chosen.desk, tuple(known[name] for name in wanted))
         desk, base = plan.parent / chosen.desk, plan.parent
         command = f"training walkforward --plan {plan.as_posix()} --lake DIR"
-        command += f" --study {study}" if study else ""
     else:
         one = Study(
             name=f"{(spec or Path(fixed).name).replace('_', '-')}-{venue}-{timeframe}",
@@ -112,7 +113,8 @@ def walkforward(
             seed=seed,
         )
         chosen, base, command = Plan("", (one,)), Path(), _command(one)
-    told = command + (f" --page {page.as_posix()}" if page is not None and not page.is_absolute() else "")
+    told = command + (f" --study {study}" if plan is not None and study else "")
+    told += f" --page {page.as_posix()}" if page is not None and not page.is_absolute() else ""
     setting = Setting(
         lake=lake,
         desk=desk,
@@ -125,9 +127,11 @@ def walkforward(
     )
     walked = []
     for number, one in enumerate(chosen.study, 1):
+        # A study's folds are the same whichever others are run beside it.
+        own = setting if plan is None else setting._replace(command=f"{command} --study {one.name}")
         with _progress(f"{one.name} ({number} of {len(chosen.study)})") as on_fold:
-            walked.append(walk(one, setting, on_fold))
-    written = write(walked, lake, out, page, command=told, pages=pages)
+            walked.append(walk(one, own, on_fold))
+    written = write(walked, lake, out, page, command=told, pages=pages, trials=trials)
     if as_json:
         sys.stdout.write(written.json.decode())
         return

@@ -27,12 +27,16 @@ def desk(path: Path, venue: str, instruments: Sequence[str], model: Path) -> Con
         found = ", ".join(sorted(quotes))
         raise ConfigError(f"walk-forward: expected pairs of one quote currency; found {found}")
     (quote,) = quotes
-    first = load([path], {}, {"universe.instruments": list(instruments), "exchange.source": venue})
-    if len(first.accounts) != 1 or len(first.traders) != 1:
-        raise ConfigError(f"{path}: expected one account with one trader; found {len(first.traders)} traders")
-    account = first.accounts[0].model_copy(update={"currency": quote})
-    trader = first.traders[0].model_copy(update={"model": model, "instruments": tuple(instruments)})
-    return first.model_copy(update={"accounts": (account,), "traders": (trader,)})
+    plain = load([path], {})
+    if len(plain.accounts) != 1 or len(plain.traders) != 1:
+        raise ConfigError(f"{path}: expected one account with one trader; found {len(plain.traders)} traders")
+    put_in = {
+        "universe.instruments": list(instruments),
+        "exchange.source": venue,
+        f"account.{plain.accounts[0].name}.currency": quote,
+    }
+    config = load([path], {}, put_in)
+    return config.with_model(config.traders[0].name, model)
 
 
 def acting(config: Config, schedule: str, min_confidence: float) -> Config:

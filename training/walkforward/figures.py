@@ -17,8 +17,7 @@ from inference.card import Interval
 from trader.backtest.record import RunRecord
 from trader.evaluation.assessment import FoldSlice, Judged, Slice, judge
 from trader.evaluation.market import Market, read_market
-from trader.evaluation.metrics import YEAR
-from training import bootstrap
+from training.significance.intervals import intervals
 from training.walkforward.chance import chance
 from training.walkforward.fold import Done
 from training.walkforward.run import Walked
@@ -70,6 +69,7 @@ class AtFees(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str
     pooled: Part
     sharpe: Interval
+    cagr: Interval
     gross: float
     fees_cash: float
     slippage_cash: float
@@ -177,23 +177,6 @@ def encoded(told: list[Figures]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(body), indent=1) + b"\n"
 
 
-def sharpe_interval(daily: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int) -> Interval:
-    """Give the Sharpe ratio of daily returns [N], a year of 365 days, with its 95 % bootstrap interval."""
-    if len(daily) < 2:
-        return Interval(None, None, None)
-    sums = np.column_stack([daily, daily**2, np.ones(len(daily))])
-    return bootstrap.interval(sums, _sharpe, bootstrap.day_weights(len(daily), seed))
-
-
-def _sharpe(sums: np.ndarray[tuple[int, int], np.dtype[np.float64]]):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    mean = sums[:, 0] / sums[:, 2]
-    variance = sums[:, 1] / sums[:, 2] - mean**2
-    out = np.full(len(sums), np.nan)
-    known = variance > 1e-18
-    out[known] = mean[known] / np.sqrt(variance[known]) * YEAR**0.5
-    return out
-
-
 def _at(
     name: str, record: RunRecord, judged: Judged, folds: tuple[Done, ...], seed: int, lake: Path
 ) -> AtFees:
@@ -202,11 +185,13 @@ def _at(
     paid = found.pooled.trips
     tuned = [fold.tuned[name] for fold in folds]
     parts = tuple(_fold(part, done, name) for part, done in zip(found.folds, folds, strict=True))
+    sure = intervals(judged.lines.returns, seed=seed)
     acted = [part.total or 0.0 for part, one in zip(parts, tuned, strict=True) if one.pays]
     return AtFees(
         schedule=name,
         pooled=_part(found.pooled),
-        sharpe=sharpe_interval(judged.lines.returns, seed),
+        sharpe=sure.sharpe,
+        cagr=sure.cagr,
         gross=float(paid.net + paid.fees + paid.margin_fees) / cash,
         fees_cash=float(paid.fees + paid.margin_fees) / cash,
         slippage_cash=float(paid.slippage) / cash,

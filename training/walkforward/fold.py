@@ -189,7 +189,7 @@ def _made(
                 purged_rows=facts.purged_rows,
                 tuned=_told(chosen),
                 models=(_used(config.traders[0].name, used),),
-                metrics=facts.metrics,
+                metrics=facts.metrics | _rests_on(chosen),
             )
     return Done(
         number=window.number,
@@ -275,16 +275,18 @@ def _by_turnover(config: Config, lake: Path, window: Window) -> Tuned:
 
 
 def _told(chosen: Tuned) -> dict[str, float]:
-    told = {
-        "min_confidence": chosen.threshold,
-        "best": chosen.best,
-        "pooled": chosen.pooled,
-        "validation_trades": float(chosen.trades),
+    """Give what was chosen; the same choice under two fee schedules is one trial."""
+    told = {"min_confidence": chosen.threshold, "best": chosen.best, "pooled": chosen.pooled}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _rests_on(chosen: Tuned) -> dict[str, float | None]:
+    return {
+        "validation_trades": chosen.trades,
         "validation_utility_bps": chosen.utility_bps,
         "validation_low_bps": chosen.low_bps,
         "pays": float(chosen.pays),
     }
-    return {name: value for name, value in told.items() if value is not None}
 
 
 def _used(trader: str, model: Ensemble) -> ModelUsed:

@@ -120,7 +120,7 @@ def _overview(told: Sequence[Figures]) -> list[str]:
                 [
                     one.study,
                     fees.schedule,
-                    _percent(pooled.cagr),
+                    _percents(fees.cagr),
                     _interval(fees.sharpe),
                     _percent(pooled.depth),
                     f"{pooled.trades:,}",
@@ -141,7 +141,17 @@ def _overview(told: Sequence[Figures]) -> list[str]:
             rows.append([one.study, "*hold*", *figures, *[""] * 7, _percent(held.total), "", ""])
         rows.append([one.study, "*flat*", "0.0 %", "-", "-", *[""] * 7, "0.0 %", "", ""])
     head = [
-        *("study", "fees", "CAGR", "Sharpe [95 %]", "max drawdown", "trades", "a day", "hold h", "won"),
+        *(
+            "study",
+            "fees",
+            "CAGR [95 %]",
+            "Sharpe [95 %]",
+            "max drawdown",
+            "trades",
+            "a day",
+            "hold h",
+            "won",
+        ),
         *("right", "before fees", "fees", "total", "vetoed", "folds that pay"),
     ]
     return [
@@ -229,7 +239,7 @@ def _folds(one: Figures) -> list[str]:
         ]
         for fees in one.fees:
             fold = fees.folds[number]
-            pays = "" if not one.trained or fold.tuned.get("pays") else " x"
+            pays = "" if not one.trained or fold.metrics.get("pays") else " x"
             row += [
                 f"{fold.tuned['min_confidence']:.3f}{pays}",
                 f"{fold.trades:,}",

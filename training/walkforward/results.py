@@ -12,6 +12,7 @@ import msgspec
 
 from core.version import VERSION
 from trader.evaluation.tables import write_tables
+from trader.evaluation.trials import record_trial
 from trader.evaluation.write import METRICS, write_report
 from training.walkforward.figures import Figures, encoded, figures
 from training.walkforward.page import headline, markdown
@@ -30,11 +31,18 @@ class Written(NamedTuple):
 
 
 def write(
-    walked: Sequence[Walked], lake: Path, out: Path, page: Path | None, *, command: str, pages: bool
+    walked: Sequence[Walked],
+    lake: Path,
+    out: Path,
+    page: Path | None,
+    *,
+    command: str,
+    pages: bool,
+    trials: Path,
 ) -> Written:
     """Write `out`/STUDY/SCHEDULE with record and tables (and HTML with `pages`), then the page and its JSON.
 
-    Without `page` both go to `out`.
+    Without `page` both go to `out`. Every record is counted as a trial in the ledger `trials`.
     """
     told: list[Figures] = []
     for one in walked:
@@ -43,6 +51,7 @@ def write(
         for name, record in one.records.items():
             folder = out / one.study.name / name
             record.save(folder)
+            record_trial(record, trials)
             if pages:
                 write_report(record, folder, outcome.market)
                 continue

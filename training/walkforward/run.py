@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 
 from core.errors import UsageError
-from core.market import Timeframe
 from core.text import iso
 from feeds.lake import Lake
 from inference import ensemble
@@ -138,7 +137,7 @@ def _windows(study: Study, lake: Path, fixed: Path | None, end: int) -> Sequence
 
 def _first(study: Study, lake: Path) -> int:
     """Give the first bar of the instrument that has the longest history."""
-    series = series_of(lake, study.venue, Timeframe(study.timeframe), study.instruments)
+    series = series_of(lake, study.venue, study.timeframe, study.instruments)
     return min(int(Lake(lake).read(*one).ts_open[0]) for one in series)
 
 

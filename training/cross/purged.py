@@ -1,6 +1,6 @@
 """Purged and embargoed cross-validation by event times, through purgedcv.
 
-Must not know features, models or files. Called by tests and by whoever tunes on rows that lie on both sides
+Must not know features, models or files. Called by training.cross.validate, where rows lie on both sides
 of a test span; the walk-forward itself has training rows on one side only (training.splits).
 
 A row is an event [decision, label end]. Rows of all instruments that were decided at one instant go the same
