@@ -132,8 +132,9 @@ class OrderManager:
             return now - state.put_at > timing.ask_again
         if now - state.reconciled_at <= timing.settle:
             return False
-        idle = not portfolio.positions and not any(map(unfinished, state.orders.values()))
-        if not idle and now - state.reconciled_at > timing.poll:
+        if now - state.reconciled_at > timing.poll and (
+            portfolio.positions or any(map(unfinished, state.orders.values()))
+        ):
             return True
         doubtful = (self._is_doubtful(order, now) for book in self._books.values() for order in book)
         return bool(state.crossed or state.suspected) or any(doubtful)
@@ -154,6 +155,8 @@ class OrderManager:
 
         Guards that rest for an open position do not count; left over from a closed one they do.
         """
+        if len(self._calm) == len(self._books):
+            return frozenset()
         return frozenset(
             symbol
             for symbol, book in self._books.items()
@@ -180,6 +183,8 @@ class OrderManager:
         if not ready:
             return []
         commands: Commands = []
+        if len(self._calm) == len(self._books):  # all of them: a calm instrument always has a book
+            return commands
         for symbol in sorted(self._books.keys() - self._calm):
             position = portfolio.quantity(symbol)
             book = self._books[symbol]

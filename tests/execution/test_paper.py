@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from core.clock import SECOND, LiveClock, ManualClock
+from core.clock import HOUR, SECOND, LiveClock, ManualClock
 from core.events import Fill, LinkChange, OrderUpdate, Reconciled, RequestReconcile
 from core.instrument import Instrument
 from core.market import Quote, Trade
@@ -16,6 +16,7 @@ from core.orders import (
     CancelOrder,
     OrderIntent,
     OrderState,
+    OrderType,
     Purpose,
     Side,
 )
@@ -25,6 +26,8 @@ from execution.paper import PaperGateway
 from execution.state import ExecutionState
 from venue.exchange import Exchange
 from venue.exchange_orders import FeeSchedule
+from venue.exchange_positions import MarginRules
+from venue.exchange_settings import PLAIN_RULES, ExchangeRules
 
 D = Decimal
 NOW = 1_700_000_000 * SECOND
@@ -46,9 +49,9 @@ ETH = Instrument(
 class Paper:
     """A gateway, its clock, and what it said."""
 
-    def __init__(self, clock=None):
+    def __init__(self, clock=None, rules=PLAIN_RULES):
         self.clock = clock or ManualClock(NOW)
-        self.exchange = Exchange({SYMBOL: ETH}, fees=FeeSchedule(D("0.001"), D("0.002")))
+        self.exchange = Exchange({SYMBOL: ETH}, fees=FeeSchedule(D("0.001"), D("0.002")), rules=rules)
         self.exchange.open_account("paper", D(10_000))
         self.said = []
         self.gateway = PaperGateway("paper", self.exchange, self.clock, self.said.append)
@@ -181,3 +184,40 @@ async def test_an_idle_gateway_just_waits():
             await paper.gateway.run()
     assert [r.account for r in paper.said] == ["paper"]
     assert Purpose.ENTRY not in {getattr(r, "purpose", None) for r in paper.said}
+
+
+async def test_a_loan_costs_at_its_opening_and_every_four_hours_and_the_next_answer_shows_it():
+    paper = Paper(rules=ExchangeRules(margin=MarginRules(), queue=True))
+    stop, entry = paper.enter()
+    await paper.gateway.send([stop, entry])
+    paper.later()
+    paper.later()
+    (fill,) = [r for r in paper.said if isinstance(r, Fill)]
+    assert fill.fee == D("100.01") * D("0.002") + D("100.01") * D("0.0002")
+    paper.later(2 * 4 * HOUR // SECOND)
+    await paper.gateway.reconcile(RequestReconcile("paper", (), NOW, asked_at=NOW))
+    answer = paper.said[-1]
+    assert isinstance(answer, Reconciled)
+    assert answer.cash == 10_000 - fill.fee - 2 * D("100.01") * D("0.0002")
+
+
+async def test_a_target_at_the_touch_waits_for_its_turn():
+    paper = Paper(rules=ExchangeRules(margin=MarginRules(), queue=True))
+    stop, entry = paper.enter()
+    await paper.gateway.send([stop, entry])
+    paper.later()
+    target = msgspec.structs.replace(
+        stop,
+        cl_ord_id="target",
+        order_type=OrderType.LIMIT,
+        purpose=Purpose.TARGET,
+        trigger_price=None,
+        limit_price=D("100.01"),
+    )
+    paper.quote()
+    await paper.gateway.send([target])
+    paper.later()
+    for quantity, filled in ((D(9), []), (D(2), [D(1)])):  # nine were offered there before
+        paper.said.clear()
+        paper.gateway.on_trade(Trade(SYMBOL, paper.clock.now(), D("100.01"), quantity, Side.BUY, 1))
+        assert [r.quantity for r in paper.said if isinstance(r, Fill)] == filled

@@ -124,12 +124,3 @@ def test_clustered_volume_is_foreseen_and_the_card_shows_what_the_hour_alone_kno
         for column in table.columns
     )
     assert load(out).card == card
-
-
-def test_nothing_that_is_fitted_knows_the_test_span(trained, other_future, tmp_path):
-    card, _ = trained
-    again = regime.train(VOLUME, plan(), other_future(START, 6), tmp_path / "made", lambda _: None)
-    assert again.metrics != card.metrics
-    for field in ("label", "calibration", "parameters", "deciles"):
-        assert getattr(again, field) == getattr(card, field)
-    assert again.files["model.onnx"] == card.files["model.onnx"]

@@ -187,8 +187,8 @@ class Ledger:
             entry=_average(trip.bought_for, trip.entered, trip.entry),
             exit=_average(value, trip.entered, trip.mark if open_ else trip.exit),
             gross=trip.gross,
-            fees=trip.fees,
-            margin_fees=trip.margin_fees,
+            fees=trip.fees or ZERO,  # a nought of eight decimals reads badly
+            margin_fees=trip.margin_fees or ZERO,
             slippage=trip.slippage,
             turnover=trip.bought_for + trip.left_for,
             ended_by=ended_by,

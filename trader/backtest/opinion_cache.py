@@ -8,6 +8,7 @@ the SHA-256 of its body before a number of it is used; one that is damaged is re
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ import msgspec
 import numpy as np
 import platformdirs
 
-from core.errors import DataError
+from core.errors import DataError, UsageError
 from core.market import Timeframe
 from inference.ensemble import Ensemble
 from trader.backtest.opinion_table import OpinionTable
@@ -79,33 +80,44 @@ class OpinionCache:
         path = self._path(key)
         try:
             table = _read(path, key)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except DataError as damaged:
+        except (DataError, OSError) as damaged:
             self.refused.append(str(damaged))
             return None
-        os.utime(path)  # the oldest by use go first
+        with suppress(OSError):  # the oldest by use go first; a folder for reading only is as good
+            os.utime(path)
         return table
 
     def put(self, key: str, table: OpinionTable) -> None:
         """Keep a table, whole or not at all, and let the oldest go where the folder has become too large."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        half = self._path(key).with_suffix(f".{os.getpid()}.part")
-        half.write_bytes(_written(table, key))
-        half.replace(self._path(key))
-        self._shrink(self._path(key))
+        path = self._path(key)
+        half = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            half.write_bytes(_written(table, key))
+            half.replace(path)
+        except OSError as refused:
+            with suppress(OSError):
+                half.unlink()
+            reason = refused.strerror or "it cannot be written"
+            raise UsageError(f"cache: expected a folder to write to, {self._folder}; {reason}") from refused
+        self._shrink(path)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key[:40]}.opinions"
 
     def _shrink(self, newest: Path) -> None:
-        found = sorted(self._folder.glob("*.opinions"), key=lambda path: path.stat().st_mtime_ns)
-        total = sum(path.stat().st_size for path in found)
-        for path in found:
-            if total <= self._limit or path == newest:
-                continue
-            total -= path.stat().st_size
-            path.unlink(missing_ok=True)
+        found = []
+        for path in self._folder.glob("*.opinions"):
+            with suppress(FileNotFoundError):  # another run may be at the same
+                about = path.stat()
+                found.append((about.st_mtime_ns, about.st_size, path))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total > self._limit and path != newest:
+                total -= size
+                path.unlink(missing_ok=True)
 
 
 def _written(table: OpinionTable, key: str) -> bytes:

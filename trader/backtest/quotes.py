@@ -40,11 +40,13 @@ DEPTH_S = 30
 """Seconds of the bar's volume that one taker can have at once, the last of it at a worse price."""
 _MILLION = 1e6
 _LEAST_RANGE, _LEAST_VALUE = 1e-4, 1e4  # a quiet bar is not a tight one
+_TO_FIVE_MINUTES = {t: (math.sqrt(5 * MINUTE / t.ns), 5 * MINUTE / t.ns) for t in Timeframe}
+"""What a range and a traded value are multiplied with, to be those of five minutes."""
 
 
 def half_spreads(bars: BarArrays) -> npt.NDArray[np.float64]:
     """Give the half spread [T] of each bar as a fraction of its price."""
-    grown, more = _to_five_minutes(bars.timeframe)
+    grown, more = _TO_FIVE_MINUTES[bars.timeframe]
     swing = np.maximum((bars.high - bars.low) / bars.close * grown, _LEAST_RANGE)
     value = np.maximum(bars.volume * bars.close * more, _LEAST_VALUE)
     return np.minimum(BASE + SHARE * swing * np.sqrt(_MILLION / value), WIDEST)
@@ -52,7 +54,7 @@ def half_spreads(bars: BarArrays) -> npt.NDArray[np.float64]:
 
 def half_spread(bar: Bar) -> float:
     """Give the half spread of one bar: half_spreads without arrays, to the same bit."""
-    grown, more = _to_five_minutes(bar.timeframe)
+    grown, more = _TO_FIVE_MINUTES[bar.timeframe]
     swing = max((bar.high - bar.low) / bar.close * grown, _LEAST_RANGE)
     value = max(bar.volume * bar.close * more, _LEAST_VALUE)
     return min(BASE + SHARE * swing * math.sqrt(_MILLION / value), WIDEST)
@@ -90,8 +92,7 @@ def path(
     yield _around(bar.open, half, quantity, instrument, ts)
     for number, (begin, end) in enumerate(legs):
         low, high = min(begin, end), max(begin, end)
-        on_the_way = sorted((t for t in triggers if low < t < high), reverse=end < begin)
-        for price in on_the_way:
+        for price in sorted((t for t in triggers if low < t < high), reverse=end < begin) if triggers else ():
             share = (price - begin) / (end - begin)
             yield _around(price, half, quantity, instrument, ts + int(share * part))
         ts += part
@@ -120,24 +121,10 @@ def depth(bar: Bar, instrument: Instrument) -> Decimal:
 
 
 def _around(price: float, half: float, quantity: Decimal, instrument: Instrument, ts: int) -> Quote:
-    return Quote(
-        instrument.symbol,
-        ts,
-        _on_grid(price * (1 - half), instrument, up=False),
-        _on_grid(price * (1 + half), instrument, up=True),
-        quantity,
-        quantity,
-    )
-
-
-def _to_five_minutes(timeframe: Timeframe) -> tuple[float, float]:
-    """Give the factors that bring a bar's range and its traded value to those of five minutes."""
-    more = 5 * MINUTE / timeframe.ns
-    return math.sqrt(more), more
-
-
-def _on_grid(price: float, instrument: Instrument, *, up: bool) -> Decimal:
     """Round outward in whole ticks: integers are several times quicker than dividing decimals."""
-    scaled = price * 10**instrument.price_precision
-    ticks = int(scaled) + (up and scaled > int(scaled))
-    return Decimal(ticks).scaleb(-instrument.price_precision)
+    tick, scale = instrument.price_increment, 10**instrument.price_precision
+    below, above = price * (1 - half) * scale, price * (1 + half) * scale
+    ask = int(above)
+    if above > ask:
+        ask += 1
+    return Quote(instrument.symbol, ts, int(below) * tick, ask * tick, quantity, quantity)

@@ -36,7 +36,7 @@ def summary(figures: "Assessment", places: Mapping[str, str]) -> list[str]:
             "gross, fees, net",
             f"{number(trips.gross)}, {number(trips.fees + trips.margin_fees)}, {number(trips.net)}",
         ),
-        ("fee a side", f"{number(paid, 1)} bps paid, break-even {number(even, 1)} bps, all days"),
+        ("fee a side", f"{number(paid, 1)} bps paid, break-even {number(even, 1)} bps"),
         *places.items(),
     ]
     return [figures.verdict, *figures.warnings, "", *rows(table)]

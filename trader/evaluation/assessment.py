@@ -6,6 +6,7 @@ at the end of every hour (pairs: of every day).
 """
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -59,9 +60,10 @@ class Monthly(msgspec.Struct, frozen=True):
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is said about a run: `metrics.json`.
 
+    `evidence` are the days in and out of sample, empty where all are of one kind. Where there are two, only
+    those out of sample count: everything but `pooled`, `monthly`, `months` and `folds` speaks of them.
     `turnover_per_day` is in parts of the starting cash, `exposure` the mean notional over mean equity.
-    `regimes` is empty and `hold` None where the market's own bars were not at hand. `evidence` are the days
-    in and out of sample, empty where all are of one kind; the verdict speaks of those out of sample.
+    `regimes` is empty and `hold` None where the market's own bars were not at hand.
     """
 
     schema: int = SCHEMA
@@ -104,34 +106,49 @@ class Judged(msgspec.Struct, frozen=True):
 def judge(
     record: RunRecord, market: Market | None = None, significance: Significance | None = None
 ) -> Judged:
-    """Work out all figures. `significance` is what `training significance` left in the run's folder."""
-    card, trips = record.card, record.trips
-    seen = lines(record)
-    cash = total(card.cash.values())
+    """Work out all figures. `significance` is what `training significance run` left in the run's folder."""
+    card, seen = record.card, lines(record)
     held = hold(card, market) if market else None
     names = _day_regimes(card, market) if market else None
-    pooled = _span("all", seen, trips, card.start, card.end)
-    months = tuple(_span(name, seen, trips, *span) for name, span in _months(card))
-    days = pooled.returns.days
+    months = tuple(_span(name, seen, record.trips, *span) for name, span in _months(card))
+    evidence = _evidence(card, seen, record.trips)
+    # From here on only the days that count.
+    start, end = out_of_sample(card)[0] if evidence else (card.start, card.end)
+    part = seen.between(start, end)
+    trips = [trip for trip in record.trips if start <= _opened(trip, card) < end]
+    counted = msgspec.structs.replace(card, start=start, end=end)
+    beside = hold(counted, market) if market else None
+    whole = _span("all", seen, record.trips, card.start, card.end)
+    kinds = names[(start - card.start) // DAY :] if names else None
+    cash = total(card.cash.values()) if start == card.start else Decimal(repr(float(part.daily[0])))
+    headline = evidence[-1] if evidence else whole
     figures = Assessment(
-        verdict=verdict(_told(card, seen, trips, market)),
-        warnings=warnings(card, pooled.trips),
+        verdict=verdict(
+            Told(
+                headline.returns,
+                headline.trips.trades,
+                part.total_before_fees,
+                beside.figures.returns if beside else None,
+                "Out of sample" if evidence else "" if out_of_sample(card) else "In sample",
+            )
+        ),
+        warnings=warnings(card, whole.trips),
         card=card,
-        pooled=pooled,
+        pooled=whole,
+        evidence=evidence,
         monthly=_monthly(months),
-        exposure=seen.exposure_share,
-        time_in_market=seen.time_in_market,
-        turnover_per_day=float(pooled.trips.turnover / cash) / days if days and cash else None,
-        hold=held.figures if held else None,
-        flat=flat(card),
+        exposure=part.exposure_share,
+        time_in_market=part.time_in_market,
+        turnover_per_day=float(headline.trips.turnover / cash) / headline.returns.days if cash else None,
+        hold=beside.figures if beside else None,
+        flat=flat(counted),
         stress=stress(trips, cash),
         ended=by_end(trips),
-        evidence=_evidence(card, seen, trips),
         months=months,
         folds=tuple(_fold(fold, seen, trips) for fold in card.folds),
-        pairs=tuple(_pair(name, seen, trips) for name in card.instruments),
-        accounts=tuple(_account(name, seen, trips) for name in sorted(card.cash)),
-        regimes=_by_regime(names, seen, trips) if names else (),
+        pairs=tuple(_pair(name, part, trips) for name in card.instruments),
+        accounts=tuple(_account(name, part, trips) for name in sorted(card.cash)),
+        regimes=_by_regime(kinds, part, trips) if kinds else (),
         significance=significance,
     )
     return Judged(figures, seen, names, held.equity if held else None)
@@ -142,20 +159,6 @@ def unseen_return(figures: Assessment) -> float | None:
     if figures.evidence:
         return figures.evidence[-1].returns.total
     return figures.pooled.returns.total if out_of_sample(figures.card) else None
-
-
-def _told(card: RunCard, seen: Lines, trips: Sequence[Trip], market: Market | None) -> Told:
-    """Choose the days that a verdict may speak of: those out of sample, if there are any."""
-    spans, evidence = out_of_sample(card), ""
-    start, end = (spans[0][0], spans[-1][1]) if spans else (card.start, card.end)
-    if not spans:
-        evidence = "In sample"
-    elif not card.folds and start > card.start:
-        evidence = "Out of sample"
-    part = _span("", seen, trips, start, end)
-    held = hold(msgspec.structs.replace(card, start=start, end=end), market) if market else None
-    before = seen.total_before_fees(start, end)
-    return Told(part.returns, part.trips.trades, before, held.figures.returns if held else None, evidence)
 
 
 def _evidence(card: RunCard, seen: Lines, trips: Sequence[Trip]) -> tuple[Slice, ...]:
@@ -174,9 +177,13 @@ def _span(name: str, seen: Lines, trips: Sequence[Trip], start: int, end: int) -
     """Cut whole days out of a run; `start` and `end` are midnights."""
     first, last = np.searchsorted(seen.days, [start, end])
     hours = slice(*np.searchsorted(seen.hours, [start, end + 1]))
-    latest = int(seen.days[-1]) - 1  # an answer to the last close arrives after it
-    some = [trip for trip in trips if start <= min(trip.opened, latest) < end]
+    some = [trip for trip in trips if start <= min(trip.opened, int(seen.days[-1]) - 1) < end]
     return _slice(name, seen.returns[first:last], drawdown(seen.hours[hours], seen.equity[hours]), some)
+
+
+def _opened(trip: Trip, card: RunCard) -> int:
+    """Give when a trip was opened; what answers the last close arrives after it and belongs to that day."""
+    return min(trip.opened, card.end - 1)
 
 
 def _slice(name: str, daily: Floats, depth: Drawdown | None, trips: Sequence[Trip]) -> Slice:

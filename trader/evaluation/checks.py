@@ -11,7 +11,7 @@ are cheats of known kind: they pass when the checks catch them on this very mark
 
 import tempfile
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from trader.models import load_models
 
 NAMES = (delay.NAME, "future_permuted", "truncation", "leak_canary", "right_closed_resample")
 DAYS = 14
-"""Of a longer span the newest days are checked: what looks ahead does so every day."""
+"""Of a longer span only the newest days are altered: what looks ahead does so every day."""
 FIGURES = ("usable", "p_down", "p_hold", "p_up", "atr", "volatility", "close", "spread", "age_s")
 """Of an opinion, in the order in which a difference is told."""
 LEAST_DAYS = 3
@@ -56,7 +56,9 @@ def look_ahead(
     seed: int = 0,
     say: Say = lambda _: None,
 ) -> tuple[Check, ...]:
-    """Check the newest `days` of [start, end), ns UTC, and give the verdicts in a fixed order.
+    """Check [start, end), ns UTC in whole days, and give the verdicts in a fixed order.
+
+    The market is altered over the newest `days` of it alone; trades are judged over all of it.
 
     `opine` is the pipeline, by default the configuration's own models; `only` names the checks to make,
     `instants` is how many futures are altered. `say` is told each check before it begins. Raises UsageError
@@ -64,10 +66,11 @@ def look_ahead(
     """
     if end - start < LEAST_DAYS * DAY:
         raise UsageError(f"checks: expected {LEAST_DAYS} days or more; found {(end - start) / DAY:g}")
-    start = max(start, end - days * DAY)
     models = load_models(config)
     with tempfile.TemporaryDirectory(prefix="seamark-checks-") as folder:
-        bench = _Bench(config, models, lake, start, end, Path(folder))
+        whole = _Bench(config, models, lake, start, end, Path(folder))
+        start = max(start, end - days * DAY)
+        bench = replace(whole, start=start)
         # A copy beside copies: whatever differs is the alteration, not how bars are stored.
         bench.lake = bench.copy(lake, lambda bars: bars)
         honest = opine or (lambda root, first, last: span_opinions(config, root, first, last))
@@ -77,7 +80,7 @@ def look_ahead(
             nothing = f"no usable opinion from {iso(start)} to {iso(end)}: nothing to check"
             return tuple(Check(name, passed=True, found=nothing) for name in NAMES if name in only)
         checks: dict[str, Callable[[], Check]] = {
-            delay.NAME: lambda: bench.delayed(told, config, seed),
+            delay.NAME: lambda: whole.delayed(honest(lake, whole.start, end), config, seed),
             "future_permuted": lambda: bench.permuted(honest, told, at, seed),
             "truncation": lambda: bench.truncated(honest, told, at),
             "leak_canary": lambda: _leak(bench, at[:1], seed),
@@ -174,8 +177,8 @@ class _Bench:
             if wrong := _difference(told, found, self.start, ts):
                 said = f"{wrong} when the data end at {iso(ts)}"
                 return Check("truncation", passed=False, found=said)
-            opinions += _count(told, self.start, ts)
-        said = f"{opinions:,} opinions up to {_listed(at)} are the same, bit for bit, without what came later"
+            opinions = _count(told, self.start, ts)
+        said = f"{opinions:,} opinions up to {_at(at)} are the same, bit for bit, without what came later"
         return Check("truncation", passed=True, found=said, figures={"opinions": float(opinions)})
 
     def permuted(
@@ -196,18 +199,16 @@ class _Bench:
             if wrong := _difference(told, found, self.start, ts):
                 said = f"{wrong} when bars from {iso(ts)} on change places"
                 return Check(name, passed=False, found=said)
-            opinions += _count(told, self.start, ts)
+            opinions = _count(told, self.start, ts)
             if orders:
                 wrong, count = self._orders(config or self.config, (self.lake, told), (other, found), ts)
                 if wrong:
                     return Check(
                         name, passed=False, found=f"{wrong} when bars from {iso(ts)} on change places"
                     )
-                sent += count
+                sent = count
         tail = f" and {sent:,} orders" if orders else ""
-        said = (
-            f"{opinions:,} opinions{tail} up to {_listed(at)} are the same, bit for bit, whatever comes later"
-        )
+        said = f"{opinions:,} opinions{tail} up to {_at(at)} are the same, bit for bit, whatever comes later"
         return Check(
             name, passed=True, found=said, figures={"opinions": float(opinions), "orders": float(sent)}
         )
@@ -295,5 +296,7 @@ def _count(told: TabledOpinions, start: int, until: int) -> int:
     )
 
 
-def _listed(at: list[int]) -> str:
-    return " and ".join(map(iso, at))
+def _at(at: list[int]) -> str:
+    """Name the instants whose later market was altered, the last of them first."""
+    tail = f" (and so at {', '.join(map(iso, at[:-1]))})" if at[1:] else ""
+    return iso(at[-1]) + tail

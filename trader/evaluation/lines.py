@@ -40,16 +40,33 @@ class Lines:
     pairs: Mapping[str, Floats]
     pair_fees: Mapping[str, Floats]
 
+    def between(self, start: int, end: int) -> "Lines":
+        """Cut whole days out, midnight to midnight; profit and fees so far go on counting from the start."""
+        hours = slice(*np.searchsorted(self.hours, [start, end + 1]))
+        days = slice(*np.searchsorted(self.days, [start, end + 1]))
+        return Lines(
+            hours=self.hours[hours],
+            equity=self.equity[hours],
+            fees=self.fees[hours],
+            exposure=self.exposure[hours],
+            days=self.days[days],
+            daily=self.daily[days],
+            daily_fees=self.daily_fees[days],
+            accounts={name: line[hours] for name, line in self.accounts.items()},
+            pairs={name: line[days] for name, line in self.pairs.items()},
+            pair_fees={name: line[days] for name, line in self.pair_fees.items()},
+        )
+
     @property
     def returns(self) -> Floats:
         """Daily returns [D] of equity; a day that begins with nothing left returns 0."""
         return returns_of(self.daily)
 
-    def total_before_fees(self, start: int, end: int) -> float | None:
-        """Give what some whole days would have left without a fee, in parts of what they began with."""
-        first, last = np.searchsorted(self.days, [start, end])
-        fees = self.daily_fees[last] - self.daily_fees[first]
-        return float((self.daily[last] + fees) / self.daily[first]) - 1.0 if self.daily[first] > 0.0 else None
+    @property
+    def total_before_fees(self) -> float | None:
+        """What the same trades would have left without a fee, in parts of the first day's equity."""
+        fees = self.daily_fees[-1] - self.daily_fees[0]
+        return float((self.daily[-1] + fees) / self.daily[0]) - 1.0 if self.daily[0] > 0.0 else None
 
     @property
     def exposure_share(self) -> float | None:

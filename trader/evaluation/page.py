@@ -28,7 +28,7 @@ from trader.evaluation.markup import (
     tag,
 )
 from trader.evaluation.page_data import page_data
-from trader.evaluation.page_parts import bar, baselines, charts, checks, costs, ends, months, trades
+from trader.evaluation.page_parts import bar, baselines, charts, checks, costs, counted, ends, months, trades
 from trader.evaluation.trips import total
 
 MODULES = ("charts.js", "trades.js", "candles.js")
@@ -69,9 +69,9 @@ def body(figures: Assessment) -> Markup:
                     class_="halves",
                 ),
                 _regimes(figures),
-                _slices("By pair", "Pair", figures.pairs, f"{len(figures.pairs)}"),
+                _slices("By pair", "Pair", figures.pairs, counted(figures)),
                 _folds(figures.folds),
-                _slices("By account", "Account", figures.accounts, f"{len(figures.accounts)}")
+                _slices("By account", "Account", figures.accounts, counted(figures))
                 if len(figures.accounts) > 1
                 else None,
                 ends(figures),
@@ -126,7 +126,7 @@ def _verdict(figures: Assessment) -> Markup:
         (
             "Exposure",
             percent(figures.exposure),
-            f"all days; turnover {number(figures.turnover_per_day)} \u00d7 cash a day",
+            f"turnover {number(figures.turnover_per_day)} \u00d7 cash a day",
         ),
     )
     cells = [
@@ -173,7 +173,12 @@ def _regimes(figures: Assessment) -> Markup | None:
     columns: list[Column[Slice]] = [one for one in _slice_columns("Regime") if one.head != "Drawdown"]
     columns.insert(1, Column("Days", lambda s: f"{s.returns.days:,}"))
     rule = tag("p", figures.regime_rule, class_="small")
-    return panel("By kind of market", table("By kind of market", columns, figures.regimes), rule)
+    return panel(
+        "By kind of market",
+        table("By kind of market", columns, figures.regimes),
+        rule,
+        count=counted(figures),
+    )
 
 
 def _folds(folds: Sequence[FoldSlice]) -> Markup | None:

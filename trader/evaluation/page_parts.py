@@ -22,6 +22,7 @@ from trader.evaluation.markup import (
     table,
     tag,
 )
+from trader.evaluation.page_data import LISTED
 from trader.evaluation.regimes import REGIMES
 from trader.evaluation.stress import CostLevel
 from trader.evaluation.trips import EndFigures
@@ -46,9 +47,7 @@ def charts(figures: Assessment) -> Markup:
     entries = [("line net", "after fees"), ("line gross", "before fees"), ("area drag", "taken by fees")]
     entries += [("line held", "buy and hold")] if hold else []
     entries += [("area oos", "out of sample")]
-    entries += [
-        (f"area r{n}", name) for n, name in enumerate(REGIMES) if any(name == r.name for r in figures.regimes)
-    ]
+    entries += [(f"area r{n}", name) for n, name in enumerate(REGIMES)] if figures.regimes else []
     legend = tag("ul", *(tag("li", tag("i", class_=kind), text) for kind, text in entries), class_="legend")
     told = (
         f"Equity over time. {figures.verdict} Below it the kind of market, trades a day, and the drawdown. "
@@ -100,6 +99,11 @@ def months(figures: Assessment) -> Markup:
     return panel("Return of each month", scroll, tag("p", said, class_="small"))
 
 
+def counted(figures: Assessment) -> str:
+    """Say which days a table speaks of."""
+    return f"{figures.headline.returns.days:,} days {figures.headline.name}" if figures.evidence else ""
+
+
 def costs(figures: Assessment) -> Markup:
     """Give the table of cost levels."""
     stress = figures.stress
@@ -123,12 +127,13 @@ def costs(figures: Assessment) -> Markup:
         table("Result at other costs", columns, stress.levels),
         tag("p", tag("b", said), class_="small"),
         tag("p", stress.caveat, class_="small"),
+        count=counted(figures),
     )
 
 
 def baselines(figures: Assessment) -> Markup:
     """Give the run beside holding and doing nothing."""
-    run = Baseline("this run", figures.pooled.returns, figures.pooled.drawdown)
+    run = Baseline("this run", figures.headline.returns, figures.headline.drawdown)
     columns: list[Column[Baseline]] = [
         Column("Run", lambda b: b.name, "name"),
         Column("Return", lambda b: lean(b.returns.total, percent(b.returns.total, plus=True))),
@@ -144,7 +149,10 @@ def baselines(figures: Assessment) -> Markup:
         else f"Held in equal parts from first to last day, {number(fee, 1)} bps paid on the way in and out."
     )
     return panel(
-        "Beside doing less", table("Beside doing less", columns, rows), tag("p", said, class_="small")
+        "Beside doing less",
+        table("Beside doing less", columns, rows),
+        tag("p", said, class_="small"),
+        count=counted(figures),
     )
 
 
@@ -181,8 +189,10 @@ def ends(figures: Assessment) -> Markup:
         Column("Net", lambda e: lean(e.net, number(e.net, 2, plus=True))),
         Column("Mean", lambda e: number(e.average, 2, plus=True)),
     ]
-    trips = figures.pooled.trips
+    trips = figures.headline.trips
+    days = counted(figures)
     count = f"stop {percent(trips.stop_rate)}, target {percent(trips.target_rate)}"
+    count = f"{count}; {days}" if days else count
     return panel("How trades ended", table("How trades ended", columns, figures.ended), count=count)
 
 
@@ -194,6 +204,8 @@ def trades(figures: Assessment) -> Markup:
         if count <= SHOWN
         else f"bars are kept of {SHOWN} of {count:,}: the best, the worst and the newest"
     )
+    if count > LISTED:
+        shown = f"the newest {LISTED:,} of {count:,}, trips.csv has all; bars are kept of {SHOWN}"
     place = tag(
         "div",
         tag("p", "The list needs JavaScript; trips.csv beside this page has it.", class_="empty"),
@@ -222,7 +234,7 @@ def trades(figures: Assessment) -> Markup:
 def _luck(figures: Assessment) -> Markup:
     found = figures.significance
     if found is None:
-        command = tag("code", "training significance")
+        command = tag("code", "training significance run")
         return tag("li", "Luck: ", command, " was not run on this folder, so nothing rules it out.")
     spa = ", ".join(f"{name} {number(p, 3)}" for name, p in found.spa.items())
     needed = DASH if found.min_track_days is None else f"{found.min_track_days:,}"
@@ -231,6 +243,10 @@ def _luck(figures: Assessment) -> Markup:
         f"overfitting {number(found.pbo)}, superior predictive ability p: {spa}; "
         f"{needed} days would be needed to tell this Sharpe ratio from zero, {found.days:,} are there."
     )
+    if figures.evidence:
+        said = (
+            f"Judged over all days, those in sample among them, which makes it look better than it is. {said}"
+        )
     word = tag("b", "passed" if found.passed else "FAILED", class_="pass" if found.passed else "fail")
     return tag("li", word, f" luck: {found.sentence} ", tag("span", said, class_="muted"))
 

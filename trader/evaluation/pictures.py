@@ -118,7 +118,8 @@ def _pair(judged: Judged, name: str, above: "Axes", below: "Axes") -> None:
     above.legend(loc="best", frameon=False)
     above.set_ylabel("net profit")
     won = "" if part.trips.win_rate is None else f", {percent(part.trips.win_rate, 0)} won"
-    title = f"{name}: net {part.trips.net:,.2f}, fees {part.trips.fees + part.trips.margin_fees:,.2f}"
+    days = f" ({figures.headline.name})" if figures.evidence else ""
+    title = f"{name}{days}: net {part.trips.net:,.2f}, fees {part.trips.fees + part.trips.margin_fees:,.2f}"
     above.set_title(f"{title}, {part.trips.trades} trades{won}", loc="left", fontsize=9.5, color=INK)
     _daily_bars(below, seen.days, np.diff(net), judged)
 

@@ -33,6 +33,7 @@ from training.significance.superior import REPLICATES, superior_p, superior_tria
 Floats = npt.NDArray[np.float64]
 
 LEAST_DSR, MOST_PBO, MOST_P = 0.95, 0.05, 0.05
+IN_SAMPLE = "a model was trained on these very days"
 HOLD, FLAT, RANDOM = "hold", "flat", "random"
 _NAMES = {HOLD: "holding", FLAT: "doing nothing", RANDOM: "entering at random"}
 
@@ -118,16 +119,18 @@ def judge(
     config_hash: str = "",
     schedule: str = "",
     seed: int = 0,
+    replicates: int = REPLICATES,
+    in_sample: bool = False,
     notes: tuple[str, ...] = (),
 ) -> Significance:
-    """Give the whole verdict on a run; arguments as for `luck_of`."""
-    found = luck_of(mine, others, counted=counted, market=market, twin=twin, seed=seed)
+    """Give the whole verdict on a run; arguments as for `luck_of`. What is `in_sample` never passes."""
+    found = luck_of(mine, others, counted=counted, market=market, twin=twin, seed=seed, replicates=replicates)
     matrix = np.vstack((mine, others))
     sharpes = np.array([value for row in matrix if (value := annual_sharpe(row)) is not None])
     effective = sharpe.effective_trials(matrix)
-    drawn = intervals(mine, seed=seed)
+    drawn = intervals(mine, seed=seed, replicates=replicates)
     expected = sharpe.luck(sharpes, counted, len(mine))
-    failed = _failed(found, counted)
+    failed = ((IN_SAMPLE,) if in_sample else ()) + _failed(found, counted)
     return Significance(
         config_hash=config_hash,
         schedule=schedule,
@@ -193,7 +196,7 @@ def _sentence(mine: Floats, ratio: Interval, expected: float, counted: int, fail
     if not failed:
         return f"More than luck explains: {told}; {among}."
     if ratio.high is not None and ratio.high < 0.0:
-        return f"It loses, and bad luck does not explain it: {told}; {among}."
+        return f"It loses, and bad luck does not explain it: {told}."
     return f"Nothing here can be told from luck: {told}; {among}; {', '.join(failed)}."
 
 

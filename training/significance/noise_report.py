@@ -56,6 +56,7 @@ def noise_report(
     count: int,
     strategies: int,
     seed: int,
+    replicates: int,
     told: Callable[[str], None] = lambda _: None,
 ) -> NoiseReport:
     """Judge `count` draws of noise under each fee, then of noise with each edge in it."""
@@ -65,7 +66,15 @@ def noise_report(
         for fee in fees:
             what = "noise" if edge is None else f"noise and one that is right {edge:.0%} of the time"
             told(f"{what}, fee {fee:.2%}")
-            found = draws(closes, fee=fee, count=count, strategies=strategies, seed=seed, edge=edge)
+            found = draws(
+                closes,
+                fee=fee,
+                count=count,
+                strategies=strategies,
+                seed=seed,
+                edge=edge,
+                replicates=replicates,
+            )
             kept += found
             rows.append(
                 NoiseRow(
@@ -115,15 +124,8 @@ def _remarks(rows: Sequence[NoiseRow], strategies: int, days: int) -> tuple[str,
         "- PBO alone is fooled where fees rank the strategies: the most patient loser wins both halves of "
         "the days, so the choice is stable and worthless. DSR and SPA refuse it."
     )
-    known = [
-        f"- Right {row.edge:.0%} of the time at a fee of {row.fee:.2%} a side: the best of the draw in "
-        f"{row.found} of {row.draws} (median Sharpe {row.best_sharpe:.2f}), told from luck in "
-        f"{row.passing['together']}."
-        for row in rows
-        if row.edge is not None
-    ]
     fooled = any(row.passing["pbo"] > row.draws // 10 for row in pure)
-    return (first, *([fees] if fooled else []), *known)
+    return (first, fees) if fooled else (first,)
 
 
 _ALONE = {"DSR": "dsr", "PBO": "pbo", "SPA against all three": "spa", "SPA against holding": "hold"}

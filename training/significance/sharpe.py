@@ -75,11 +75,11 @@ def min_track_days(returns: Floats) -> int | None:
     sharpe = annual_sharpe(returns)
     if sharpe is None or sharpe <= 0.0:
         return None
+    # As in PSR, which this inverts, the deviation is that of the population.
+    ratio = float(returns.mean() / returns.std())
     skew, kurtosis = _moments(returns)
     try:
-        days = purgedcv.min_track_record_length(
-            sharpe / math.sqrt(YEAR), 0.0, 1.0 - CONFIDENCE, skew, kurtosis
-        )
+        days = purgedcv.min_track_record_length(ratio, 0.0, 1.0 - CONFIDENCE, skew, kurtosis)
     except ValueError:
         return None
     return int(days) if math.isfinite(days) else None

@@ -10,9 +10,9 @@ from rich.table import Table
 from inference.card import Interval
 from trader.evaluation.significance import Significance
 from training.significance.judge import FLAT, HOLD, RANDOM
-from training.significance.noise_report import NoiseReport
+from training.significance.noise_report import NoiseReport, NoiseRow
 
-_WORDS = {HOLD: "holding, as volatile", FLAT: "doing nothing", RANDOM: "random entry, same trades"}
+_WORDS = {HOLD: "holding", FLAT: "doing nothing", RANDOM: "random entry"}
 
 
 def table(names: Sequence[str], found: Sequence[Significance]) -> Table:
@@ -36,7 +36,7 @@ def rows(found: Sequence[Significance]) -> list[list[str]]:
         ["deepest drawdown", *(_interval(one.max_drawdown, ".1%") for one in found)],
         ["trials counted / compared", *(f"{one.trials} / {one.compared}" for one in found)],
         ["independent trials", *(f"{one.effective:.1f}" for one in found)],
-        ["best by luck alone, Sharpe", *(_plain(one.luck, ".2f") for one in found)],
+        ["best by luck, Sharpe", *(_plain(one.luck, ".2f") for one in found)],
         ["PSR: above zero", *(_plain(one.psr, ".3f") for one in found)],
         ["DSR: above luck (0.95)", *(_plain(one.dsr, ".3f") for one in found)],
         ["  by the textbook's spread", *(_plain(one.dsr_textbook, ".3f") for one in found)],
@@ -44,12 +44,12 @@ def rows(found: Sequence[Significance]) -> list[list[str]]:
         ["PBO: overfitted (0.05)", *(_plain(one.pbo, ".3f") for one in found)],
     ]
     for name, words in _WORDS.items():
-        lines.append([f"SPA p against {words}", *(_plain(one.spa.get(name), ".3f") for one in found)])
+        lines.append([f"SPA p: {words} (0.05)", *(_plain(one.spa.get(name), ".3f") for one in found)])
     return [
         *lines,
         ["named by the stepwise test", *("yes" if one.superior else "no" for one in found)],
-        ["days needed for this Sharpe", *(_plain(one.min_track_days, "d") for one in found)],
-        ["days in which luck gets there", *(_plain(one.min_backtest_days, "d") for one in found)],
+        ["days to tell it from zero", *(_plain(one.min_track_days, "d") for one in found)],
+        ["days in which luck does it", *(_plain(one.min_backtest_days, "d") for one in found)],
         ["told from luck", *("yes" if one.passed else "NO" for one in found)],
     ]
 
@@ -63,6 +63,10 @@ def markdown(report: NoiseReport) -> str:
         "take sides at random; the best of them is judged as a run would be. This is arithmetic on closes, "
         "not the engine."
     )
+    rows_are = (
+        "How often the planted strategy is the best of its draw, the median Sharpe ratio of the best after "
+        "fees (a side, of notional), and how many draws pass each criterion alone and all together:"
+    )
     head = [
         "# Noise put to the verdict",
         "",
@@ -72,18 +76,23 @@ def markdown(report: NoiseReport) -> str:
         "",
         about,
         "",
-        "The median Sharpe ratio of the best, and how many draws pass each criterion alone and all together:",
+        rows_are,
         "",
-        "| strategies | fee a side | draws | best Sharpe | DSR | PBO | SPA | SPA, holding | together |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| one is right | fee | draws | is the best | Sharpe | DSR | PBO | SPA | SPA, hold | together |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines = [
-        f"| {row.what} | {row.fee:.2%} | {row.draws} | {row.best_sharpe:.2f} | "
+        f"| {_edge(row)} | {row.fee:.2%} | {row.draws} | {'-' if row.edge is None else row.found} | "
+        f"{row.best_sharpe:.2f} | "
         + " | ".join(str(row.passing[key]) for key in ("dsr", "pbo", "spa", "hold", "together"))
         + " |"
         for row in report.rows
     ]
     return "\n".join([*head, *lines, "", *report.remarks, ""])
+
+
+def _edge(row: NoiseRow) -> str:
+    return "never: noise" if row.edge is None else f"{row.edge:.0%} of the time"
 
 
 def _interval(value: Interval, form: str, times: float = 1.0) -> str:

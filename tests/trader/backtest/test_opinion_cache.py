@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.clock import DAY
+from core.errors import UsageError
 from core.market import Timeframe
 from core.text import parse_iso
 from inference.ensemble import load as load_model
@@ -157,3 +158,11 @@ def test_the_oldest_go_when_the_folder_is_full(tmp_path):
             os.utime(file, ns=(stamp, stamp))
     assert cache.get(names[0]) is None
     assert cache.get(names[2]) is not None
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    cache = OpinionCache(tmp_path / "file")
+    assert cache.get("h" * 64) is None
+    with pytest.raises(UsageError, match=r"^cache: expected a folder to write to"):
+        cache.put("h" * 64, made(1))

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from core.instrument import Instrument
 from core.market import Bar, Timeframe
+from core.orders import Side
 from feeds.lake import BarArrays
-from trader.backtest.quotes import BASE, WIDEST, close_quote, depth, half_spread, half_spreads, path
+from trader.backtest.quotes import BASE, WIDEST, close_quote, depth, half_spread, half_spreads, path, turn
 
 TICK = Decimal("0.01")
 COIN = Instrument("A/USDT", "A", "USDT", TICK, Decimal("0.001"), 2, 3, Decimal("0.5"), Decimal(1), 5)
@@ -30,9 +31,13 @@ def mids(quotes):
     return [float(quote.mid) for quote in quotes]
 
 
-@given(bars(), st.sampled_from([-1, 0, 1]), st.lists(PRICES.map(lambda p: Decimal(repr(p))), max_size=4))
-def test_a_path_stays_in_its_bar_and_ends_at_its_close(one, held, stops):
-    quotes = list(path(one, COIN, held=Decimal(held), stops=stops))
+EXACT = PRICES.map(lambda p: Decimal(repr(p)))
+LIMITS = st.lists(st.tuples(EXACT, st.sampled_from(Side)), max_size=3)
+
+
+@given(bars(), st.sampled_from([-1, 0, 1]), st.lists(EXACT, max_size=4), LIMITS, st.booleans())
+def test_a_path_stays_in_its_bar_and_ends_at_its_close(one, held, stops, limits, again):
+    quotes = list(path(one, COIN, held=Decimal(held), stops=stops, limits=limits, again=again))
     times = [quote.ts_event for quote in quotes]
     assert times == sorted(times)
     assert one.ts_open < times[0]
@@ -57,6 +62,23 @@ def test_a_stop_is_met_at_its_price_and_not_at_the_far_end():
     first = next(bid for bid in bids if bid <= stop)
     assert 0 < stop - first <= stop * Decimal("0.004") + TICK
     assert min(bids) < Decimal("95.01")
+
+
+@given(bars(), st.sampled_from([-1, 1]), EXACT, st.sampled_from(Side))
+def test_a_resting_order_is_met_at_its_price_unless_the_bar_opens_beyond_it(one, held, limit, side):
+    quotes = list(path(one, COIN, held=Decimal(held), stops=(), limits=[(limit, side)]))
+    other = [quote.ask if side is Side.BUY else quote.bid for quote in quotes]
+    reached = [price for price in other if (limit - price) * side.sign >= 0]
+    if reached and reached[0] != other[0]:
+        assert abs(reached[0] - limit) <= TICK
+
+
+def test_the_bad_extreme_is_visited_again_for_accounts_on_the_other_side():
+    one = bar(100.0, 104.0, 96.0, 101.0)
+    seen = [round(mid) for mid in mids(path(one, COIN, held=Decimal(1), stops=(), again=True))]
+    assert seen == [100, 96, 104, 96, 101]
+    times = [quote.ts_event for quote in path(one, COIN, held=Decimal(1), stops=(), again=True)]
+    assert times[1] < turn(one) == times[2]
 
 
 def test_a_gap_over_the_stop_is_met_at_the_open():

@@ -22,6 +22,7 @@ class Pipeline:
     def __init__(self, model_hash, decision: Timeframe, pairs, side, *, trader="only"):
         self.model_hash, self.decision, self.pairs = model_hash, decision, tuple(pairs)
         self.side, self.trader = side, trader
+        self.speaks = True
 
     def __call__(self, root: Path, start: int, end: int) -> TabledOpinions:
         lake = Lake(root)
@@ -38,7 +39,7 @@ class Pipeline:
             up, down = 0.1 + 0.7 * np.maximum(leaning, 0.0), 0.1 + 0.7 * np.maximum(-leaning, 0.0)
             p[rows, column] = np.column_stack([down, 1.0 - up - down, up])
             scales[rows, column] = np.column_stack([one.close * 0.004, np.full(len(one), 0.004), one.close])
-            usable[rows, column] = True
+            usable[rows, column] = self.speaks
         zero = np.zeros(usable.shape)
         table = OpinionTable(
             self.model_hash, self.decision, self.pairs, (), every, usable, zero.astype(np.uint32), ("",),

@@ -170,6 +170,18 @@ def test_a_verdict_speaks_of_the_days_that_no_model_has_seen():
     assert (outside.name, outside.returns.days, outside.trips.net) == ("out of sample", 6, Decimal(-550))
     assert outside.returns.total == pytest.approx(-0.05)
     assert figures.pooled.returns.total == pytest.approx(0.045)
+    # Everything else speaks of the same six days, which began with 11000.
+    assert figures.headline is outside
+    assert figures.stress.levels[1].net == figures.pairs[0].trips.net == Decimal(-550)
+    assert figures.stress.levels[1].total_return == pytest.approx(-0.05)
+    assert figures.pairs[0].returns.total == pytest.approx(-0.05)
+    assert figures.accounts[0].drawdown.depth == pytest.approx(0.05)
+    assert figures.hold.returns.days == figures.flat.returns.days == 6
+    assert [(r.name, r.returns.days, r.trips.trades) for r in figures.regimes] == [
+        ("high volatility", 6, 1)  # a market that had not moved for a hundred days
+    ]
+    assert sum(end.trades for end in figures.ended) == 1
+    assert [m.trips.trades for m in figures.months] == [2]
 
 
 def test_a_verdict_on_seen_days_says_so():

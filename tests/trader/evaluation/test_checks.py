@@ -110,6 +110,29 @@ def test_verdicts_repeat(config, pipeline, honest):
     assert again.items() <= honest[0].items()
 
 
+def test_too_few_days_to_catch_a_cheat_by_its_profit_are_said_to_be_too_few(config, pipeline):
+    (check,) = look_ahead(
+        config, MARKET, START, START + 3 * DAY, opine=pipeline(momentum), only=["leak_canary"], instants=1
+    )
+    assert not check.passed
+    assert "caught by: future_permuted; not by delay_one_bar: " in check.found
+    assert "are too few to tell (30 on 10)" in check.found
+
+
+def test_only_the_newest_days_are_altered(config, pipeline):
+    found = look_ahead(config, MARKET, START, END, opine=pipeline(momentum), only=["truncation"], days=3)
+    assert found[0].figures["opinions"] < 3 * 24
+
+
+def test_a_pipeline_without_opinions_has_nothing_to_check(config, pipeline):
+    silent = pipeline(momentum)
+    silent.speaks = False
+    found = checked(config, silent)
+    assert {check.found for check in found.values()} == {
+        "no usable opinion from 2024-06-03T00:00:00.000000Z to 2024-06-14T00:00:00.000000Z: nothing to check"
+    }
+
+
 def test_too_short_a_span_is_refused(config):
     with pytest.raises(UsageError, match="checks: expected 3 days or more; found 2"):
         look_ahead(config, MARKET, START, START + 2 * DAY)

@@ -10,9 +10,11 @@ import polars as pl
 import pytest
 
 from core.errors import DataError
-from tests.run_records import CHECKS, PAIRS, folds, random_record, record, trip, write_lake
-from trader.backtest.record import load
+from inference.card import Interval
+from tests.run_records import CHECKS, PAIRS, day, folds, random_record, record, trip, write_lake
+from trader.backtest.record import ModelUsed, load
 from trader.evaluation.market import SHOWN, WIDEST, load_market, read_market, shown_trips
+from trader.evaluation.significance import Significance
 from trader.evaluation.write import write_report
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
@@ -152,6 +154,57 @@ def test_no_word_of_a_run_becomes_markup(tmp_path):
     text = (tmp_path / "report.html").read_text()
     assert "<img src=x" not in text
     assert text.count("</script>") == 4
+
+
+def luck(folder, *, passed):
+    """Leave what `training significance run` would leave."""
+    known = Interval(1.5, 0.25, 2.75)
+    Significance(
+        **dict.fromkeys(("sharpe", "cagr", "mean_daily", "max_drawdown"), known),
+        **dict.fromkeys(("psr", "dsr", "dsr_textbook", "dsr_effective", "luck"), 0.875),
+        **dict.fromkeys(("days", "trips", "trials", "compared", "min_track_days", "min_backtest_days"), 77),
+        config_hash="c",
+        schedule="kraken",
+        effective=3.0,
+        sharpe_error=0.5,
+        pbo=None,
+        pbo_blocks=None,
+        spa={"hold": 0.25, "flat": None},
+        superior=passed,
+        passed=passed,
+        failed=(),
+        sentence="Nothing here can be told from luck.",
+    ).save(folder)
+
+
+def shown_words(folder):
+    text = (folder / "report.html").read_text()
+    return unescape(re.sub(r"<[^>]+>", "", text[text.index("<body>") : text.index('id="data"')]))
+
+
+def test_what_luck_could_have_done_is_on_the_first_page(tmp_path):
+    write_report(record([trip("5")]), tmp_path, pictures=False)
+    assert "training significance run was not run on this folder" in shown_words(tmp_path)
+    luck(tmp_path, passed=False)
+    figures = write_report(record([trip("5")]), tmp_path, pictures=False).figures
+    assert figures.significance.trials == 77
+    words = shown_words(tmp_path)
+    assert "FAILED luck: Nothing here can be told from luck. 77 trials counted on this data" in words
+    assert "95\u2009%: 0.25 to 2.75" in words
+    assert "Judged over all days" not in words
+
+
+def test_luck_that_was_judged_in_sample_says_so(tmp_path):
+    luck(tmp_path, passed=True)
+    half = record([trip("5")], models=(ModelUsed("swing", "entry", "e" * 64, "15m", day(4)),))
+    write_report(half, tmp_path, pictures=False)
+    assert "Judged over all days, those in sample among them" in shown_words(tmp_path)
+
+
+def test_a_damaged_significance_is_one_line(tmp_path):
+    (tmp_path / "significance.json").write_text("{}")
+    with pytest.raises(DataError, match="expected figures of significance"):
+        write_report(record(), tmp_path, pictures=False)
 
 
 def test_without_the_market_it_says_what_is_missing(tmp_path):

@@ -71,5 +71,5 @@ def test_what_never_differs_cannot_be_superior():
     nothing = np.zeros((100, 3))
     assert superior_p(nothing, block_days=5, seed=1) is None
     assert superior_trials(nothing, block_days=5, seed=1) == frozenset()
-    one = np.column_stack((np.zeros(250), noise()[:, 3] + 0.004))
+    one = np.column_stack((np.zeros(200), noise()[:, 3] + 0.004))
     assert superior_trials(one, block_days=5, seed=1) == {1}
