@@ -106,6 +106,7 @@ def noise(
     fees: Annotated[str, typer.Option(help="Fees a side as fractions of notional.")] = "0,0.0002,0.004",
     edges: Annotated[str, typer.Option(help="Chances to be right of a planted strategy; empty = none.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same strategies.")] = 1,
+    replicates: Annotated[int, typer.Option(min=50, help="Bootstrap draws of each test.")] = 1000,
     out: Annotated[Path | None, typer.Option(help="Markdown file to write, with JSON beside it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of Markdown.")] = False,
 ) -> None:
@@ -126,7 +127,11 @@ def noise(
         raise UsageError("--fees: expected at least one; found none")
     words = [("lake", "DIR"), ("venue", venue), ("timeframe", timeframe), ("instruments", instruments)]
     words += [("draws", str(draws)), ("strategies", str(strategies)), ("fees", fees), ("edges", edges)]
-    told = " ".join(f"--{name} {value}" for name, value in [*words, ("seed", str(seed))] if value)
+    told = " ".join(
+        f"--{name} {value}"
+        for name, value in [*words, ("seed", str(seed)), ("replicates", str(replicates))]
+        if value
+    )
     closes = read_closes(lake, venue=venue, timeframe=Timeframe(timeframe), instruments=named)
     with phases() as say:
         report = noise_report(
@@ -139,6 +144,7 @@ def noise(
             count=draws,
             strategies=strategies,
             seed=seed,
+            replicates=replicates,
             told=say,
         )
     whole = msgspec.json.encode(report)

@@ -56,6 +56,7 @@ def noise_report(
     count: int,
     strategies: int,
     seed: int,
+    replicates: int,
     told: Callable[[str], None] = lambda _: None,
 ) -> NoiseReport:
     """Judge `count` draws of noise under each fee, then of noise with each edge in it."""
@@ -65,7 +66,15 @@ def noise_report(
         for fee in fees:
             what = "noise" if edge is None else f"noise and one that is right {edge:.0%} of the time"
             told(f"{what}, fee {fee:.2%}")
-            found = draws(closes, fee=fee, count=count, strategies=strategies, seed=seed, edge=edge)
+            found = draws(
+                closes,
+                fee=fee,
+                count=count,
+                strategies=strategies,
+                seed=seed,
+                edge=edge,
+                replicates=replicates,
+            )
             kept += found
             rows.append(
                 NoiseRow(

@@ -134,3 +134,10 @@ def test_noise_as_a_command_writes_the_same_bytes_twice(tmp_path, capsys):
 def test_misuse_of_the_noise_command_is_one_line(words, said, capsys):
     assert run(["significance", "noise", "--lake", str(MARKET), *words]) == 64
     assert capsys.readouterr().err == f"training: {said}\n"
+
+
+def test_a_run_without_a_trade_is_told_so(tmp_path):
+    run_of([0.0] * DAYS).save(tmp_path / "still")
+    (found,) = judge_runs(read_runs([tmp_path / "still"]), read(tmp_path / "no"), MARKET)
+    assert found.sentence == f"Nothing was traded in {DAYS} days, so there is nothing to tell from luck."
+    assert (found.passed, found.trips, found.spa["flat"]) == (False, 0, None)
