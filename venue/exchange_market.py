@@ -155,6 +155,9 @@ class Market(msgspec.Struct, eq=False):
         """Give open orders, best price first, then oldest first; triggers and markets lead."""
         if len(self.orders) < 2:
             return self.orders[:]
+        limits = [order for order in self.orders if order.resting_limit is not None]
+        if len(limits) < 2:  # as it is for a stop and a target: nothing to compare
+            return [order for order in self.orders if order.resting_limit is None] + limits
         return sorted(self.orders, key=_eagerness)
 
 

@@ -25,7 +25,7 @@ HOURLY_DAYS = 400
 """Up to this many days the lines have a point for each hour, beyond one for each day."""
 MS = 1_000_000
 LISTED = 20_000
-"""Trades in the page's list; trips.csv has all."""
+"""Trades in the page's list, the newest; trips.csv has all."""
 
 
 def page_data(record: RunRecord, judged: Judged, market: Market | None) -> dict[str, Any]:
@@ -49,7 +49,8 @@ def page_data(record: RunRecord, judged: Judged, market: Market | None) -> dict[
         "oos": [[start // MS, end // MS] for start, end in out_of_sample(card)],
         "regimes": _runs(judged.day_regimes) if judged.day_regimes else [],
         "regime_names": REGIMES,
-        "trips": [_trip(trip) for trip in record.trips[:LISTED]],
+        "first_trip": max(0, len(record.trips) - LISTED),
+        "trips": [_trip(trip) for trip in record.trips[-LISTED:]],
         "candles": _candles(market.candles) if market else {},
     }
 

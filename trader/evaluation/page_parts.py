@@ -22,6 +22,7 @@ from trader.evaluation.markup import (
     table,
     tag,
 )
+from trader.evaluation.page_data import LISTED
 from trader.evaluation.regimes import REGIMES
 from trader.evaluation.stress import CostLevel
 from trader.evaluation.trips import EndFigures
@@ -203,6 +204,8 @@ def trades(figures: Assessment) -> Markup:
         if count <= SHOWN
         else f"bars are kept of {SHOWN} of {count:,}: the best, the worst and the newest"
     )
+    if count > LISTED:
+        shown = f"the newest {LISTED:,} of {count:,}, trips.csv has all; bars are kept of {SHOWN}"
     place = tag(
         "div",
         tag("p", "The list needs JavaScript; trips.csv beside this page has it.", class_="empty"),

@@ -42,7 +42,7 @@ def superior_trials(
         return frozenset()
     test = StepM(np.zeros(len(scaled)), -scaled, size=SIZE, block_size=block_days, reps=replicates, seed=seed)
     test.compute()
-    return frozenset(int(kept[int(column)]) for column in test.superior_models)  # type: ignore[call-overload]
+    return frozenset(int(kept[int(column)]) for column in test.superior_models)
 
 
 def _scaled(apart: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:

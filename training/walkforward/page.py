@@ -107,7 +107,7 @@ def _reading(told: Sequence[Figures]) -> list[str]:
     latest = [one.latest_source_s for one in told if one.latest_source_s is not None]
     lines = [METHOD, "", SURVIVORS.format(studies=len(told)), ""]
     if latest:
-        lines += [LOOKED.format(rows=rows, looked=looked, before=-max(latest)), ""]
+        lines += [LOOKED.format(rows=rows, looked=looked, before=abs(max(latest))), ""]
     return lines
 
 
@@ -225,30 +225,27 @@ def _study(one: Figures) -> list[str]:
 
 
 def _folds(one: Figures) -> list[str]:
-    head = ["fold", "test span", "pairs", "AUC [95 %]", "purged"]
-    for fees in one.fees:
-        head += [f"{fees.schedule}: threshold", "trades", "a day", "hold h", "Sharpe", "total"]
+    last = one.fees[-1].schedule
+    head = [
+        "fold",
+        "test span",
+        "pairs",
+        "AUC [95 %]",
+        "purged",
+        f"threshold ({last})",
+        "trades",
+        "a day",
+        "hold h",
+    ]
+    head += [f"{fees.schedule}: Sharpe, total" for fees in one.fees]
     rows = []
-    for number, first in enumerate(one.fees[0].folds):
-        row = [
-            first.name,
-            f"{first.start} to {first.end}",
-            str(first.pairs),
-            _auc(first),
-            f"{first.purged:,}",
-        ]
-        for fees in one.fees:
-            fold = fees.folds[number]
-            pays = "" if not one.trained or fold.metrics.get("pays") else " x"
-            row += [
-                f"{fold.tuned['min_confidence']:.3f}{pays}",
-                f"{fold.trades:,}",
-                _number(fold.per_day, 2),
-                _number(fold.hold_h, 1),
-                _number(fold.sharpe, 2),
-                _percent(fold.total),
-            ]
-        rows.append(row)
+    for number, fold in enumerate(one.fees[-1].folds):
+        pays = "" if not one.trained or fold.metrics.get("pays") else " x"
+        row = [fold.name, f"{fold.start} to {fold.end}", str(fold.pairs), _auc(fold), f"{fold.purged:,}"]
+        row += [f"{fold.tuned['min_confidence']:.3f}{pays}", f"{fold.trades:,}"]
+        row += [_number(fold.per_day, 2), _number(fold.hold_h, 1)]
+        parts = [fees.folds[number] for fees in one.fees]
+        rows.append(row + [f"{_number(part.sharpe, 2)}, {_percent(part.total)}" for part in parts])
     marked = ["", UNPAID] if one.trained else []
     return [*_table(head, rows), *marked]
 
@@ -259,21 +256,15 @@ def _auc(fold: FoldPart) -> str:
 
 
 def _parts(word: str, one: Figures, by_fees: Sequence[Sequence[Part]]) -> list[str]:
-    head = [word, "days"] if word == "regime" else [word]
-    for fees in one.fees:
-        head += [f"{fees.schedule}: trades", "won", "bps a trade", "total"]
+    last = one.fees[-1].schedule
+    head = [word, "days", f"trades ({last})", "hold h", f"won ({last})", "right"]
+    head += [f"{fees.schedule}: bps a trade, total" for fees in one.fees]
     rows = []
-    for number, first in enumerate(by_fees[0]):
-        row = [first.name, str(first.days)] if word == "regime" else [first.name]
-        for parts in by_fees:
-            part = parts[number]
-            row += [
-                f"{part.trades:,}",
-                _percent(part.win_rate),
-                _number(part.net_bps, 1),
-                _percent(part.total),
-            ]
-        rows.append(row)
+    for number, part in enumerate(by_fees[-1]):
+        row = [part.name, str(part.days), f"{part.trades:,}", _number(part.hold_h, 1)]
+        row += [_percent(part.win_rate), _percent(part.right)]
+        same = [parts[number] for parts in by_fees]
+        rows.append(row + [f"{_number(each.net_bps, 1)}, {_percent(each.total)}" for each in same])
     return _table(head, rows)
 
 

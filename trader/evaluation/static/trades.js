@@ -34,7 +34,7 @@ const state = { trips: [], candles: {}, by: 0, down: true, shown: STEP, only: {}
 
 export function startTrades(data) {
   state.candles = data.candles;
-  state.trips = data.trips.map((row, number) => ({ number, ...Object.fromEntries(FIELDS.map((name, n) => [name, row[n]])) }));
+  state.trips = data.trips.map((row, n) => ({ number: data.first_trip + n, ...Object.fromEntries(FIELDS.map((name, n) => [name, row[n]])) }));
   startView(move);
   if (!state.trips.length) return fill(find("trades"), h("p", { class: "empty" }, "No trade was made."));
   const chooser = ([label, field]) => {
@@ -85,7 +85,7 @@ function draw() {
 
 function open(event) {
   const number = event.target.closest("tr")?.dataset.trip;
-  if (number !== undefined && state.candles[number]) view(state.trips[Number(number)], state.candles[number]);
+  if (number !== undefined && state.candles[number]) view(state.trips.find((t) => t.number === Number(number)), state.candles[number]);
 }
 
 // The neighbour in the list as it is sorted and narrowed now, among those that have bars.
