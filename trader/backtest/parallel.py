@@ -1,8 +1,8 @@
 """Independent jobs over several processes: results in the order of the jobs, whoever was done first.
 
-Must not know what a job does. Called for pairs by trader.backtest.several and for folds by training. A job
-gets everything that it needs as its argument and starts in a fresh process (spawn: no thread or lock of
-ours is copied half-way), so its result cannot depend on how many work beside it.
+Must not know what a job does. Called for pairs and schedules by trader.commands.backtest_run, for folds
+by training. A job gets everything that it needs as its argument and starts in a fresh process (spawn: no
+thread or lock of ours is copied half-way), so its result cannot depend on how many work beside it.
 """
 
 import multiprocessing

@@ -221,7 +221,7 @@ class _Bench:
         first, second = (
             [
                 order
-                for order in run(config, lake, self.start, last, opinions=told, keep_signals=True).sent
+                for order in run(config, lake, self.start, last, opinions=told).sent
                 if order.deadline <= ts
             ]
             for lake, told in (one, other)

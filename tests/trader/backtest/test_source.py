@@ -23,10 +23,12 @@ from trader.backtest.delay import heard_later
 from trader.backtest.listings import FILE, POINT_IN_TIME, SURVIVORS
 from trader.backtest.opinion_table import NOT_READY
 from trader.backtest.opinions import FoldedOpinions
+from trader.backtest.parallel import each
 from trader.backtest.record import ModelUsed
 from trader.backtest.record import load as load_record
 from trader.backtest.run import run
 from trader.backtest.source import GridLake, Recorded, series_of
+from trader.commands.backtest_run import alone
 from trader.config import load
 
 ROOT = Path(__file__).parents[3]
@@ -255,3 +257,19 @@ def test_tables_are_heard_a_bar_later(config, plain):
     delayed = run(config, MARKET, START, END, delay_bars=1)
     assert delayed.sent != plain.sent
     assert "Delay: risk hears every opinion 1 decision bars after it was due." in delayed.card.assumptions
+
+
+# ---- several at once ----
+
+
+def traded(config):
+    return run(config, MARKET, START, START + DAY)
+
+
+def test_a_backtest_does_not_depend_on_how_many_work(config):
+    configs = [alone(config, pair) for pair in reversed(PAIRS)]
+    one, two = (each(traded, configs, workers=workers) for workers in (1, 2))
+    for first, second, pair in zip(one, two, reversed(PAIRS), strict=True):
+        assert first.card.instruments == (pair,)
+        assert first.orders > 10
+        assert msgspec.structs.replace(second, seconds=first.seconds) == first
