@@ -11,7 +11,8 @@ A verdict passes only if all of these hold together, for each alone lets some no
   wins nearly all halves, and what wins fewer has at best an edge that this much history cannot show.
   Undefined, and then not asked for, where only one trial was ever made: nobody has chosen.
 - SPA p <= 0.05 against each of holding (as much of it as is as volatile as the run), doing nothing, and
-  entering at random with the run's own trades; and the stepwise test names this run, not only a rival.
+  entering at random with the run's own trades; and the stepwise test names this run against each of them,
+  not only a rival.
 """
 
 from collections.abc import Mapping
@@ -88,16 +89,13 @@ def luck_of(
     halves = overfitting(matrix)
     size = block or block_days(mine)
     benchmarks = {HOLD: _as_volatile(market, mine), FLAT: np.zeros(len(mine)), RANDOM: twin}
-    spa = {
-        name: None
-        if b is None
-        else superior_p((matrix - b).T, block_days=size, seed=seed, replicates=replicates)
-        for name, b in benchmarks.items()
-    }
-    flat = spa[FLAT]
-    superior = flat is not None and flat <= MOST_P
+    apart = {name: None if b is None else (matrix - b).T for name, b in benchmarks.items()}
+    options = {"block_days": size, "seed": seed, "replicates": replicates}
+    spa = {name: None if one is None else superior_p(one, **options) for name, one in apart.items()}
+    # A low p says that some trial beats the benchmark; which, only the steps say.
+    superior = all(p is not None and p <= MOST_P for p in spa.values())
     if superior and len(matrix) > 1:
-        superior = 0 in superior_trials(matrix.T, block_days=size, seed=seed, replicates=replicates)
+        superior = all(one is not None and 0 in superior_trials(one, **options) for one in apart.values())
     return Luck(
         psr=sharpe.probabilistic(mine),
         dsr=sharpe.deflated(mine, sharpes, counted),

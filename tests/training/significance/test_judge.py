@@ -4,6 +4,7 @@ import pytest
 from core.errors import DataError
 from trader.evaluation.significance import Significance, load
 from training.significance.judge import judge, luck_of
+from training.significance.superior import superior_p
 
 DAYS = 400
 
@@ -72,6 +73,19 @@ def test_a_rising_market_is_no_skill():
     assert found.spa["hold"] > 0.05
     assert not found.passed
     assert any("against holding" in line for line in found.failed)
+
+
+def test_a_holder_does_not_pass_by_a_rival_who_beats_holding(edge):
+    market = noise(4, 1)[0] * 2 + 0.004
+    holder, rival, twin = market * 0.5 + noise(8, 1)[0] * 0.01, edge + 0.006, np.zeros(DAYS)
+    found = verdict(holder, rival[None], market=market, twin=twin)
+    assert found.dsr > 0.95
+    assert max(found.spa.values()) <= 0.05
+    assert superior_p((holder - market * 0.5)[:, None], block_days=5, seed=1) > 0.05
+    assert not found.superior
+    assert not found.passed
+    # The rival itself beats all three.
+    assert luck_of(rival, holder[None], counted=2, market=market, twin=twin, seed=1).beats_all
 
 
 def test_who_is_no_better_than_his_own_trades_at_random_is_refused(edge):
