@@ -13,7 +13,7 @@ import msgspec
 from core.version import VERSION
 from trader.evaluation.tables import write_tables
 from trader.evaluation.trials import record_trial
-from trader.evaluation.write import METRICS, write_report
+from trader.evaluation.write import METRICS, keep, write_report
 from training.walkforward.figures import Figures, encoded, figures
 from training.walkforward.page import headline, markdown
 from training.walkforward.run import Walked
@@ -50,7 +50,7 @@ def write(
         told.append(outcome.figures)
         for name, record in one.records.items():
             folder = out / one.study.name / name
-            record.save(folder)
+            keep(record, folder)
             record_trial(record, trials)
             if pages:
                 write_report(record, folder, outcome.market)

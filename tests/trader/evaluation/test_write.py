@@ -6,6 +6,7 @@ import json
 import re
 from html import unescape
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -13,9 +14,9 @@ from core.errors import DataError
 from inference.card import Interval
 from tests.run_records import CHECKS, PAIRS, day, folds, random_record, record, trip, write_lake
 from trader.backtest.record import ModelUsed, load
-from trader.evaluation.market import SHOWN, WIDEST, load_market, read_market, shown_trips
+from trader.evaluation.market import SHOWN, WIDEST, Market, load_market, read_market, shown_trips
 from trader.evaluation.significance import Significance
-from trader.evaluation.write import write_report
+from trader.evaluation.write import keep, write_report
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 
@@ -192,6 +193,23 @@ def test_what_luck_could_have_done_is_on_the_first_page(tmp_path):
     assert "FAILED luck: Nothing here can be told from luck. 77 trials counted on this data" in words
     assert "95\u2009%: 0.25 to 2.75" in words
     assert "Judged over all days" not in words
+
+
+def test_what_was_made_of_another_run_goes_with_it(tmp_path):
+    first, second = record([trip("5")], instruments=("BTC/USDT",)), record([trip("-5")], days=12)
+    keep(first, tmp_path)
+    luck(tmp_path, passed=True)
+    candles = pl.DataFrame(schema=dict.fromkeys(("trip", "ts", "open", "high", "low", "close"), pl.Int64))
+    market = Market(np.array([day(1)]), {"BTC/USDT": np.array([100.0])}, candles)
+    write_report(first, tmp_path, market, pictures=False)
+    made = {path.name for path in tmp_path.rglob("*")}
+    keep(first, tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == made >= {"significance.json", "market.parquet"}
+    keep(second, tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == {
+        *("pairs", "run.json", "trips.json", "curve.parquet", "pairs.parquet")
+    }
+    assert write_report(second, tmp_path, pictures=False).figures.significance is None
 
 
 def test_luck_that_was_judged_in_sample_says_so(tmp_path):
