@@ -132,7 +132,7 @@ def judge(
                 "Out of sample" if evidence else "" if out_of_sample(card) else "In sample",
             )
         ),
-        warnings=warnings(card, whole.trips),
+        warnings=warnings(card, headline.trips, headline.returns.days),
         card=card,
         pooled=whole,
         evidence=evidence,
