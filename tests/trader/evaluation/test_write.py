@@ -79,6 +79,12 @@ def test_tables_hold_what_the_figures_say(made):
     assert sum(int(row["trades"]) for row in days) == sum(t.instrument == "ETH/USDT" for t in whole.trips)
 
 
+def test_a_pairs_days_count_what_answered_the_last_close(tmp_path):
+    late = trip("-1", opened=48, closed=48)
+    write_report(record([trip("5"), late], days=2), tmp_path, pictures=False)
+    assert [row["trades"] for row in rows(tmp_path / "pairs" / "BTC-USDT.csv")] == ["1", "1"]
+
+
 def test_metrics_are_the_figures(made):
     _, folder, written, _ = made
     told = json.loads((folder / "metrics.json").read_text())
