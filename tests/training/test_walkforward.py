@@ -15,6 +15,7 @@ from trader.backtest import record as records
 from trader.evaluation.trials import read as read_ledger
 from training.cli import run
 from training.walkforward.fold import Done
+from training.walkforward.run import code_hash, versions
 from training.walkforward.study import Study, read_plan
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,13 @@ def test_finished_folds_are_found_again_and_no_bar_of_the_vault_is_used(walked, 
     found, first = contents(out), contents(walked)
     assert [name for name in first if first[name] != found[name] and "/" in name] == []
     assert all(fold.test_end <= VAULT for done in folds(walked) for fold in done.folds.values())
+
+
+def test_a_fold_of_other_libraries_is_not_taken_for_one_of_these():
+    here = versions()
+    assert here["lightgbm"] != "0.0.1"
+    assert code_hash(here) == code_hash(dict(reversed(here.items())))
+    assert code_hash(here) != code_hash(here | {"lightgbm": "0.0.1"})
 
 
 def test_the_vault_stays_shut_unless_its_opening_is_on_record(desk, tmp_path, capsys):

@@ -3,7 +3,6 @@
 Must not know how folds are made. Called by training.walkforward.cli.
 """
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +15,8 @@ from trader.evaluation.trials import record_trial
 from trader.evaluation.write import METRICS, keep, write_report
 from training.walkforward.figures import Figures, encoded, figures
 from training.walkforward.page import headline, markdown
-from training.walkforward.run import Walked
+from training.walkforward.run import Walked, versions
 
-LIBRARIES = ("lightgbm", "numpy", "numba", "onnxruntime")
 FIGURES, PAGE = "walkforward.json", "walkforward.md"
 
 
@@ -62,9 +60,8 @@ def write(
     body = encoded(told)
     target = page or out / PAGE
     target.parent.mkdir(parents=True, exist_ok=True)
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES} | {"seamark": VERSION}
     data = " ".join(_bars(one) for one in told)
-    text = markdown(told, command=command, data=data, libraries=versions)
+    text = markdown(told, command=command, data=data, libraries=versions() | {"seamark": VERSION})
     target.write_text(text, "utf-8")
     target.with_suffix(".json").write_bytes(body)
     return Written(headline(told).strip("*"), tuple(map(_line, told)), body)
