@@ -46,8 +46,9 @@ def luck(sharpes: Floats, trials: float, days: int, *, capped: bool = True) -> f
     estimate = math.sqrt(YEAR / max(days - 1, 1))
     spread = float(np.std(sharpes, ddof=1)) if len(sharpes) > 1 else estimate
     if capped:
-        known = min(len(sharpes), trials)
-        spread = math.sqrt((known * min(spread, estimate) ** 2 + (trials - known) * estimate**2) / trials)
+        spread = min(spread, estimate)
+        if (unknown := trials - len(sharpes)) > 0:
+            spread = math.sqrt((len(sharpes) * spread**2 + unknown * estimate**2) / trials)
     return spread * _expected_maximum(trials)
 
 
