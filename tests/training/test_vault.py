@@ -104,11 +104,12 @@ def test_golden_start():
     assert iso(vault.start_of(parse_iso("2025-08-20")))[:10] == "2025-05-01"
 
 
-def test_a_vault_that_would_hold_nothing_is_refused(null_lake):
+def test_a_vault_beyond_all_bars_is_refused(null_lake):
     series = series_of(null_lake, "guard", Timeframe.M5)
     end = shut(null_lake, series).end
-    with pytest.raises(UsageError, match="vault: expected a start before the newest bar's close at 2024-02-26"):
-        shut(null_lake, series, start=end)
+    with pytest.raises(UsageError, match="expected a start up to the newest bar's close at 2024-02-26"):
+        shut(null_lake, series, start=end + 1)
+    assert shut(null_lake, series, start=end).start == end
     with pytest.raises(UsageError, match="vault: expected one month or more; found 0"):
         shut(null_lake, series, months=0)
 

@@ -41,14 +41,14 @@ def series_of(
 def shut(lake: Path, series: list[Series], *, months: int = MONTHS, start: int | None = None) -> Shut:
     """Give the vault of these series: their newest `months`, or everything from `start` on.
 
-    UsageError where that would be nothing: a vault that holds no bar is no vault.
+    A lake that ends where the vault begins keeps it as well as can be; UsageError for a start beyond that.
     """
     end = max(int(Lake(lake).read(*one).ts_close[-1]) for one in series)
     if months < 1:
         raise UsageError(f"vault: expected one month or more; found {months}")
-    if start is not None and start >= end:
+    if start is not None and start > end:
         raise UsageError(
-            f"vault: expected a start before the newest bar's close at {iso(end)}; found {iso(start)}"
+            f"vault: expected a start up to the newest bar's close at {iso(end)}; found {iso(start)}"
         )
     venue, _, timeframe = series[0]
     instruments = tuple(one.instrument for one in series)

@@ -59,7 +59,7 @@ def chain(records: Sequence[RunRecord], folds: Sequence[Fold], command: str) -> 
 
 
 def _within(record: RunRecord) -> RunRecord:
-    """Give a fold that ends with its span: what answers its last close comes a moment later, into the next."""
+    """Give a fold that ends with its span: what answers its last close comes a moment later."""
     end = record.card.end
 
     def rows(frame: pl.DataFrame, of: str) -> pl.DataFrame:
