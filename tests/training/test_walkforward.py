@@ -14,7 +14,9 @@ from core.text import iso, parse_iso
 from trader.backtest import record as records
 from trader.evaluation.trials import read as read_ledger
 from training.cli import run
+from training.walkforward.figures import Figures
 from training.walkforward.fold import Done
+from training.walkforward.page import markdown
 from training.walkforward.run import code_hash, versions
 from training.walkforward.study import Study, read_plan
 
@@ -102,6 +104,7 @@ def test_the_record_is_out_of_sample_and_adds_up(walked, schedule):
     card = found.card
     assert [iso(ts)[:10] for ts in (card.start, card.end)] == ["2024-03-01", "2024-05-01"]
     assert card.schedule == schedule
+    assert card.command.endswith(" --max-rows 2000 --desk desk.toml")
     assert [fold.number for fold in card.folds] == [1, 2]
     for fold in card.folds:
         (model,) = fold.models
@@ -165,6 +168,16 @@ def test_page_and_figures_say_it_plainly(walked):
     assert (walked / STUDY / "kraken" / "folds.csv").read_text().count("\n") == 3
 
 
+def test_a_page_of_an_opened_vault_does_not_say_that_it_is_shut(walked):
+    told = msgspec.json.decode((walked / "walkforward.json").read_bytes(), type=list[Figures])
+    seen = [
+        msgspec.structs.replace(one, vault="2024-05-01 to 2024-07-19, opened by version 0.5") for one in told
+    ]
+    pages = [markdown(one, command="x", data="y", libraries={}) for one in (told, seen)]
+    assert [page.count("(the vault) are in no figure") for page in pages] == [1, 0]
+    assert "The vault was opened for this" in pages[1]
+
+
 def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, capsys):
     words = (
         "walkforward --timeframe 5m --instruments BTC/USDT --test-months 1 --vault-start 2024-06-01 "
@@ -196,6 +209,10 @@ def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, ca
         (["--mode", "sideways"], "expected one of walk_forward, final_fold, dates"),
         (["--mode", "dates"], "expected days in the order"),
         (["--fixed", "configs/models/entry-5m"], "expected either spec or fixed"),
+        (
+            ["--spec", "", "--fixed", "configs/models/entry-5m", "--mode", "final_fold"],
+            "expected mode walk_forward for a finished model; found 'final_fold'",
+        ),
         (["--instruments", "X/USDT"], "expected 5m bars of binance X/USDT"),
     ],
 )

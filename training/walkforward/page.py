@@ -7,7 +7,7 @@ the machine's time or folders, so the same figures give the same bytes.
 from collections.abc import Iterable, Sequence
 
 from inference.card import Interval
-from training.walkforward.figures import AtFees, Figures, FoldPart, Part
+from training.walkforward.figures import UNSEEN, AtFees, Figures, FoldPart, Part
 
 DEAREST = "kraken"
 
@@ -18,7 +18,11 @@ METHOD = (
     "mean result per trade after costs, from 200 trades on, and pulled towards a turnover that nobody "
     "tuned; fees take nearly the same from every candidate, so the choice hardly differs between "
     "schedules. A fold acts even where validation says that acting loses; the column *vetoed* shows what "
-    "is left if those folds stand aside. The newest months of each lake (the vault) are in no figure."
+    "is left if those folds stand aside."
+)
+SHUT = "The newest months of each lake (the vault) are in no figure."
+OPENED = (
+    "The vault was opened for this: the newest months are in the figures of each study that names a version."
 )
 SURVIVORS = (
     "The pairs are those that the lake holds: pairs that were delisted meanwhile are not among them. A "
@@ -105,7 +109,8 @@ def _reading(told: Sequence[Figures]) -> list[str]:
     looked = sum(one.aligned_sources for one in told)
     rows = sum(one.aligned_rows for one in told)
     latest = [one.latest_source_s for one in told if one.latest_source_s is not None]
-    lines = [METHOD, "", SURVIVORS.format(studies=len(told)), ""]
+    vault = SHUT if all(one.vault.endswith(UNSEEN) for one in told) else OPENED
+    lines = [f"{METHOD} {vault}", "", SURVIVORS.format(studies=len(told)), ""]
     if latest:
         lines += [LOOKED.format(rows=rows, looked=looked, before=abs(max(latest))), ""]
     return lines
