@@ -190,6 +190,8 @@ def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, ca
         str(tmp_path),
         "--desk",
         str(ROOT / "configs/walkforward/desk.toml"),
+        "--trials",
+        str(tmp_path / "trials.jsonl"),
     ]
     assert run([*words.split(), *more, "--fixed", str(ROOT / "configs/models/entry-5m")]) == 0
     (study,) = json.loads(capsys.readouterr().out)
