@@ -163,13 +163,14 @@ def test_no_word_of_a_run_becomes_markup(tmp_path):
     assert text.count("</script>") == 4
 
 
-def luck(folder, *, passed):
+def luck(folder, *, passed, days=10):
     """Leave what `training significance run` would leave."""
     known = Interval(1.5, 0.25, 2.75)
     Significance(
         **dict.fromkeys(("sharpe", "cagr", "mean_daily", "max_drawdown"), known),
         **dict.fromkeys(("psr", "dsr", "dsr_textbook", "dsr_effective", "luck"), 0.875),
-        **dict.fromkeys(("days", "trips", "trials", "compared", "min_track_days", "min_backtest_days"), 77),
+        **dict.fromkeys(("trips", "trials", "compared", "min_track_days", "min_backtest_days"), 77),
+        days=days,
         config_hash="c",
         schedule="kraken",
         effective=3.0,
@@ -223,6 +224,15 @@ def test_luck_that_was_judged_in_sample_says_so(tmp_path):
     half = record([trip("5")], models=(ModelUsed("swing", "entry", "e" * 64, "15m", day(4)),))
     write_report(half, tmp_path, pictures=False)
     assert "Judged over all days, those in sample among them" in shown_words(tmp_path)
+    assert "95\u2009%: 0.25 to 2.75" not in shown_words(tmp_path)
+
+
+def test_luck_that_was_judged_out_of_sample_is_that_of_the_days_that_count(tmp_path):
+    luck(tmp_path, passed=True, days=6)
+    half = record([trip("5")], models=(ModelUsed("swing", "entry", "e" * 64, "15m", day(4)),))
+    write_report(half, tmp_path, pictures=False)
+    assert "Judged over all days" not in shown_words(tmp_path)
+    assert "95\u2009%: 0.25 to 2.75" in shown_words(tmp_path)
 
 
 def test_a_damaged_significance_is_one_line(tmp_path):
