@@ -16,7 +16,7 @@ from trader.evaluation.trials import read as read_ledger
 from training.cli import run
 from training.walkforward.figures import Figures
 from training.walkforward.fold import Done
-from training.walkforward.page import markdown
+from training.walkforward.page import headline, markdown
 from training.walkforward.run import code_hash, versions
 from training.walkforward.study import Study, read_plan
 
@@ -176,6 +176,16 @@ def test_a_page_of_an_opened_vault_does_not_say_that_it_is_shut(walked):
     pages = [markdown(one, command="x", data="y", libraries={}) for one in (told, seen)]
     assert [page.count("(the vault) are in no figure") for page in pages] == [1, 0]
     assert "The vault was opened for this" in pages[1]
+
+
+def test_the_headline_speaks_of_what_was_measured(walked):
+    (told,) = msgspec.json.decode((walked / "walkforward.json").read_bytes(), type=list[Figures])
+    gross, kraken = told.fees
+    assert " After fees, whatever the schedule, that is so for none." in headline([told])
+    assert "After fees" not in headline([msgspec.structs.replace(told, fees=(gross,))])
+    idle = msgspec.structs.replace(kraken, pooled=msgspec.structs.replace(kraken.pooled, trades=0, cagr=0.0))
+    said = headline([msgspec.structs.replace(told, fees=(gross, idle))])
+    assert said.startswith("**At Kraken's fees the walk-forward made nothing: 0.0 % a year.**")
 
 
 def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, capsys):

@@ -75,9 +75,8 @@ def headline(told: Sequence[Figures]) -> str:
     first = f"**At {_whose(name)} fees {told_lost} of the {len(dear)} walk-forwards lost money: "
     first += f"between {worst} and {best} a year.**"
     if len(dear) == 1:
-        first = (
-            f"**At {_whose(name)} fees the walk-forward {'lost' if lost else 'made'} money: {worst} a year.**"
-        )
+        what = "lost money" if lost else "made money" if any(rates) else "made nothing"
+        first = f"**At {_whose(name)} fees the walk-forward {what}: {worst} a year.**"
     above = [
         fees
         for one in told
@@ -93,10 +92,13 @@ def headline(told: Sequence[Figures]) -> str:
         if gross
         else ""
     )
+    charged = any(fees.schedule != "gross" for one in told for fees in one.fees)
     after = (
         f" After fees of any schedule that is so for {len(above)}."
         if above
         else " After fees, whatever the schedule, that is so for none."
+        if charged
+        else ""
     )
     return first + before + after
 
