@@ -202,5 +202,6 @@ def told(done: Done, *, signals: bool) -> dict[str, Any]:
         report["page"] = str(done.written.page)
         report["verdict"] = done.written.figures.verdict
         report["warnings"] = list(done.written.figures.warnings)
-        report["figures"] = msgspec.to_builtins(done.written.figures.pooled)
+        report["figures"] = msgspec.to_builtins(done.written.figures.headline)
+        report["evidence"] = msgspec.to_builtins(done.written.figures.evidence)
     return report
