@@ -113,6 +113,18 @@ def test_a_run_without_trades_says_so():
     assert found.sentence == "Nothing was traded in 400 days, so there is nothing to tell from luck."
 
 
+@pytest.mark.parametrize("days", [1, 2, 4, 19])
+def test_a_few_good_days_are_no_verdict(days):
+    good = 0.01 + 1e-4 * np.arange(days)
+    market, twin, nobody = noise(1, 1)[0][:days], np.zeros(days), np.zeros((0, days))
+    found = judge(good, nobody, counted=1, market=market, twin=twin, trips=9, replicates=100)
+    assert not found.passed
+    assert found.failed[0] == f"{days} days, at least 20"
+    assert found.spa == {"hold": None, "flat": None, "random": None}
+    assert found.sentence.startswith("Nothing here can be told from luck: Earned ")
+    assert ("no Sharpe ratio" in found.sentence) == (days == 1)
+
+
 def test_nothing_passes_without_its_benchmarks(edge):
     assert not luck_of(edge, noise(2), counted=16, market=None, twin=None, seed=1).beats_all
     assert not verdict(edge, noise(2), market=None).passed
