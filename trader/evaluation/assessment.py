@@ -2,7 +2,7 @@
 
 Must not know files, pages or commands. Called by trader.evaluation.write and trader.evaluation.compare.
 A trade belongs to the day on which it was opened. Returns are those of daily equity, drawdowns are seen
-at the end of every hour (pairs: of every day).
+at the end of every hour (pairs and holding: of every day).
 """
 
 from collections.abc import Iterable, Sequence
