@@ -147,6 +147,16 @@ def test_what_answers_a_folds_last_close_belongs_to_that_fold(exposure):
     assert all(one.opened <= one.closed for one in joined.trips)
 
 
+def test_what_was_lost_with_more_than_all_cash_stays_lost():
+    first = record(START, 2, (trip(START + HOUR, gross="-1200"),))
+    second = record(START + 2 * DAY, 3, (trip(START + 3 * DAY, gross="-40"),))
+    joined = chain([first, second], [fold(1, first), fold(2, second)], "")
+    # Two losses do not make a profit.
+    assert [one.net for one in joined.trips] == [Decimal(-1200), Decimal(0)]
+    assert joined.curve["equity"].to_list() == [-200.0, 0.0]
+    assert judge(joined).figures.pooled.returns.total == -1.0
+
+
 def test_refuses_folds_that_do_not_adjoin_or_start_with_other_cash():
     first, second = two()
     folds = [fold(1, first), fold(2, second)]

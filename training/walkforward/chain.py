@@ -54,7 +54,7 @@ def chain(records: Sequence[RunRecord], folds: Sequence[Fold], command: str) -> 
         pairs.append(_pairs(record, float(factor), paid))
         _add(paid, scaled)
         earned = sum((trip.net for trip in record.trips), Decimal(0))
-        factor = (factor * (1 + earned / cash)).quantize(_PLACES)
+        factor = max((factor * (1 + earned / cash)).quantize(_PLACES), Decimal(0))
     return RunRecord(_card(cards, folds, command), tuple(trips), pl.concat(curve), pl.concat(pairs))
 
 
