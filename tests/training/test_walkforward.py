@@ -175,6 +175,7 @@ def test_a_page_of_an_opened_vault_does_not_say_that_it_is_shut(walked):
     ]
     pages = [markdown(one, command="x", data="y", libraries={}) for one in (told, seen)]
     assert [page.count("(the vault) are in no figure") for page in pages] == [1, 0]
+    assert "A finished model" not in pages[0]
     assert "The vault was opened for this" in pages[1]
 
 
@@ -210,6 +211,9 @@ def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, ca
     (fold,) = found.card.folds
     assert fold.models[0].trained_until == parse_iso("2024-05-01") <= fold.test_start
     assert fold.test_end - fold.test_start == 31 * DAY
+    page = (tmp_path / "walkforward.md").read_text()
+    assert "every fold trains" not in page
+    assert "A finished model is not tuned" in page
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,19 @@ from training.walkforward.figures import UNSEEN, AtFees, Figures, FoldPart, Part
 DEAREST = "kraken"
 
 METHOD = (
-    "Every fold trains, calibrates and tunes on rows whose labels ended before its test span; then the "
+    "Where a model is trained anew, every fold trains, calibrates and tunes on rows whose labels ended "
+    "before its test span; then the "
     "engine that trades live runs over the test span with that model alone. Thresholds are chosen for "
     "each fee schedule on the tail of the training span, by the lower end of the 95 % interval of the "
     "mean result per trade after costs, from 200 trades on, and pulled towards a turnover that nobody "
     "tuned; fees take nearly the same from every candidate, so the choice hardly differs between "
     "schedules. A fold acts even where validation says that acting loses; the column *vetoed* shows what "
     "is left if those folds stand aside."
+)
+FINISHED = (
+    "A finished model is not tuned: it acts from the confidence on that a twentieth of its opinions of the "
+    "90 days before a test span reached, which for the first span may be days of its training. Its recipe "
+    "and policy were chosen before this, by people who may have seen these days."
 )
 SHUT = "The newest months of each lake (the vault) are in no figure."
 OPENED = (
@@ -112,7 +118,9 @@ def _reading(told: Sequence[Figures]) -> list[str]:
     rows = sum(one.aligned_rows for one in told)
     latest = [one.latest_source_s for one in told if one.latest_source_s is not None]
     vault = SHUT if all(one.vault.endswith(UNSEEN) for one in told) else OPENED
-    lines = [f"{METHOD} {vault}", "", SURVIVORS.format(studies=len(told)), ""]
+    method = [METHOD] if any(one.trained for one in told) else []
+    method += [] if all(one.trained for one in told) else [FINISHED]
+    lines = [" ".join((*method, vault)), "", SURVIVORS.format(studies=len(told)), ""]
     if latest:
         lines += [LOOKED.format(rows=rows, looked=looked, before=abs(max(latest))), ""]
     return lines
