@@ -253,6 +253,20 @@ class World:
                     OrderUpdate(update.ts, order.account, order.cl_ord_id, OrderState.REJECTED, reason=reason)
                 )
 
+    def _cancel(self, command: CancelOrder, now: int) -> None:
+        """Take an order back; one that still waits for its stop was never sent, and never will be."""
+        for waiting in self._waiting.values():
+            for order in waiting:
+                if order.cl_ord_id == command.cl_ord_id:
+                    waiting.remove(order)
+                    self._under_way.pop(order.cl_ord_id, None)
+                    reason = f"never sent: waited for {order.after}"
+                    self._events.append(
+                        OrderUpdate(now, order.account, order.cl_ord_id, OrderState.CANCELED, reason=reason)
+                    )
+                    return
+        self._exchange.cancel(command, now)
+
     def _put(self, event: Event) -> None:
         """Take one event through the desk, and everything that follows from it at once."""
         self._events.append(event)
@@ -279,7 +293,7 @@ class World:
             case AmendOrder():
                 self._exchange.amend(command, now)
             case CancelOrder():
-                self._exchange.cancel(command, now)
+                self._cancel(command, now)
             case RequestOpinion():
                 prediction = msgspec.structs.replace(self._opinions.answer(command), ts=now)
                 self._answers[prediction.prediction_id] = prediction

@@ -4,6 +4,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -198,3 +199,19 @@ def test_money_adds_up_whatever_the_market_and_the_opinions(steps, leans, schedu
     )
     opinions = Scripted(lambda n: leans[n // 3 % len(leans)], atr=0.004)
     lived(config, opinions, together(moving(BTC, prices, 10**magnitude)))
+
+
+def test_an_entry_that_is_taken_back_while_it_waits_for_its_stop_is_never_sent():
+    """The day's loss is spent at a bar's open, before the exchange has spoken of the stop."""
+    policy = {"max_daily_loss": 0.002, "max_position_notional": 1.0, "max_leverage": 4.0}
+    policy |= {"stop_atr": 20.0, "target_atr": 0.0, "risk_per_trade": 0.05, "entry_collar": 0.02}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in policy.items()}
+    config = configured("gross", exchange__latency_ms=1_200, **changes)
+    held, wanted = [100.0] * 5 + [99.0] * 3, [100.0] * 8
+    bars = list(moving(ETH, held))
+    bars[4] = msgspec.structs.replace(bars[4], open=99.0, high=99.0)
+    opinions = Scripted(lambda n: 1, atr=0.004, order=[ETH, "", "", BTC])
+    _, result, trips = lived(config, opinions, together(bars, moving(BTC, wanted)))
+    assert result.notices["daily_loss"] == 1
+    assert [order.instrument for order in result.sent if order.trader == "scalp"].count(BTC) == 2
+    assert [trip.instrument for trip in trips if trip.trader == "scalp"] == [ETH]
