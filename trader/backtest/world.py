@@ -90,7 +90,7 @@ class World:
         self._events: deque[Event] = deque()
         self._later: dict[str, tuple[frozenset[str], int]] = {}  # whose targets wait, and until when
         self._waiting: dict[str, list[SubmitOrder]] = {}
-        self._under_way: dict[str, str] = {}  # instruments of orders that have not ended, by client id
+        self._under_way: dict[str, SubmitOrder] = {}  # what has not ended, by client id
         self.restless = True
         """Whether something happened after the last closing instant's prices."""
         self._answers: dict[str, Prediction] = {}
@@ -113,7 +113,7 @@ class World:
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
         held = (self._exchange.account(name).portfolio.positions for name in self.books.ledgers)
-        return frozenset(self._under_way.values()).union(*held)
+        return frozenset(order.instrument for order in self._under_way.values()).union(*held)
 
     def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
         """Count finest bars that were lived through, and refusals that a sparse run did not ask for."""
@@ -285,7 +285,7 @@ class World:
             case SubmitOrder():
                 self._tally.orders += 1
                 self._tally.sent.append(command)
-                self._under_way[command.cl_ord_id] = command.instrument
+                self._under_way[command.cl_ord_id] = command
                 if command.after:
                     self._waiting.setdefault(command.after, []).append(command)
                 else:

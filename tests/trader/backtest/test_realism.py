@@ -215,3 +215,18 @@ def test_an_entry_that_is_taken_back_while_it_waits_for_its_stop_is_never_sent()
     assert result.notices["daily_loss"] == 1
     assert [order.instrument for order in result.sent if order.trader == "scalp"].count(BTC) == 2
     assert [trip.instrument for trip in trips if trip.trader == "scalp"] == [ETH]
+
+
+@pytest.mark.parametrize("latency", [5, 800])
+@pytest.mark.parametrize("lean", [1, -1])
+def test_a_stop_and_a_target_in_the_bar_that_an_entry_fills_in_are_the_stop(lean, latency):
+    """An order that is still on its way at the bar's open does not choose the way of the price."""
+    near = {"stop_atr": 1.0, "target_atr": 1.0, "entry_collar": 0.01}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in near.items()}
+    config = configured("gross", pairs=[BTC], exchange__latency_ms=latency, **changes)
+    bars = list(moving(BTC, [100.0] * 5))
+    bars[2] = msgspec.structs.replace(bars[2], high=104.0, low=96.0)
+    opinions = Scripted(lambda n: lean if n == 2 else 0, atr=0.01)
+    _, _, (trip,) = lived(config, opinions, together(bars))
+    assert trip.ended_by == "stop"
+    assert trip.gross < 0
