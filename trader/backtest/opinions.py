@@ -61,7 +61,9 @@ def _tables(
     votes: bool,
 ) -> dict[str, OpinionTable]:
     solo = {
-        trader: solo_table(ensemble, tuple(histories), models.column(ensemble), models.closes(ensemble))
+        trader: solo_table(
+            ensemble, tuple(histories), models.column(council.anchor(trader)), models.closes(ensemble)
+        )
         for trader, ensemble in ensembles.items()
         if not votes and is_solo(ensemble)
     }
@@ -210,11 +212,9 @@ class _FoldedModels:
                 table.outside[at[batch], row] = member.range.outside(tensors, len(batch))
         self._tables[member] = table
 
-    def column(self, ensemble: Ensemble) -> Column:
-        """Give the answers of an ensemble's only voter."""
-        (seat,) = ensemble.members
-        hashed = seat.artifact.model_hash
-        return next(c for member, c in self._tables.items() if member.artifact.model_hash == hashed)
+    def column(self, member: Member) -> Column:
+        """Give a member's answers. A model sits once for each set of limits that it is held to."""
+        return self._tables[member]
 
     def closes(self, ensemble: Ensemble) -> Ints:
         """Give the ensemble's closes, sorted, at which any member has features for any instrument."""

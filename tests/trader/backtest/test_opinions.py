@@ -168,3 +168,30 @@ def test_one_voter_alone_is_worked_out_as_the_council_decides():
     assert 0.05 < walked.usable.mean() < 0.95
     assert walked.votes is not None
     assert quick.votes is None
+
+
+def hourly(**changes):
+    """Give the shipped hourly model under another policy."""
+    known = load(SHIPPED / "entry-1h")
+    policy = msgspec.structs.replace(known.card.policy, **changes)
+    return replace(known, card=msgspec.structs.replace(known.card, policy=policy))
+
+
+@pytest.fixture(scope="module")
+def hours():
+    lake, timeframes = Lake(MARKET), load(SHIPPED / "entry-1h").timeframes
+    read = {n: lake.read("binance", n, Timeframe.M5, start=START - 70 * DAY, end=START) for n in PAIRS[:2]}
+    return {name: {t: aggregate(bars, t) for t in timeframes} for name, bars in read.items()}
+
+
+def test_one_model_under_two_limits_is_judged_by_each(hours):
+    strict = hourly(sanity=SanityLimits(outside=0.05, outside_spread=0.05))
+    loose = hourly(sanity=SanityLimits(outside=0.05, outside_spread=50.0))
+    alone = FoldedOpinions({"b": strict}, hours, votes=False).tables["b"]
+    beside = FoldedOpinions({"a": loose, "b": strict}, hours, votes=False).tables
+    assert np.array_equal(beside["b"].usable, alone.usable)
+    assert alone.usable.mean() < beside["a"].usable.mean() == 1.0
+
+
+def test_one_voter_alone_is_too_few_where_two_are_asked_for(hours):
+    assert not FoldedOpinions({"t": hourly(min_votes=2)}, hours, votes=False).tables["t"].usable.any()
