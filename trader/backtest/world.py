@@ -149,6 +149,8 @@ class World:
         for ts, quotes in groupby(moving, key=_time):
             self._on_quotes(ts, tuple(quotes))
         self._on_quotes(ts_close, tuple(closing))
+        # Before what follows from this close: the hour that ends now ends at its own prices.
+        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
         self._later.clear()
         self.restless = False
         self._opinions.on_bars(bars)
@@ -158,7 +160,6 @@ class World:
             self._compare()
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.clock import DAY, MINUTE
+from core.clock import DAY, MINUTE, SECOND
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
 from core.portfolio import ZERO
@@ -230,3 +230,16 @@ def test_a_stop_and_a_target_in_the_bar_that_an_entry_fills_in_are_the_stop(lean
     _, _, (trip,) = lived(config, opinions, together(bars))
     assert trip.ended_by == "stop"
     assert trip.gross < 0
+
+
+def test_an_hour_ends_at_its_own_prices_although_something_fills_right_after_it():
+    far = {"stop_atr": 20.0, "target_atr": 0.0, "min_hold_s": 0.0, "cooldown_s": 90_000.0}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in far.items()}
+    config = configured("gross", pairs=[BTC], **changes)
+    prices = [100.0] * 21 + [101.0, 102.0, 103.0, 104.0] + [104.0] * 2
+    opinions = Scripted(lambda n: {20: 1, 24: -1}.get(n, 0), atr=0.01)  # out at two o'clock
+    world, _, (trip,) = lived(config, opinions, together(moving(BTC, prices)))
+    assert trip.closed == 2 * 60 * MINUTE + SECOND // 200
+    (hour, equity, _, _), (after, _, _, _) = world.books.ledgers["scalp"].curve
+    assert (hour, after) == (120 * MINUTE, 180 * MINUTE)
+    assert equity == float(10_000 + trip.quantity * (D("104.00") - trip.entry))
