@@ -21,6 +21,7 @@ from training.significance.intervals import intervals
 from training.walkforward.chance import chance
 from training.walkforward.fold import Done
 from training.walkforward.run import Walked
+from training.walkforward.study import Study
 
 DIGITS = 6
 
@@ -76,7 +77,7 @@ class AtFees(msgspec.Struct, frozen=True, kw_only=True):
     acts: int
     """Folds whose validation said that acting pays."""
     vetoed: float | None
-    """What is left if the other folds had stood aside."""
+    """What is left if the other folds had stood aside; None of a finished model, which has no validation."""
     random: Chance
     folds: tuple[FoldPart, ...]
     pairs: tuple[Part, ...]
@@ -164,7 +165,7 @@ def figures(walked: Walked, lake: Path) -> Outcome:
             hold.drawdown.depth if hold.drawdown else 0.0,
         ),
         fees=tuple(
-            _at(name, walked.records[name], judged[name], walked.folds, study.seed, lake)
+            _at(name, walked.records[name], judged[name], walked.folds, study=study, lake=lake)
             for name in study.schedules
         ),
     )
@@ -178,14 +179,14 @@ def encoded(told: list[Figures]) -> bytes:
 
 
 def _at(
-    name: str, record: RunRecord, judged: Judged, folds: tuple[Done, ...], seed: int, lake: Path
+    name: str, record: RunRecord, judged: Judged, folds: tuple[Done, ...], *, study: Study, lake: Path
 ) -> AtFees:
     found = judged.figures
     cash = float(sum(record.card.cash.values()))
     paid = found.pooled.trips
     tuned = [fold.tuned[name] for fold in folds]
     parts = tuple(_fold(part, done, name) for part, done in zip(found.folds, folds, strict=True))
-    sure = intervals(judged.lines.returns, seed=seed)
+    sure = intervals(judged.lines.returns, seed=study.seed)
     acted = [part.total or 0.0 for part, one in zip(parts, tuned, strict=True) if one.pays]
     return AtFees(
         schedule=name,
@@ -196,8 +197,8 @@ def _at(
         fees_cash=float(paid.fees + paid.margin_fees) / cash,
         slippage_cash=float(paid.slippage) / cash,
         acts=sum(one.pays for one in tuned),
-        vetoed=float(np.prod([1.0 + total for total in acted])) - 1.0,
-        random=Chance(*chance(record, lake, seed)),
+        vetoed=float(np.prod([1.0 + total for total in acted])) - 1.0 if study.spec else None,
+        random=Chance(*chance(record, lake, study.seed)),
         folds=parts,
         pairs=tuple(_part(pair) for pair in found.pairs),
         regimes=tuple(_part(regime) for regime in found.regimes),
