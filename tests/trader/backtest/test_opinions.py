@@ -20,7 +20,8 @@ from inference.ensemble_card import Policy, SanityLimits
 from inference.features.spec import SPECS
 from inference.pipeline import OpinionSource
 from tests.inference.making import SHIPPED, write_ensemble, write_model
-from trader.backtest.opinions import NOT_READY, FoldedOpinions
+from trader.backtest.opinion_cache import key_of
+from trader.backtest.opinions import NOT_READY, FoldedOpinions, entangled
 
 MARKET = Path(__file__).parents[3] / "configs" / "market"
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -195,3 +196,35 @@ def test_one_model_under_two_limits_is_judged_by_each(hours):
 
 def test_one_voter_alone_is_too_few_where_two_are_asked_for(hours):
     assert not FoldedOpinions({"t": hourly(min_votes=2)}, hours, votes=False).tables["t"].usable.any()
+
+
+@pytest.fixture(scope="module")
+def slow_and_quick(tmp_path_factory):
+    """An hourly blend that hears a quarter-hour voter, and that voter alone."""
+    root = tmp_path_factory.mktemp("shared")
+    for name in ("entry-1h", "entry-15m"):
+        shutil.copytree(SHIPPED / name, root / name)
+    write_ensemble(
+        root / "slow", root / "entry-1h", root / "entry-15m", policy=Policy(skill_prior_windows=2.0)
+    )
+    return {"slow": load(root / "slow"), "quick": load(root / "entry-15m")}
+
+
+def test_a_voter_that_is_asked_more_often_by_another_trader_has_the_longer_record(slow_and_quick):
+    lake, timeframes = Lake(MARKET), {t for model in slow_and_quick.values() for t in model.timeframes}
+    bars = lake.read("binance", PAIRS[0], Timeframe.M5, start=START - 76 * DAY, end=START)
+    histories = {PAIRS[0]: {t: aggregate(bars, t) for t in timeframes}}
+    walked = FoldedOpinions(slow_and_quick, histories, votes=True).tables["slow"]
+    found = FoldedOpinions(slow_and_quick, histories, votes=False).tables["slow"]
+    alone = FoldedOpinions({"slow": slow_and_quick["slow"]}, histories, votes=False).tables["slow"]
+    assert np.array_equal(found.p, walked.p)
+    assert not np.array_equal(found.p, alone.p)
+
+
+def test_only_ensembles_that_show_in_each_other_are_kept_together(slow_and_quick):
+    slow, quick = slow_and_quick.values()
+    assert entangled([slow, quick])
+    assert not entangled([slow])
+    assert not entangled([quick, quick])
+    assert key_of(slow, "bars", beside=[slow, quick]) != key_of(slow, "bars")
+    assert key_of(slow, "bars", beside=[quick, slow]) == key_of(slow, "bars", beside=[slow, quick])
