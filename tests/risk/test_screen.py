@@ -1,4 +1,4 @@
-"""The screen of whole histories refuses nothing that risk, asked about it, would not refuse by the same rule."""
+"""The screen of whole histories refuses nothing that risk would not refuse by the same rule."""
 
 from decimal import Decimal
 

@@ -145,6 +145,8 @@ class World:
             else:
                 closing.append(close_quote(bar, instrument))
         self._tally.active += len(active)
+        for symbol in active.keys() - {bar.instrument for bar in source}:
+            self._exchange.dry_up(symbol)  # no bar, no market: what is open leaves when there is one again
         moving.sort(key=_time)
         for ts, quotes in groupby(moving, key=_time):
             self._on_quotes(ts, tuple(quotes))

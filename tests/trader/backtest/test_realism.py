@@ -243,3 +243,24 @@ def test_an_hour_ends_at_its_own_prices_although_something_fills_right_after_it(
     (hour, equity, _, _), (after, _, _, _) = world.books.ledgers["scalp"].curve
     assert (hour, after) == (120 * MINUTE, 180 * MINUTE)
     assert equity == float(10_000 + trip.quantity * (D("104.00") - trip.entry))
+
+
+def test_nothing_leaves_through_a_gap_in_the_bars_before_the_price_behind_it():
+    """Held when its bars stop for ten hours while another market goes on; a fifth cheaper after them."""
+    far = {"stop_atr": 20.0, "target_atr": 0.0, "max_daily_loss": 0.25, "max_drawdown": 0.5}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in far.items()}
+    config = configured("gross", **changes)
+    before, after = [100.0] * 6, [80.0] * 6
+    gap = 120 * 5 * MINUTE
+    bars = [*moving(BTC, before), *moving(ETH, [100.0] * 140)]
+    bars += [msgspec.structs.replace(bar, ts_open=bar.ts_open + gap) for bar in moving(BTC, after)]
+    closes = {}
+    for bar in bars:
+        closes.setdefault(bar.ts_close, []).append(bar)
+    opinions = Scripted(lambda n: int(n == 5), atr=0.02, order=[BTC])
+    opinions.first[ETH] = 1_000
+    instants = [(ts, tuple(one)) for ts, one in sorted(closes.items())]
+    _, _, (trip,) = lived(config, opinions, instants)
+    assert (trip.instrument, trip.ended_by) == (BTC, "time")
+    assert trip.closed > gap
+    assert trip.exit == D("79.99")
