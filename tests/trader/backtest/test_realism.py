@@ -152,6 +152,7 @@ def test_one_opinion_becomes_one_trip_of_known_size_and_price():
     quantity = D("9.98901208")
     assert (trip.quantity, trip.entry, trip.exit) == (quantity, D("100.01"), D("102.01"))
     assert (trip.trader, trip.side, trip.ended_by, trip.fills) == ("scalp", "long", "target", 2)
+    assert trip.opened == 5 * MINUTE + 2 * SECOND // 200  # the stop first, then the entry, 5 ms each
     # 999.0010981208 x 0.004 and 1018.9791222808 x 0.0025, each to eight decimals
     assert trip.fees == D("3.99600439") + D("2.54744781")
     assert trip.margin_fees == D("0.19980022")  # 999.0010981208 x 0.0002
