@@ -2,7 +2,7 @@
 
 Must not know accounts, orders or where opinions come from. Called by the backtest, which looks closely
 only where something can happen. It refuses only what edge.usable and limits.check_edge refuse whatever
-the account holds and whatever the quote says, under the same names; everything else passes.
+the account holds and however narrow the spread is, under the same names; everything else passes.
 """
 
 from typing import Final
