@@ -349,13 +349,14 @@ def _is_calm(situation: Situation) -> bool:
     """Tell whether a plan that asks nothing stays so whatever the time and the quote.
 
     It does where a position of the intended side is guarded by resting orders of its very size, and by
-    nothing that is on its way: what else a plan looks at comes with a report or an intent.
+    nothing that is on its way or held back: what else a plan looks at comes with a report or an intent.
     """
     intent, held = situation.intent, situation.position
     guards = [order for order in situation.orders if unfinished(order)]
     return (
         intent is not None
         and intent.target * held > 0
+        and not situation.held_back
         and any(order.submit.purpose is Purpose.STOP for order in guards)
         and all(
             order.state is OrderState.WORKING

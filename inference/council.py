@@ -46,6 +46,10 @@ class Council:
         """Give the names of a trader's voters, in the order of Verdicts."""
         return self._panels[trader].names
 
+    def anchor(self, trader: str) -> Member:
+        """Give the voter whose label is that of a trader's ensemble."""
+        return self._panels[trader].anchor
+
     @property
     def members(self) -> tuple[Member, ...]:
         """Every member once."""

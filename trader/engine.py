@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from core.clock import SECOND
+from core.clock import HOUR, SECOND
 from core.events import (
     BarsClosed,
     Command,
@@ -46,7 +46,8 @@ ROUNDING = Decimal("0.01")
 """A smaller difference in cash is the venue's rounding of its ledger: adopted without a word."""
 
 LENDING = Decimal("0.001")
-"""Of what is borrowed: three times what a rollover costs at most. It is due every four hours, so no news."""
+"""Of what is borrowed: three times what a rollover costs at most. So much is no news in LENDING_PERIOD."""
+LENDING_PERIOD = 4 * HOUR
 
 
 class EngineState(msgspec.Struct):
@@ -67,6 +68,8 @@ class EngineState(msgspec.Struct):
     asked_at: int = 0  # when an opinion was last asked for, and how many so far at that very time
     lots: int = 0
     quality: dict[str, tuple[str, ...]] = {}
+    lent_since: int = 0  # and the share of what was borrowed that was paid for it since without a word
+    lent: Decimal = Decimal(0)
 
 
 class Engine:
@@ -317,9 +320,18 @@ class Engine:
         return [Notice(Severity.INFO, "cash_adopted", text, trader=self._trader.name)]
 
     def _is_lending(self, paid: Decimal) -> bool:
-        """Tell whether a payment is so small a part of what was borrowed that only lending explains it."""
-        borrowed = sum((position.cost for position in self.state.portfolio.positions.values()), Decimal(0))
-        return 0 < paid <= LENDING * borrowed
+        """Tell whether lending explains a payment, together with what it has explained in its period."""
+        state = self.state
+        borrowed = sum((position.cost for position in state.portfolio.positions.values()), Decimal(0))
+        if paid <= 0 or borrowed <= 0:
+            return False
+        if self._now - state.lent_since >= LENDING_PERIOD:
+            state.lent_since, state.lent = self._now, Decimal(0)
+        share = state.lent + paid / borrowed
+        if share > LENDING:
+            return False
+        state.lent = share
+        return True
 
     def _ask_venue(self) -> list[Command]:
         state = self.state

@@ -277,6 +277,10 @@ class Exchange:
             reports += core.drain()
         return reports
 
+    def dry_up(self, instrument: str) -> None:
+        """Know that nobody trades an instrument any more: nothing fills until its next quote."""
+        self._core.market(instrument).dry_up()
+
     def on_trade(self, trade: Trade) -> list[Report]:
         """Take a print: it fires triggers and fills what it went through."""
         reports = self.advance(trade.ts_event)

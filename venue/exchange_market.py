@@ -45,6 +45,10 @@ class Market(msgspec.Struct, eq=False):
         self.bid_left = self.bid_shown = quote.bid_quantity
         self.ask_left = self.ask_shown = quote.ask_quantity
 
+    def dry_up(self) -> None:
+        """Leave the touch's prices and take its quantities away, until a new quote comes."""
+        self.bid_left = self.bid_shown = self.ask_left = self.ask_shown = ZERO
+
     def touch(self, side: Side) -> Touch | None:
         """Give what a taker on `side` would meet, `None` if nothing is left there."""
         price, left = (self.ask, self.ask_left) if side is Side.BUY else (self.bid, self.bid_left)

@@ -256,6 +256,21 @@ def test_an_unproved_stop_is_doubled_after_its_deadline_and_halved_when_it_shows
     assert cancel.cl_ord_id == second.cl_ord_id
 
 
+def test_a_target_refused_twice_is_tried_again_after_its_pause_while_the_stop_rests():
+    desk = Desk()
+    stop, entry = desk.act(intent())
+    desk.says(stop.cl_ord_id, OrderState.WORKING)
+    desk.says(entry.cl_ord_id, OrderState.WORKING)
+    desk.fills(entry, "1")
+    for _ in range(2):
+        (target,) = desk.act()
+        desk.says(target.cl_ord_id, OrderState.REJECTED, reason="EService:Busy")
+    assert desk.act() == []
+    desk.now += 2 * SECOND
+    (again,) = desk.act()
+    assert (again.purpose, again.quantity) == (Purpose.TARGET, D(1))
+
+
 def test_flat_cancels_every_guard_once():
     desk = Desk()
     stop, _, target = desk.long()

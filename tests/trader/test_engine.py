@@ -14,6 +14,7 @@ from core.events import (
     InstrumentQuality,
     InstrumentsChanged,
     LinkChange,
+    Notice,
     Operator,
     OrderUpdate,
     QualityChanged,
@@ -22,6 +23,7 @@ from core.events import (
     RequestReconcile,
     Stream,
     Timer,
+    VenuePosition,
     Verb,
 )
 from core.market import Bar, Timeframe
@@ -163,6 +165,32 @@ def test_a_deposit_does_not_loosen_the_day_s_loss_limit():
     assert engine(day).state.risk.day_equity == 20000
     day.tell(Reconciled(day.after(1), "main", Decimal(19900), (), (), ()))
     assert engine(day).state.risk.day_equity == 20000  # what is missing counts as lost
+
+
+def paid(day: Day, amount: Decimal, *, after_s: float) -> list[str]:
+    """Let the venue's cash be smaller by an amount, some time later; gives the codes of what is said."""
+    state = engine(day).state
+    day.after(after_s)
+    held = tuple(VenuePosition(p.instrument, p.quantity, p.cost) for p in state.portfolio.positions.values())
+    said = day.tell(Reconciled(day.now, "main", state.portfolio.cash - amount, held, (), ()))
+    return [notice.code for notice in said if isinstance(notice, Notice)]
+
+
+def test_lending_is_paid_without_a_word_and_a_leak_of_the_same_size_is_not():
+    day = Day()
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    (held,) = engine(day).state.portfolio.positions.values()
+    rollover = held.cost * Decimal("0.0003")
+    assert rollover > Decimal("0.01")
+    for _ in range(12):
+        assert "cash_adopted" not in paid(day, rollover, after_s=4 * 3_600)
+    day.after(8 * 3_600)
+    assert ["cash_adopted" in paid(day, rollover, after_s=60) for _ in range(6)] == [False] * 3 + [True] * 3
 
 
 def test_every_lot_of_a_close_is_a_question_of_its_own():

@@ -30,8 +30,9 @@ def _latency(table: Exchange) -> str:
         else " without variation"
     )
     return (
-        f"Latency: an order arrives {table.latency_ms} ms (median{spread}) after the close that caused it. "
-        "Within a second it meets the touch around that close, later the prices of the next bar."
+        f"Latency: an order arrives {table.latency_ms} ms (median{spread}) after the close that caused it; "
+        "an entry, which is sent when its stop has been accepted, after two such times. Within a second it "
+        "meets the touch around that close, later the prices of the next bar."
     )
 
 
@@ -58,7 +59,8 @@ def _prices(timeframe: Timeframe) -> Iterator[str]:
     )
     yield (
         "Stops fire when the bid (of a long) or the ask (of a short) reaches the trigger, and fill at the "
-        "touch found there. A stop whose trigger lies beyond the open fills at the open."
+        "touch found there. A stop whose trigger lies beyond the open fills at the open, and where a pair "
+        "has no bar nothing of it fills before the next one's open."
     )
     yield (
         "Queue: bars have none. A resting limit order fills at its own price as maker once the other side "

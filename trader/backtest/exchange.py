@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from core.instrument import Instrument
-from core.orders import Side
+from core.orders import Purpose, Side, SubmitOrder
 from core.portfolio import ZERO
 from trader.config import Config
 from venue.exchange import NOBODY, Exchange
@@ -23,7 +23,8 @@ class Stake(msgspec.Struct):
     """What the way through a bar depends on: what is held, and prices at which something happens.
 
     `held` is the sum of all accounts, `limits` holds resting orders' prices with their sides, `positions`
-    what each account holds. Mutable while it is put together.
+    what each account holds; an entry on its way counts as if it had filled. Mutable while it is put
+    together.
     """
 
     held: Decimal = ZERO
@@ -42,22 +43,29 @@ class Stake(msgspec.Struct):
         sign = 1 if self.held >= 0 else -1
         return frozenset(name for name, quantity in self.positions.items() if quantity * sign < 0)
 
+    def hold(self, account: str, quantity: Decimal) -> None:
+        """Add a signed quantity of an account."""
+        self.held += quantity
+        self.positions[account] = self.positions.get(account, ZERO) + quantity
 
-def stakes(exchange: Exchange, accounts: Iterable[str], sent: Iterable[str]) -> dict[str, Stake]:
-    """Give every instrument that something could happen to; `sent` are those of orders on their way."""
-    found = {symbol: Stake() for symbol in sent}
+
+def stakes(exchange: Exchange, accounts: Iterable[str], sent: Iterable[SubmitOrder]) -> dict[str, Stake]:
+    """Give every instrument that something could happen to; `sent` are the orders that have not ended."""
+    found: dict[str, Stake] = {}
+    for order in sent:
+        stake = found.setdefault(order.instrument, Stake())
+        if order.purpose is Purpose.ENTRY:  # it may fill in this bar, whose bad extreme comes first
+            stake.hold(order.account, order.quantity * order.side.sign)
     for name in accounts:
         account = exchange.account(name)
         for symbol, position in account.portfolio.positions.items():
-            stake = found.setdefault(symbol, Stake())
-            stake.held += position.quantity
-            stake.positions[name] = position.quantity
-        for order in account.open.values():
-            stake = found.setdefault(order.submit.instrument, Stake())
-            if order.trigger_price is not None and order.waits_for_trigger:
-                stake.stops.append(order.trigger_price)
-            elif (limit := order.resting_limit) is not None:
-                stake.limits.append((limit, order.submit.side))
+            found.setdefault(symbol, Stake()).hold(name, position.quantity)
+        for resting in account.open.values():
+            stake = found.setdefault(resting.submit.instrument, Stake())
+            if resting.trigger_price is not None and resting.waits_for_trigger:
+                stake.stops.append(resting.trigger_price)
+            elif (limit := resting.resting_limit) is not None:
+                stake.limits.append((limit, resting.submit.side))
     return found
 
 

@@ -55,15 +55,17 @@ def default_folder() -> Path:
     return Path(platformdirs.user_cache_dir("seamark")) / "opinions"
 
 
-def key_of(model: Ensemble, data_hash: str, *, program: str = "") -> str:
+def key_of(model: Ensemble, data_hash: str, *, beside: Iterable[Ensemble] = (), program: str = "") -> str:
     """Give the name of a model's opinions about some bars: which they are is in `data_hash`, span and all.
 
-    A model's hash stands for its members' graphs, cards and feature specifications. The `program` (empty =
-    this one) is part of the key too: other kernels, gates or library versions may give other bits.
+    A model's hash stands for its members' graphs, cards and feature specifications; `beside` are others
+    that show in what it says (trader.backtest.opinions.entangled). The `program` (empty = this one) is part
+    of the key too: other kernels, gates or library versions may give other bits.
     """
     specs = [member.artifact.spec.hash for member in model.members]
+    others = sorted({one.model_hash for one in beside})
     return hashlib.sha256(
-        msgspec.json.encode([_MAGIC, model.model_hash, specs, data_hash, program or _program()])
+        msgspec.json.encode([_MAGIC, model.model_hash, others, specs, data_hash, program or _program()])
     ).hexdigest()
 
 

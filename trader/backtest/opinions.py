@@ -5,7 +5,8 @@ council is the live one, so these are the answers that inference.pipeline.Opinio
 somebody who asked at every close from the first bar on, some ten times sooner.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,7 +39,7 @@ class FoldedOpinions(TabledOpinions):
     """What the council decided at each close, walked in time order, kept as arrays.
 
     Without `votes` the members' own voices are not kept: no decision reads them, and an ensemble of one
-    voter is worked out for all closes at once.
+    voter is worked out for all closes at once, unless what it is asked shows in what another one says.
     """
 
     def __init__(
@@ -52,6 +53,20 @@ class FoldedOpinions(TabledOpinions):
         super().__init__(_tables(ensembles, council, models, histories, votes=votes))
 
 
+def entangled(ensembles: Collection[Ensemble]) -> bool:
+    """Tell whether what one ensemble is asked can show in what another one says.
+
+    It does where they share a member that speaks more often than one of them decides: its record then
+    rests on more of its answers than that one alone would have asked for.
+    """
+    sharing = Counter(model for one in ensembles for model in {m.artifact.model_hash for m in one.members})
+    return any(
+        sharing[member.artifact.model_hash] > 1 and one.decision.ns > member.artifact.decision.ns
+        for one in ensembles
+        for member in one.members
+    )
+
+
 def _tables(
     ensembles: Mapping[str, Ensemble],
     council: Council,
@@ -60,10 +75,13 @@ def _tables(
     *,
     votes: bool,
 ) -> dict[str, OpinionTable]:
+    quick = not (votes or entangled(ensembles.values()))
     solo = {
-        trader: solo_table(ensemble, tuple(histories), models.column(ensemble), models.closes(ensemble))
+        trader: solo_table(
+            ensemble, tuple(histories), models.column(council.anchor(trader)), models.closes(ensemble)
+        )
         for trader, ensemble in ensembles.items()
-        if not votes and is_solo(ensemble)
+        if quick and is_solo(ensemble)
     }
     rest = {trader: ensemble for trader, ensemble in ensembles.items() if trader not in solo}
     return solo | _walked(rest, council, models, histories, votes=votes)
@@ -210,11 +228,9 @@ class _FoldedModels:
                 table.outside[at[batch], row] = member.range.outside(tensors, len(batch))
         self._tables[member] = table
 
-    def column(self, ensemble: Ensemble) -> Column:
-        """Give the answers of an ensemble's only voter."""
-        (seat,) = ensemble.members
-        hashed = seat.artifact.model_hash
-        return next(c for member, c in self._tables.items() if member.artifact.model_hash == hashed)
+    def column(self, member: Member) -> Column:
+        """Give a member's answers. A model sits once for each set of limits that it is held to."""
+        return self._tables[member]
 
     def closes(self, ensemble: Ensemble) -> Ints:
         """Give the ensemble's closes, sorted, at which any member has features for any instrument."""

@@ -27,10 +27,18 @@ class _Frame:
             self.place[row, np.searchsorted(closes, bars.ts_close)] = np.arange(len(bars), dtype=np.int32)
         # Numbers of views are Python's own: several times quicker to get than an array's.
         self._place = self.place.data
+        self._closes = [bars.close for bars in series]
         self._names = [(bars.instrument, bars.timeframe) for bars in series]
         self._columns = [
             [np.ascontiguousarray(getattr(bars, name)).data for name in _COLUMNS] for bars in series
         ]
+
+    def closes(self, row: int, instants: Ints) -> npt.NDArray[np.float64]:
+        place = self.place[row, instants]
+        found = np.full(len(place), np.nan)
+        there = place != _ABSENT
+        found[there] = self._closes[row][place[there]]
+        return found
 
     def bar(self, row: int, instant: int) -> Bar | None:
         place = self._place[row, instant]
@@ -63,6 +71,10 @@ class Panel:
     def decides(self, timeframe: Timeframe) -> npt.NDArray[np.bool_]:
         """Tell which instruments [N, T] have a bar of a deciding timeframe that closes at each instant."""
         return self._deciding[timeframe].place != _ABSENT
+
+    def prices(self, row: int, instants: Ints) -> npt.NDArray[np.float64]:
+        """Give an instrument's last price at each of some instants, NaN where none of its bars closes."""
+        return self._source.closes(row, instants)
 
     def moved(self, rows: Sequence[int], instant: int) -> list[Bar]:
         """Give the finest bars of some instruments that close at an instant, in the order of `rows`."""

@@ -23,7 +23,7 @@ from trader.backtest.delay import heard_later
 from trader.backtest.listings import relistings
 from trader.backtest.opinion_cache import OpinionCache, key_of
 from trader.backtest.opinion_table import TabledOpinions
-from trader.backtest.opinions import FoldedOpinions
+from trader.backtest.opinions import FoldedOpinions, entangled
 from trader.backtest.result import BacktestResult
 from trader.backtest.source import GridLake, Recorded, series_of
 from trader.backtest.world import Opinions, World
@@ -153,8 +153,12 @@ def _tabled(
     models: Mapping[str, Ensemble], recorded: Recorded, data_hash: str, kept: OpinionCache | None
 ) -> tuple[TabledOpinions, str]:
     """Give all opinions, those that are kept and the rest worked out, and where they came from."""
-    keys = {name: key_of(model, data_hash) for name, model in models.items()} if kept else {}
+    together = entangled(models.values())
+    beside = models.values() if together else ()
+    keys = {name: key_of(model, data_hash, beside=beside) for name, model in models.items()} if kept else {}
     tables = {name: table for name, key in keys.items() if kept and (table := kept.get(key))}
+    if together and len(tables) < len(models):
+        tables = {}  # they are worked out together or not at all
     missing = {name: model for name, model in models.items() if name not in tables}
     told = f"{len(tables)} of {len(models)} kept from before"
     if missing:

@@ -42,7 +42,8 @@ def is_solo(ensemble: Ensemble) -> bool:
     """Tell whether one voter decides alone, at its own closes, as it is."""
     (first, *others) = ensemble.members
     same_closes = first.artifact.decision is ensemble.decision
-    return not others and first.ref.role is Role.VOTE and same_closes and ensemble.card.calibration is None
+    usual = ensemble.card.calibration is None and ensemble.card.policy.min_votes == 1
+    return not others and first.ref.role is Role.VOTE and same_closes and usual
 
 
 def solo_table(

@@ -105,6 +105,7 @@ class _Watch:
                 table.p[rows, column],
                 table.scales[rows, column],
                 usable,
+                panel.prices(place, at[rows]),
                 policy=trader.policy,
                 terms=trader.terms,
                 off_by=2 * float(instruments[symbol].price_increment),

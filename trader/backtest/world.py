@@ -90,7 +90,7 @@ class World:
         self._events: deque[Event] = deque()
         self._later: dict[str, tuple[frozenset[str], int]] = {}  # whose targets wait, and until when
         self._waiting: dict[str, list[SubmitOrder]] = {}
-        self._under_way: dict[str, str] = {}  # instruments of orders that have not ended, by client id
+        self._under_way: dict[str, SubmitOrder] = {}  # what has not ended, by client id
         self.restless = True
         """Whether something happened after the last closing instant's prices."""
         self._answers: dict[str, Prediction] = {}
@@ -113,7 +113,7 @@ class World:
     def exposed(self) -> frozenset[str]:
         """Give the instruments on which anything is open at the exchange or on its way there."""
         held = (self._exchange.account(name).portfolio.positions for name in self.books.ledgers)
-        return frozenset(self._under_way.values()).union(*held)
+        return frozenset(order.instrument for order in self._under_way.values()).union(*held)
 
     def count(self, bars: int, refused: Mapping[str, int] = NOTHING) -> None:
         """Count finest bars that were lived through, and refusals that a sparse run did not ask for."""
@@ -145,10 +145,14 @@ class World:
             else:
                 closing.append(close_quote(bar, instrument))
         self._tally.active += len(active)
+        for symbol in active.keys() - {bar.instrument for bar in source}:
+            self._exchange.dry_up(symbol)  # no bar, no market: what is open leaves when there is one again
         moving.sort(key=_time)
         for ts, quotes in groupby(moving, key=_time):
             self._on_quotes(ts, tuple(quotes))
         self._on_quotes(ts_close, tuple(closing))
+        # Before what follows from this close: the hour that ends now ends at its own prices.
+        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
         self._later.clear()
         self.restless = False
         self._opinions.on_bars(bars)
@@ -158,7 +162,6 @@ class World:
             self._compare()
         # Orders of this instant arrive before the next bar's first price.
         self._settle(ts_close + SECOND)
-        self.books.on_marks(ts_close, {quote.instrument: quote.mid for quote in closing})
 
     def result(self, end: int, seconds: float) -> BacktestResult:
         """Sum up."""
@@ -253,6 +256,20 @@ class World:
                     OrderUpdate(update.ts, order.account, order.cl_ord_id, OrderState.REJECTED, reason=reason)
                 )
 
+    def _cancel(self, command: CancelOrder, now: int) -> None:
+        """Take an order back; one that still waits for its stop was never sent, and never will be."""
+        for waiting in self._waiting.values():
+            for order in waiting:
+                if order.cl_ord_id == command.cl_ord_id:
+                    waiting.remove(order)
+                    self._under_way.pop(order.cl_ord_id, None)
+                    reason = f"never sent: waited for {order.after}"
+                    self._events.append(
+                        OrderUpdate(now, order.account, order.cl_ord_id, OrderState.CANCELED, reason=reason)
+                    )
+                    return
+        self._exchange.cancel(command, now)
+
     def _put(self, event: Event) -> None:
         """Take one event through the desk, and everything that follows from it at once."""
         self._events.append(event)
@@ -271,7 +288,7 @@ class World:
             case SubmitOrder():
                 self._tally.orders += 1
                 self._tally.sent.append(command)
-                self._under_way[command.cl_ord_id] = command.instrument
+                self._under_way[command.cl_ord_id] = command
                 if command.after:
                     self._waiting.setdefault(command.after, []).append(command)
                 else:
@@ -279,7 +296,7 @@ class World:
             case AmendOrder():
                 self._exchange.amend(command, now)
             case CancelOrder():
-                self._exchange.cancel(command, now)
+                self._cancel(command, now)
             case RequestOpinion():
                 prediction = msgspec.structs.replace(self._opinions.answer(command), ts=now)
                 self._answers[prediction.prediction_id] = prediction

@@ -13,7 +13,7 @@ from core.market import Bar, Timeframe
 from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
 from core.portfolio import ZERO
 from trader.backtest.books import Books
-from trader.backtest.exchange import open_exchange, stakes
+from trader.backtest.exchange import Stake, open_exchange, stakes
 from trader.backtest.quotes import path, turn
 from trader.backtest.schedules import with_schedule
 from trader.config import load
@@ -59,7 +59,7 @@ class Hand:
         """Live through one bar as the World does."""
         volume = value / close
         bar = Bar(BTC, Timeframe.M5, self.now, open_, high, low, close, volume, close, 10)
-        stake = stakes(self.exchange, self.books.ledgers, [BTC])[BTC]
+        stake = stakes(self.exchange, self.books.ledgers, ()).get(BTC, Stake())
         values = {"held": stake.held, "stops": stake.stops, "limits": stake.limits}
         against = stake.against
         for quote in path(bar, self.instruments[BTC], **values, again=bool(against)):

@@ -25,6 +25,7 @@ def test_everything_that_decides_about_a_fill_is_named():
 def test_the_figures_are_those_of_the_configuration():
     text = told(latency_ms=120, latency_sigma=0.5, seed=7)
     assert "120 ms (median, log-normal with a sigma of 0.5 and drawn from seed 7)" in text
+    assert "an entry, which is sent when its stop has been accepted, after two such times" in text
     assert "40 bps taker, 25 bps maker" in text
     assert "10.000% of a 5m bar" in text
     assert "every 4 hours" in text

@@ -109,6 +109,14 @@ def test_a_fill_beyond_the_position_ends_one_trip_and_begins_another():
     assert sum(t.net for t in ledger.trips) == ledger.equity - 1000
 
 
+def test_a_trip_that_begins_behind_the_end_is_held_for_no_time_and_not_for_less():
+    """An answer to the last close arrives a moment after it."""
+    ledger = booked(fill(HOUR + 5, BUY, "100"))
+    ledger.finish(HOUR, {})
+    (trip,) = ledger.trips
+    assert (trip.ended_by, trip.opened, trip.closed) == ("end", HOUR + 5, HOUR + 5)
+
+
 def test_the_last_prices_of_a_trip_are_averages_only_where_there_were_several():
     ledger = booked(fill(1, BUY, "100", "1"), fill(2, BUY, "101", "2"), fill(3, SELL, "99", "3"))
     (trip,) = ledger.trips

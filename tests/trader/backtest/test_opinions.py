@@ -20,7 +20,8 @@ from inference.ensemble_card import Policy, SanityLimits
 from inference.features.spec import SPECS
 from inference.pipeline import OpinionSource
 from tests.inference.making import SHIPPED, write_ensemble, write_model
-from trader.backtest.opinions import NOT_READY, FoldedOpinions
+from trader.backtest.opinion_cache import key_of
+from trader.backtest.opinions import NOT_READY, FoldedOpinions, entangled
 
 MARKET = Path(__file__).parents[3] / "configs" / "market"
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -168,3 +169,62 @@ def test_one_voter_alone_is_worked_out_as_the_council_decides():
     assert 0.05 < walked.usable.mean() < 0.95
     assert walked.votes is not None
     assert quick.votes is None
+
+
+def hourly(**changes):
+    """Give the shipped hourly model under another policy."""
+    known = load(SHIPPED / "entry-1h")
+    policy = msgspec.structs.replace(known.card.policy, **changes)
+    return replace(known, card=msgspec.structs.replace(known.card, policy=policy))
+
+
+@pytest.fixture(scope="module")
+def hours():
+    lake, timeframes = Lake(MARKET), load(SHIPPED / "entry-1h").timeframes
+    read = {n: lake.read("binance", n, Timeframe.M5, start=START - 70 * DAY, end=START) for n in PAIRS[:2]}
+    return {name: {t: aggregate(bars, t) for t in timeframes} for name, bars in read.items()}
+
+
+def test_one_model_under_two_limits_is_judged_by_each(hours):
+    strict = hourly(sanity=SanityLimits(outside=0.05, outside_spread=0.05))
+    loose = hourly(sanity=SanityLimits(outside=0.05, outside_spread=50.0))
+    alone = FoldedOpinions({"b": strict}, hours, votes=False).tables["b"]
+    beside = FoldedOpinions({"a": loose, "b": strict}, hours, votes=False).tables
+    assert np.array_equal(beside["b"].usable, alone.usable)
+    assert alone.usable.mean() < beside["a"].usable.mean() == 1.0
+
+
+def test_one_voter_alone_is_too_few_where_two_are_asked_for(hours):
+    assert not FoldedOpinions({"t": hourly(min_votes=2)}, hours, votes=False).tables["t"].usable.any()
+
+
+@pytest.fixture(scope="module")
+def slow_and_quick(tmp_path_factory):
+    """An hourly blend that hears a quarter-hour voter, and that voter alone."""
+    root = tmp_path_factory.mktemp("shared")
+    for name in ("entry-1h", "entry-15m"):
+        shutil.copytree(SHIPPED / name, root / name)
+    write_ensemble(
+        root / "slow", root / "entry-1h", root / "entry-15m", policy=Policy(skill_prior_windows=2.0)
+    )
+    return {"slow": load(root / "slow"), "quick": load(root / "entry-15m")}
+
+
+def test_a_voter_that_is_asked_more_often_by_another_trader_has_the_longer_record(slow_and_quick):
+    lake, timeframes = Lake(MARKET), {t for model in slow_and_quick.values() for t in model.timeframes}
+    bars = lake.read("binance", PAIRS[0], Timeframe.M5, start=START - 76 * DAY, end=START)
+    histories = {PAIRS[0]: {t: aggregate(bars, t) for t in timeframes}}
+    walked = FoldedOpinions(slow_and_quick, histories, votes=True).tables["slow"]
+    found = FoldedOpinions(slow_and_quick, histories, votes=False).tables["slow"]
+    alone = FoldedOpinions({"slow": slow_and_quick["slow"]}, histories, votes=False).tables["slow"]
+    assert np.array_equal(found.p, walked.p)
+    assert not np.array_equal(found.p, alone.p)
+
+
+def test_only_ensembles_that_show_in_each_other_are_kept_together(slow_and_quick):
+    slow, quick = slow_and_quick.values()
+    assert entangled([slow, quick])
+    assert not entangled([slow])
+    assert not entangled([quick, quick])
+    assert key_of(slow, "bars", beside=[slow, quick]) != key_of(slow, "bars")
+    assert key_of(slow, "bars", beside=[quick, slow]) == key_of(slow, "bars", beside=[slow, quick])

@@ -4,11 +4,12 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.clock import DAY, MINUTE
+from core.clock import DAY, MINUTE, SECOND
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
 from core.portfolio import ZERO
@@ -151,6 +152,7 @@ def test_one_opinion_becomes_one_trip_of_known_size_and_price():
     quantity = D("9.98901208")
     assert (trip.quantity, trip.entry, trip.exit) == (quantity, D("100.01"), D("102.01"))
     assert (trip.trader, trip.side, trip.ended_by, trip.fills) == ("scalp", "long", "target", 2)
+    assert trip.opened == 5 * MINUTE + 2 * SECOND // 200  # the stop first, then the entry, 5 ms each
     # 999.0010981208 x 0.004 and 1018.9791222808 x 0.0025, each to eight decimals
     assert trip.fees == D("3.99600439") + D("2.54744781")
     assert trip.margin_fees == D("0.19980022")  # 999.0010981208 x 0.0002
@@ -198,3 +200,68 @@ def test_money_adds_up_whatever_the_market_and_the_opinions(steps, leans, schedu
     )
     opinions = Scripted(lambda n: leans[n // 3 % len(leans)], atr=0.004)
     lived(config, opinions, together(moving(BTC, prices, 10**magnitude)))
+
+
+def test_an_entry_that_is_taken_back_while_it_waits_for_its_stop_is_never_sent():
+    """The day's loss is spent at a bar's open, before the exchange has spoken of the stop."""
+    policy = {"max_daily_loss": 0.002, "max_position_notional": 1.0, "max_leverage": 4.0}
+    policy |= {"stop_atr": 20.0, "target_atr": 0.0, "risk_per_trade": 0.05, "entry_collar": 0.02}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in policy.items()}
+    config = configured("gross", exchange__latency_ms=1_200, **changes)
+    held, wanted = [100.0] * 5 + [99.0] * 3, [100.0] * 8
+    bars = list(moving(ETH, held))
+    bars[4] = msgspec.structs.replace(bars[4], open=99.0, high=99.0)
+    opinions = Scripted(lambda n: 1, atr=0.004, order=[ETH, "", "", BTC])
+    _, result, trips = lived(config, opinions, together(bars, moving(BTC, wanted)))
+    assert result.notices["daily_loss"] == 1
+    assert [order.instrument for order in result.sent if order.trader == "scalp"].count(BTC) == 2
+    assert [trip.instrument for trip in trips if trip.trader == "scalp"] == [ETH]
+
+
+@pytest.mark.parametrize("latency", [5, 800])
+@pytest.mark.parametrize("lean", [1, -1])
+def test_a_stop_and_a_target_in_the_bar_that_an_entry_fills_in_are_the_stop(lean, latency):
+    """An order that is still on its way at the bar's open does not choose the way of the price."""
+    near = {"stop_atr": 1.0, "target_atr": 1.0, "entry_collar": 0.01}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in near.items()}
+    config = configured("gross", pairs=[BTC], exchange__latency_ms=latency, **changes)
+    bars = list(moving(BTC, [100.0] * 5))
+    bars[2] = msgspec.structs.replace(bars[2], high=104.0, low=96.0)
+    opinions = Scripted(lambda n: lean if n == 2 else 0, atr=0.01)
+    _, _, (trip,) = lived(config, opinions, together(bars))
+    assert trip.ended_by == "stop"
+    assert trip.gross < 0
+
+
+def test_an_hour_ends_at_its_own_prices_although_something_fills_right_after_it():
+    far = {"stop_atr": 20.0, "target_atr": 0.0, "min_hold_s": 0.0, "cooldown_s": 90_000.0}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in far.items()}
+    config = configured("gross", pairs=[BTC], **changes)
+    prices = [100.0] * 21 + [101.0, 102.0, 103.0, 104.0] + [104.0] * 2
+    opinions = Scripted(lambda n: {20: 1, 24: -1}.get(n, 0), atr=0.01)  # out at two o'clock
+    world, _, (trip,) = lived(config, opinions, together(moving(BTC, prices)))
+    assert trip.closed == 2 * 60 * MINUTE + SECOND // 200
+    (hour, equity, _, _), (after, _, _, _) = world.books.ledgers["scalp"].curve
+    assert (hour, after) == (120 * MINUTE, 180 * MINUTE)
+    assert equity == float(10_000 + trip.quantity * (D("104.00") - trip.entry))
+
+
+def test_nothing_leaves_through_a_gap_in_the_bars_before_the_price_behind_it():
+    """Held when its bars stop for ten hours while another market goes on; a fifth cheaper after them."""
+    far = {"stop_atr": 20.0, "target_atr": 0.0, "max_daily_loss": 0.25, "max_drawdown": 0.5}
+    changes = {f"trader__scalp__policy__{key}": value for key, value in far.items()}
+    config = configured("gross", **changes)
+    before, after = [100.0] * 6, [80.0] * 6
+    gap = 120 * 5 * MINUTE
+    bars = [*moving(BTC, before), *moving(ETH, [100.0] * 140)]
+    bars += [msgspec.structs.replace(bar, ts_open=bar.ts_open + gap) for bar in moving(BTC, after)]
+    closes = {}
+    for bar in bars:
+        closes.setdefault(bar.ts_close, []).append(bar)
+    opinions = Scripted(lambda n: int(n == 5), atr=0.02, order=[BTC])
+    opinions.first[ETH] = 1_000
+    instants = [(ts, tuple(one)) for ts, one in sorted(closes.items())]
+    _, _, (trip,) = lived(config, opinions, instants)
+    assert (trip.instrument, trip.ended_by) == (BTC, "time")
+    assert trip.closed > gap
+    assert trip.exit == D("79.99")

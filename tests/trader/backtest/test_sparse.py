@@ -243,6 +243,31 @@ def test_a_loss_booked_after_the_last_price_pulls_the_brake_on_its_own_day(plain
     assert found.notices["daily_loss"] == found.notices["new_day"] == 1
 
 
+def test_an_opinion_heard_late_is_screened_at_the_price_of_its_hearing(plain):
+    """Not worth its costs at its own close, worth them a bar later, after the price has fallen by 40 %."""
+    rng = np.random.default_rng(1)
+    bars = [walk(rng, symbol, price, 0) for symbol, price in zip(SYMBOLS, PRICES, strict=True)]
+    for one in bars:
+        one.volume[:] = 1e9
+    fallen = bars[0]
+    for prices in (fallen.open, fallen.high, fallen.low, fallen.close):
+        prices[40:] = np.round(prices[40:] * 0.6 * 10) / 10
+    hours = {name: table(rng, name, terms, bars, 8.0) for name, terms in TERMS.items()}
+    for one in hours.values():
+        one.usable[:] = False
+    close, scalp = fallen.close[39], hours["scalp"]
+    scalp.usable[39, 0], scalp.p[39, 0] = True, [0.1, 0.4, 0.5]
+    scalp.scales[39, 0] = close * 0.005, 0.01, close  # worth 0.4 x 2 x 0.005 = 0.004, then 0.0067
+    policy = RiskPolicy(min_confidence=0.35, min_expected_value=0.006, max_spread=0.02, taker_fee=0.0)
+    traders = tuple(trader.model_copy(update={"policy": policy}) for trader in plain.traders)
+    config = plain.model_copy(update={"traders": traders})
+    late = TabledOpinions(hours).later(1)
+    _, expected = lived(config, TERMS, late, bars, dense=True, chunk=DAYS)
+    _, found = lived(config, TERMS, late, bars, dense=False, chunk=DAYS)
+    assert expected.round_trips == 1
+    assert found == expected
+
+
 def test_the_made_markets_were_lively():
     if not SEEN:
         pytest.skip("runs behind the test above")
