@@ -26,7 +26,18 @@ def test_help_imports_nothing_heavy_and_shows_examples():
         "heavy = {'numpy', 'numba', 'lightgbm', 'onnx', 'onnxruntime', 'polars', 'sklearn'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules); sys.exit(code)"
     )
-    shown = ("", "train", "evaluate", "walkforward", "crossval", "vault open", "vault status", "vault verify")
+    shown = (
+        "",
+        "train",
+        "evaluate",
+        "walkforward",
+        "crossval",
+        "vault open",
+        "vault status",
+        "vault verify",
+        "significance run",
+        "significance noise",
+    )
     for words in ([*name.split(), "--help"] for name in shown):
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", script, *words], capture_output=True, text=True, check=False

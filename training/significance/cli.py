@@ -15,7 +15,6 @@ from typer.core import TyperGroup
 
 from core.errors import UsageError
 from core.market import Timeframe
-from trader.evaluation.trials import LEDGER
 
 NEEDED = ("arch", "purgedcv")
 
@@ -53,7 +52,9 @@ app = typer.Typer(
 def run(
     folders: Annotated[list[Path], typer.Argument(help="Folders of `trader backtest run`.")],
     lake: Annotated[Path, typer.Option(help="The bars of the runs: prices for holding and random entry.")],
-    trials: Annotated[Path, typer.Option(help="Ledger of trials.")] = LEDGER,
+    trials: Annotated[
+        Path | None, typer.Option(help="Ledger of trials.", show_default="_exp/trials.jsonl")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of bootstraps and random entry.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -61,13 +62,13 @@ def run(
     _require()
     from rich.console import Console
 
-    from trader.evaluation.trials import read
+    from trader.evaluation.trials import LEDGER, read
     from training.screen import phases
     from training.significance.runs import judge_runs, read_runs
     from training.significance.show import table
 
     runs = read_runs(folders)
-    ledger = read(trials)
+    ledger = read(trials or LEDGER)
     with phases() as say:
         found = judge_runs(runs, ledger, lake, seed=seed, told=say)
     for one, verdict in zip(runs, found, strict=True):
