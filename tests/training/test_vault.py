@@ -104,6 +104,16 @@ def test_golden_start():
     assert iso(vault.start_of(parse_iso("2025-08-20")))[:10] == "2025-05-01"
 
 
+def test_a_vault_beyond_all_bars_is_refused(null_lake):
+    series = series_of(null_lake, "guard", Timeframe.M5)
+    end = shut(null_lake, series).end
+    with pytest.raises(UsageError, match="expected a start up to the newest bar's close at 2024-02-26"):
+        shut(null_lake, series, start=end + 1)
+    assert shut(null_lake, series, start=end).start == end
+    with pytest.raises(UsageError, match="vault: expected one month or more; found 0"):
+        shut(null_lake, series, months=0)
+
+
 def test_training_with_a_vault_reads_none_of_its_bars(null_lake):
     start = parse_iso("2024-02-01")
     recipe = Recipe("x", None, "guard", Timeframe.M5, None, instruments=("G0/USD",), vault_start=start)

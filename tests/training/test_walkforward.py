@@ -14,7 +14,10 @@ from core.text import iso, parse_iso
 from trader.backtest import record as records
 from trader.evaluation.trials import read as read_ledger
 from training.cli import run
+from training.walkforward.figures import Figures
 from training.walkforward.fold import Done
+from training.walkforward.page import headline, markdown
+from training.walkforward.run import code_hash, versions
 from training.walkforward.study import Study, read_plan
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +86,13 @@ def test_finished_folds_are_found_again_and_no_bar_of_the_vault_is_used(walked, 
     assert all(fold.test_end <= VAULT for done in folds(walked) for fold in done.folds.values())
 
 
+def test_a_fold_of_other_libraries_is_not_taken_for_one_of_these():
+    here = versions()
+    assert here["lightgbm"] != "0.0.1"
+    assert code_hash(here) == code_hash(dict(reversed(here.items())))
+    assert code_hash(here) != code_hash(here | {"lightgbm": "0.0.1"})
+
+
 def test_the_vault_stays_shut_unless_its_opening_is_on_record(desk, tmp_path, capsys):
     assert walk(tmp_path, desk, "--opened", "0.5.0") == UsageError.exit_code
     assert "expected an opening by version 0.5.0" in capsys.readouterr().err
@@ -94,6 +104,7 @@ def test_the_record_is_out_of_sample_and_adds_up(walked, schedule):
     card = found.card
     assert [iso(ts)[:10] for ts in (card.start, card.end)] == ["2024-03-01", "2024-05-01"]
     assert card.schedule == schedule
+    assert card.command.endswith(" --max-rows 2000 --desk desk.toml")
     assert [fold.number for fold in card.folds] == [1, 2]
     for fold in card.folds:
         (model,) = fold.models
@@ -157,6 +168,27 @@ def test_page_and_figures_say_it_plainly(walked):
     assert (walked / STUDY / "kraken" / "folds.csv").read_text().count("\n") == 3
 
 
+def test_a_page_of_an_opened_vault_does_not_say_that_it_is_shut(walked):
+    told = msgspec.json.decode((walked / "walkforward.json").read_bytes(), type=list[Figures])
+    seen = [
+        msgspec.structs.replace(one, vault="2024-05-01 to 2024-07-19, opened by version 0.5") for one in told
+    ]
+    pages = [markdown(one, command="x", data="y", libraries={}) for one in (told, seen)]
+    assert [page.count("(the vault) are in no figure") for page in pages] == [1, 0]
+    assert "A finished model" not in pages[0]
+    assert "The vault was opened for this" in pages[1]
+
+
+def test_the_headline_speaks_of_what_was_measured(walked):
+    (told,) = msgspec.json.decode((walked / "walkforward.json").read_bytes(), type=list[Figures])
+    gross, kraken = told.fees
+    assert " After fees, whatever the schedule, that is so for none." in headline([told])
+    assert "After fees" not in headline([msgspec.structs.replace(told, fees=(gross,))])
+    idle = msgspec.structs.replace(kraken, pooled=msgspec.structs.replace(kraken.pooled, trades=0, cagr=0.0))
+    said = headline([msgspec.structs.replace(told, fees=(gross, idle))])
+    assert said.startswith("**At Kraken's fees the walk-forward made nothing: 0.0 % a year.**")
+
+
 def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, capsys):
     words = (
         "walkforward --timeframe 5m --instruments BTC/USDT --test-months 1 --vault-start 2024-06-01 "
@@ -169,6 +201,8 @@ def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, ca
         str(tmp_path),
         "--desk",
         str(ROOT / "configs/walkforward/desk.toml"),
+        "--trials",
+        str(tmp_path / "trials.jsonl"),
     ]
     assert run([*words.split(), *more, "--fixed", str(ROOT / "configs/models/entry-5m")]) == 0
     (study,) = json.loads(capsys.readouterr().out)
@@ -177,6 +211,9 @@ def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, ca
     (fold,) = found.card.folds
     assert fold.models[0].trained_until == parse_iso("2024-05-01") <= fold.test_start
     assert fold.test_end - fold.test_start == 31 * DAY
+    page = (tmp_path / "walkforward.md").read_text()
+    assert "every fold trains" not in page
+    assert "A finished model is not tuned" in page
 
 
 @pytest.mark.parametrize(
@@ -188,6 +225,10 @@ def test_a_finished_model_is_run_after_its_own_training_alone(desk, tmp_path, ca
         (["--mode", "sideways"], "expected one of walk_forward, final_fold, dates"),
         (["--mode", "dates"], "expected days in the order"),
         (["--fixed", "configs/models/entry-5m"], "expected either spec or fixed"),
+        (
+            ["--spec", "", "--fixed", "configs/models/entry-5m", "--mode", "final_fold"],
+            "expected mode walk_forward for a finished model; found 'final_fold'",
+        ),
         (["--instruments", "X/USDT"], "expected 5m bars of binance X/USDT"),
     ],
 )

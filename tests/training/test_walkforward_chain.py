@@ -10,6 +10,7 @@ from core.clock import DAY, HOUR
 from core.errors import DataError
 from core.text import parse_iso
 from trader.backtest.record import Fold, RunCard, RunRecord, Trip
+from trader.evaluation.assessment import judge
 from training.walkforward.chain import ASSUMPTIONS, chain
 from training.walkforward.chance import chance
 
@@ -116,6 +117,44 @@ def test_what_is_open_at_a_folds_end_is_flat_after_it():
     assert joined.curve.filter(pl.col("ts") == START + 2 * DAY)["exposure"].to_list() == [0.0]
     ended = joined.pairs.filter(pl.col("ts") == START + 2 * DAY)
     assert ended.rows() == [(START + 2 * DAY, "BTC/USDT", 100.0, 10.0, 0.0)]
+
+
+@pytest.mark.parametrize("exposure", [0.0, 250.0])
+def test_what_answers_a_folds_last_close_belongs_to_that_fold(exposure):
+    """An order of the last close fills a moment after it, and its row is that of the next hour."""
+    first, second = two()
+    end = first.card.end
+    late = trip(end - 5 * HOUR + 50, gross="-40", fees="10") if not exposure else trip(end + 50, gross="-50")
+    late = msgspec.structs.replace(late, closed=max(end, late.opened + 50))
+    columns = {"net": [100.0, 50.0], "fees": [10.0, 20.0], "exposure": [0.0, exposure]}
+    first = RunRecord(
+        first.card,
+        (*first.trips, late),
+        pl.concat([first.curve, first.curve.tail(1).with_columns(ts=end + HOUR, equity=1050.0, fees=20.0)]),
+        first.pairs.vstack(first.pairs.with_columns(ts=end + HOUR)).with_columns(
+            **{name: pl.Series(values) for name, values in columns.items()}
+        ),
+    )
+    curve = first.curve.with_columns(exposure=pl.Series([0.0, exposure]))
+    first = RunRecord(first.card, first.trips, curve, first.pairs)
+    joined = chain([first, second], [fold(1, first), fold(2, second)], "")
+    assert joined.curve["ts"].to_list() == [START + 6 * HOUR, end, START + 3 * DAY + 5 * HOUR]
+    assert joined.pairs["ts"].to_list() == joined.curve["ts"].to_list()
+    assert joined.pairs["exposure"].to_list() == joined.curve["exposure"].to_list() == [0.0] * 3
+    folds = judge(joined).figures.folds
+    assert [one.returns.total for one in folds] == pytest.approx([0.05, -0.05])
+    assert [one.trips.trades for one in folds] == [2, 1]
+    assert all(one.opened <= one.closed for one in joined.trips)
+
+
+def test_what_was_lost_with_more_than_all_cash_stays_lost():
+    first = record(START, 2, (trip(START + HOUR, gross="-1200"),))
+    second = record(START + 2 * DAY, 3, (trip(START + 3 * DAY, gross="-40"),))
+    joined = chain([first, second], [fold(1, first), fold(2, second)], "")
+    # Two losses do not make a profit.
+    assert [one.net for one in joined.trips] == [Decimal(-1200), Decimal(0)]
+    assert joined.curve["equity"].to_list() == [-200.0, 0.0]
+    assert judge(joined).figures.pooled.returns.total == -1.0
 
 
 def test_refuses_folds_that_do_not_adjoin_or_start_with_other_cash():

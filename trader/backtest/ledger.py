@@ -169,7 +169,7 @@ class Ledger:
         self.on_marks(ts, marks)
         self._flush()
         for trip in list(self._open.values()):
-            self._end(trip, ts, "end", "")
+            self._end(trip, max(ts, trip.opened), "end", "")  # an order of the last close fills after it
 
     def _end(self, trip: _Running, ts: int, ended_by: str, reason: str) -> None:
         open_ = trip.held != 0

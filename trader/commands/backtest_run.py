@@ -24,7 +24,7 @@ from trader.config import Config
 from trader.evaluation.checks import NAMES, look_ahead
 from trader.evaluation.market import read_market
 from trader.evaluation.trials import read, record_trial, trial_of
-from trader.evaluation.write import Written, write_report
+from trader.evaluation.write import Written, keep, write_report
 from venue.exchange_fees import SCHEDULES
 
 EVERY = "all"
@@ -158,7 +158,7 @@ def _one(job: Job, progress: Progress) -> Done:
     if wanted.checks:
         record = _checked(record, job, progress)
     folder = wanted.out / job.name
-    record.save(folder)
+    keep(record, folder)
     record_trial(record, wanted.trials)
     counted = read(wanted.trials).family(trial_of(record)).counted
     written = None if wanted.bare else _written(record, folder, wanted, progress)
@@ -202,5 +202,6 @@ def told(done: Done, *, signals: bool) -> dict[str, Any]:
         report["page"] = str(done.written.page)
         report["verdict"] = done.written.figures.verdict
         report["warnings"] = list(done.written.figures.warnings)
-        report["figures"] = msgspec.to_builtins(done.written.figures.pooled)
+        report["figures"] = msgspec.to_builtins(done.written.figures.headline)
+        report["evidence"] = msgspec.to_builtins(done.written.figures.evidence)
     return report

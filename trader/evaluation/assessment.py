@@ -2,7 +2,7 @@
 
 Must not know files, pages or commands. Called by trader.evaluation.write and trader.evaluation.compare.
 A trade belongs to the day on which it was opened. Returns are those of daily equity, drawdowns are seen
-at the end of every hour (pairs: of every day).
+at the end of every hour (pairs and holding: of every day).
 """
 
 from collections.abc import Iterable, Sequence
@@ -132,7 +132,7 @@ def judge(
                 "Out of sample" if evidence else "" if out_of_sample(card) else "In sample",
             )
         ),
-        warnings=warnings(card, whole.trips),
+        warnings=warnings(card, headline.trips, headline.returns.days),
         card=card,
         pooled=whole,
         evidence=evidence,

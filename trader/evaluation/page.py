@@ -88,7 +88,8 @@ def _verdict(figures: Assessment) -> Markup:
     returns, trips, depth = part.returns, part.trips, part.drawdown
     cash = total(figures.card.cash.values())
     error = "" if returns.sharpe_error is None else f"\u00b1 {number(returns.sharpe_error)} standard error"
-    if part is figures.pooled and (luck := figures.significance) and luck.sharpe.low is not None:
+    luck = figures.significance
+    if luck is not None and luck.days == returns.days and luck.sharpe.low is not None:
         error += f"; 95\u2009%: {number(luck.sharpe.low)} to {number(luck.sharpe.high)}"
     fell = "never below its start" if depth is None else f"{number(depth.length_days, 0)} days under the peak"
     taken = percent(float((trips.fees + trips.margin_fees) / cash) if cash else None)

@@ -243,7 +243,7 @@ def _luck(figures: Assessment) -> Markup:
         f"overfitting {number(found.pbo)}, superior predictive ability p: {spa}; "
         f"{needed} days would be needed to tell this Sharpe ratio from zero, {found.days:,} are there."
     )
-    if figures.evidence:
+    if figures.evidence and found.days != figures.headline.returns.days:
         said = (
             f"Judged over all days, those in sample among them, which makes it look better than it is. {said}"
         )

@@ -107,8 +107,10 @@ def _between(run: RunRecord, start: int, end: int) -> Floats:
 
 def _sharpe(returns: Floats) -> Floats:
     """Give annual Sharpe ratios of rows [n, days], NaN where nothing varies."""
-    deviation = returns.std(axis=1, ddof=1)
     out = np.full(len(returns), np.nan)
+    if returns.shape[1] < 2:
+        return out
+    deviation = returns.std(axis=1, ddof=1)
     np.divide(returns.mean(axis=1), deviation, out=out, where=np.ptp(returns, axis=1) > 0.0)
     return out * YEAR**0.5
 

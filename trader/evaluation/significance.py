@@ -51,7 +51,7 @@ class Significance(msgspec.Struct, frozen=True, kw_only=True):
     pbo_blocks: int | None
     spa: dict[str, float | None]
     superior: bool
-    """Whether the stepwise multiple test (StepM, 5 %) names this run as better than flat."""
+    """Whether the stepwise multiple test (5 %) names this run as better than each of the three."""
     min_track_days: int | None
     min_backtest_days: int | None
     passed: bool

@@ -92,7 +92,8 @@ def _days(instrument: str, record: RunRecord, judged: Judged) -> Iterable[Row]:
     opened: dict[int, int] = {}
     for trip in record.trips:
         if trip.instrument == instrument:
-            day = (trip.opened - record.card.start) // DAY
+            # What answers the last close is opened after it and belongs to that day.
+            day = (min(trip.opened, record.card.end - 1) - record.card.start) // DAY
             opened[day] = opened.get(day, 0) + 1
     for day in range(len(net) - 1):
         yield {

@@ -60,9 +60,9 @@ def percent(fraction: float, places: int = 1) -> str:
     return f"{fraction * 100:,.{places}f} %"
 
 
-def warnings(card: RunCard, trips: TripFigures) -> tuple[str, ...]:
-    """Give what stands against believing the figures, the gravest first."""
-    return tuple(_warnings(card, trips))
+def warnings(card: RunCard, trips: TripFigures, days: int) -> tuple[str, ...]:
+    """Give what stands against believing the figures, the gravest first; of the days that count."""
+    return tuple(_warnings(card, trips, days))
 
 
 def out_of_sample(card: RunCard) -> tuple[tuple[int, int], ...]:
@@ -74,7 +74,7 @@ def out_of_sample(card: RunCard) -> tuple[tuple[int, int], ...]:
     return ((first, card.end),) if first < card.end else ()
 
 
-def _warnings(card: RunCard, trips: TripFigures) -> Iterable[str]:
+def _warnings(card: RunCard, trips: TripFigures, counted: int) -> Iterable[str]:
     days = (card.end - card.start) // DAY
     inside = days - sum((end - start) for start, end in out_of_sample(card)) // DAY
     names = ", ".join(sorted({m.name for m in card.models if m.trained_until > card.start}))
@@ -93,7 +93,7 @@ def _warnings(card: RunCard, trips: TripFigures) -> Iterable[str]:
         yield "Showcase thresholds: entries that are expected to lose money after fees were allowed."
     if 0 < trips.trades < FEW_TRADES:
         yield f"Few trades ({trips.trades}): luck alone explains figures of this kind."
-    if days < FEW_DAYS:
-        yield f"A short span ({days} days): one kind of market, and a wide error around every figure."
+    if counted < FEW_DAYS:
+        yield f"A short span ({counted} days): one kind of market, and a wide error around every figure."
     if left := trips.ended.get("end", 0):
         yield f"{left} trade{'s' if left > 1 else ''} still open at the end, valued at the last mark."

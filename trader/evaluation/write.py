@@ -9,16 +9,18 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import UsageError
-from trader.backtest.record import RunRecord
+from core.errors import DataError, UsageError
+from trader.backtest.record import RunRecord, load
 from trader.evaluation import significance
 from trader.evaluation.assessment import Assessment, judge
-from trader.evaluation.market import Market, load_market
+from trader.evaluation.market import CANDLES, CLOSES, Market, load_market
 from trader.evaluation.page import write_page
 from trader.evaluation.pictures import write_pictures
 from trader.evaluation.tables import write_tables
 
 METRICS, PAGE = "metrics.json", "report.html"
+MADE = (METRICS, PAGE, CLOSES, CANDLES, significance.FILE, "*.csv", "*.png", "pairs/*.csv", "pairs/*.png")
+"""What is made of a record and lies beside it."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -27,6 +29,14 @@ class Written(msgspec.Struct, frozen=True):
     figures: Assessment
     page: Path
     notes: tuple[str, ...]
+
+
+def keep(record: RunRecord, folder: Path) -> None:
+    """Save a record; what was made of another one that lay there would be taken for its own, and goes."""
+    if not _lies_in(folder, record):
+        for path in (path for name in MADE for path in folder.glob(name)):
+            path.unlink()
+    record.save(folder)
 
 
 def write_report(
@@ -63,3 +73,12 @@ def write_report(
             notes.append(str(missing))
     write_page(record, judged, market, folder / PAGE)
     return Written(judged.figures, folder / PAGE, tuple(notes))
+
+
+def _lies_in(folder: Path, record: RunRecord) -> bool:
+    try:
+        old = load(folder)
+    except DataError:
+        return False
+    frames = old.curve.equals(record.curve) and old.pairs.equals(record.pairs)
+    return frames and (old.card, old.trips) == (record.card, record.trips)

@@ -11,7 +11,9 @@ A verdict passes only if all of these hold together, for each alone lets some no
   wins nearly all halves, and what wins fewer has at best an edge that this much history cannot show.
   Undefined, and then not asked for, where only one trial was ever made: nobody has chosen.
 - SPA p <= 0.05 against each of holding (as much of it as is as volatile as the run), doing nothing, and
-  entering at random with the run's own trades; and the stepwise test names this run, not only a rival.
+  entering at random with the run's own trades; and the stepwise test names this run against each of them,
+  not only a rival.
+- 20 days or more: of fewer no block of days can be drawn that is not nearly all of them.
 """
 
 from collections.abc import Mapping
@@ -26,7 +28,7 @@ from trader.evaluation.daily import annual_sharpe
 from trader.evaluation.metrics import sharpe_error
 from trader.evaluation.significance import Significance
 from training.significance import sharpe
-from training.significance.intervals import block_days, intervals
+from training.significance.intervals import LEAST_DAYS, block_days, intervals
 from training.significance.overfit import overfitting
 from training.significance.superior import REPLICATES, superior_p, superior_trials
 
@@ -88,16 +90,14 @@ def luck_of(
     halves = overfitting(matrix)
     size = block or block_days(mine)
     benchmarks = {HOLD: _as_volatile(market, mine), FLAT: np.zeros(len(mine)), RANDOM: twin}
-    spa = {
-        name: None
-        if b is None
-        else superior_p((matrix - b).T, block_days=size, seed=seed, replicates=replicates)
-        for name, b in benchmarks.items()
-    }
-    flat = spa[FLAT]
-    superior = flat is not None and flat <= MOST_P
+    apart = {name: None if b is None else (matrix - b).T for name, b in benchmarks.items()}
+    options = {"block_days": size, "seed": seed, "replicates": replicates}
+    told = {name: one for name, one in apart.items() if one is not None and len(mine) >= LEAST_DAYS}
+    spa = {name: superior_p(told[name], **options) if name in told else None for name in apart}
+    # A low p says that some trial beats the benchmark; which, only the steps say.
+    superior = all(p is not None and p <= MOST_P for p in spa.values())
     if superior and len(matrix) > 1:
-        superior = 0 in superior_trials(matrix.T, block_days=size, seed=seed, replicates=replicates)
+        superior = all(0 in superior_trials(one, **options) for one in told.values())
     return Luck(
         psr=sharpe.probabilistic(mine),
         dsr=sharpe.deflated(mine, sharpes, counted),
@@ -130,7 +130,7 @@ def judge(
     effective = sharpe.effective_trials(matrix)
     drawn = intervals(mine, seed=seed, replicates=replicates)
     expected = sharpe.luck(sharpes, counted, len(mine))
-    failed = ((IN_SAMPLE,) if in_sample else ()) + _failed(found, counted)
+    failed = ((IN_SAMPLE,) if in_sample else ()) + _failed(found, counted, len(mine))
     return Significance(
         config_hash=config_hash,
         schedule=schedule,
@@ -162,8 +162,8 @@ def judge(
     )
 
 
-def _failed(found: Luck, counted: int) -> tuple[str, ...]:
-    failed = []
+def _failed(found: Luck, counted: int, days: int) -> tuple[str, ...]:
+    failed = [f"{days} days, at least {LEAST_DAYS}"] if days < LEAST_DAYS else []
     if not found.deflated:
         failed.append(f"DSR {_shown(found.dsr)}, at least {LEAST_DSR:g}")
     if counted > 1 and not found.chosen_well:
@@ -188,10 +188,10 @@ def _as_volatile(market: Floats | None, mine: Floats) -> Floats | None:
 def _sentence(mine: Floats, ratio: Interval, expected: float, counted: int, failed: tuple[str, ...]) -> str:
     total = float(np.prod(1.0 + mine)) - 1.0
     result = f"{'Earned' if total > 0.0 else 'Lost'} {abs(total):.1%} in {len(mine)} days after costs"
-    if ratio.value is None:
+    if not np.any(mine):
         return f"Nothing was traded in {len(mine)} days, so there is nothing to tell from luck."
     known = "" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]"
-    told = f"{result}, Sharpe {ratio.value:.2f}{known}"
+    told = f"{result}, {'no Sharpe ratio' if ratio.value is None else f'Sharpe {ratio.value:.2f}{known}'}"
     among = f"the best of {counted} trials shows {expected:.2f} by luck alone" if counted > 1 else "one trial"
     if not failed:
         return f"More than luck explains: {told}; {among}."

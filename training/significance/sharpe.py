@@ -40,10 +40,16 @@ def luck(sharpes: Floats, trials: float, days: int, *, capped: bool = True) -> f
     than two it is that of an estimate over so many `days`. `capped` lets it be no wider than that: trials
     that differ by more than estimates can differ do so because some pay more costs or are truly worse, and
     what makes others worse does not help the best. Without the cap nervous losers would hide any edge.
+    `trials` beyond the known ones are taken to differ as estimates do: two that are alike cannot speak for
+    a hundred that were counted and are not known.
     """
     estimate = math.sqrt(YEAR / max(days - 1, 1))
     spread = float(np.std(sharpes, ddof=1)) if len(sharpes) > 1 else estimate
-    return (min(spread, estimate) if capped else spread) * _expected_maximum(trials)
+    if capped:
+        spread = min(spread, estimate)
+        if (unknown := trials - len(sharpes)) > 0:
+            spread = math.sqrt((len(sharpes) * spread**2 + unknown * estimate**2) / trials)
+    return spread * _expected_maximum(trials)
 
 
 def deflated(returns: Floats, sharpes: Floats, trials: float, *, capped: bool = True) -> float | None:

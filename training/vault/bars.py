@@ -6,8 +6,9 @@ Must not know openings or who asks. Called by training.vault.cli and training.wa
 from pathlib import Path
 from typing import NamedTuple
 
-from core.errors import DataError
+from core.errors import DataError, UsageError
 from core.market import Timeframe
+from core.text import iso
 from feeds.lake import BarArrays, Lake, Series
 from training.dataset import fingerprint
 from training.vault.log import MONTHS, start_of
@@ -38,8 +39,17 @@ def series_of(
 
 
 def shut(lake: Path, series: list[Series], *, months: int = MONTHS, start: int | None = None) -> Shut:
-    """Give the vault of these series: their newest `months`, or everything from `start` on."""
+    """Give the vault of these series: their newest `months`, or everything from `start` on.
+
+    A lake that ends where the vault begins keeps it as well as can be; UsageError for a start beyond that.
+    """
     end = max(int(Lake(lake).read(*one).ts_close[-1]) for one in series)
+    if months < 1:
+        raise UsageError(f"vault: expected one month or more; found {months}")
+    if start is not None and start > end:
+        raise UsageError(
+            f"vault: expected a start up to the newest bar's close at {iso(end)}; found {iso(start)}"
+        )
     venue, _, timeframe = series[0]
     instruments = tuple(one.instrument for one in series)
     return Shut(venue, timeframe, instruments, start_of(end, months) if start is None else start, end)

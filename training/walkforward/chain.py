@@ -3,6 +3,7 @@
 Must not know models, bars or files. Called by training.walkforward.run. Every fold starts with the same
 cash, so that no fold's sizes depend on the luck of the one before; in the chain a fold's money counts times
 what the folds before have made of one unit. Trips' net then adds up to the chained equity, but for rounding.
+What fills a moment after a fold's last close is put to its end.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ ASSUMPTIONS = (
 
 def chain(records: Sequence[RunRecord], folds: Sequence[Fold], command: str) -> RunRecord:
     """Join records of adjoining spans, in time order, with one account each; DataError for anything else."""
+    records = [_within(record) for record in records]
     cards = [record.card for record in records]
     if not records or any(one.end != after.start for one, after in pairwise(cards)):
         raise DataError("walk-forward: expected folds that adjoin; found a gap or none")
@@ -52,8 +54,23 @@ def chain(records: Sequence[RunRecord], folds: Sequence[Fold], command: str) -> 
         pairs.append(_pairs(record, float(factor), paid))
         _add(paid, scaled)
         earned = sum((trip.net for trip in record.trips), Decimal(0))
-        factor = (factor * (1 + earned / cash)).quantize(_PLACES)
+        factor = max((factor * (1 + earned / cash)).quantize(_PLACES), Decimal(0))
     return RunRecord(_card(cards, folds, command), tuple(trips), pl.concat(curve), pl.concat(pairs))
+
+
+def _within(record: RunRecord) -> RunRecord:
+    """Give a fold that ends with its span: what answers its last close comes a moment later."""
+    end = record.card.end
+
+    def rows(frame: pl.DataFrame, of: str) -> pl.DataFrame:
+        within = frame.with_columns(ts=pl.min_horizontal("ts", pl.lit(end, pl.Int64)))
+        return within.unique(["ts", of], keep="last", maintain_order=True)
+
+    trips = tuple(
+        msgspec.structs.replace(trip, opened=min(trip.opened, end - 1), closed=min(trip.closed, end))
+        for trip in record.trips
+    )
+    return RunRecord(record.card, trips, rows(record.curve, "account"), rows(record.pairs, "instrument"))
 
 
 def _scaled(trip: Trip, factor: Decimal) -> Trip:

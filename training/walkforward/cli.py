@@ -113,6 +113,10 @@ def walkforward(
             seed=seed,
         )
         chosen, base, command = Plan("", (one,)), Path(), _command(one)
+        if desk != DESK:
+            command += f" --desk {desk.name if desk.is_absolute() else desk.as_posix()}"
+    if opened:
+        command += f" --opened {shlex.quote(opened)}"
     told = command + (f" --study {study}" if plan is not None and study else "")
     told += f" --page {page.as_posix()}" if page is not None and not page.is_absolute() else ""
     setting = Setting(

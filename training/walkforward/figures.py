@@ -24,6 +24,7 @@ from training.walkforward.run import Walked
 from training.walkforward.study import Study
 
 DIGITS = 6
+UNSEEN = "not looked at"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +149,7 @@ def figures(walked: Walked, lake: Path) -> Outcome:
         start=iso(card.start)[:10],
         end=iso(card.end)[:10],
         vault=f"{iso(walked.shut.start)[:10]} to {iso(walked.shut.end)[:10]}"
-        + (f", opened by version {walked.opened}" if walked.opened else ", not looked at"),
+        + (f", opened by version {walked.opened}" if walked.opened else f", {UNSEEN}"),
         data_hash=card.data_hash,
         models=tuple(model.model_hash for model in card.models),
         trained=bool(study.spec),

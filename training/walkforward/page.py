@@ -7,18 +7,28 @@ the machine's time or folders, so the same figures give the same bytes.
 from collections.abc import Iterable, Sequence
 
 from inference.card import Interval
-from training.walkforward.figures import AtFees, Figures, FoldPart, Part
+from training.walkforward.figures import UNSEEN, AtFees, Figures, FoldPart, Part
 
 DEAREST = "kraken"
 
 METHOD = (
-    "Every fold trains, calibrates and tunes on rows whose labels ended before its test span; then the "
+    "Where a model is trained anew, every fold trains, calibrates and tunes on rows whose labels ended "
+    "before its test span; then the "
     "engine that trades live runs over the test span with that model alone. Thresholds are chosen for "
     "each fee schedule on the tail of the training span, by the lower end of the 95 % interval of the "
     "mean result per trade after costs, from 200 trades on, and pulled towards a turnover that nobody "
     "tuned; fees take nearly the same from every candidate, so the choice hardly differs between "
     "schedules. A fold acts even where validation says that acting loses; the column *vetoed* shows what "
-    "is left if those folds stand aside. The newest months of each lake (the vault) are in no figure."
+    "is left if those folds stand aside."
+)
+FINISHED = (
+    "A finished model is not tuned: it acts from the confidence on that a twentieth of its opinions of the "
+    "90 days before a test span reached, which for the first span may be days of its training. Its recipe "
+    "and policy were chosen before this, by people who may have seen these days."
+)
+SHUT = "The newest months of each lake (the vault) are in no figure."
+OPENED = (
+    "The vault was opened for this: the newest months are in the figures of each study that names a version."
 )
 SURVIVORS = (
     "The pairs are those that the lake holds: pairs that were delisted meanwhile are not among them. A "
@@ -71,9 +81,8 @@ def headline(told: Sequence[Figures]) -> str:
     first = f"**At {_whose(name)} fees {told_lost} of the {len(dear)} walk-forwards lost money: "
     first += f"between {worst} and {best} a year.**"
     if len(dear) == 1:
-        first = (
-            f"**At {_whose(name)} fees the walk-forward {'lost' if lost else 'made'} money: {worst} a year.**"
-        )
+        what = "lost money" if lost else "made money" if any(rates) else "made nothing"
+        first = f"**At {_whose(name)} fees the walk-forward {what}: {worst} a year.**"
     above = [
         fees
         for one in told
@@ -89,10 +98,13 @@ def headline(told: Sequence[Figures]) -> str:
         if gross
         else ""
     )
+    charged = any(fees.schedule != "gross" for one in told for fees in one.fees)
     after = (
         f" After fees of any schedule that is so for {len(above)}."
         if above
         else " After fees, whatever the schedule, that is so for none."
+        if charged
+        else ""
     )
     return first + before + after
 
@@ -105,7 +117,10 @@ def _reading(told: Sequence[Figures]) -> list[str]:
     looked = sum(one.aligned_sources for one in told)
     rows = sum(one.aligned_rows for one in told)
     latest = [one.latest_source_s for one in told if one.latest_source_s is not None]
-    lines = [METHOD, "", SURVIVORS.format(studies=len(told)), ""]
+    vault = SHUT if all(one.vault.endswith(UNSEEN) for one in told) else OPENED
+    method = [METHOD] if any(one.trained for one in told) else []
+    method += [] if all(one.trained for one in told) else [FINISHED]
+    lines = [" ".join((*method, vault)), "", SURVIVORS.format(studies=len(told)), ""]
     if latest:
         lines += [LOOKED.format(rows=rows, looked=looked, before=abs(max(latest))), ""]
     return lines

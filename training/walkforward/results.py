@@ -3,7 +3,6 @@
 Must not know how folds are made. Called by training.walkforward.cli.
 """
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +12,11 @@ import msgspec
 from core.version import VERSION
 from trader.evaluation.tables import write_tables
 from trader.evaluation.trials import record_trial
-from trader.evaluation.write import METRICS, write_report
+from trader.evaluation.write import METRICS, keep, write_report
 from training.walkforward.figures import Figures, encoded, figures
 from training.walkforward.page import headline, markdown
-from training.walkforward.run import Walked
+from training.walkforward.run import Walked, versions
 
-LIBRARIES = ("lightgbm", "numpy", "numba", "onnxruntime")
 FIGURES, PAGE = "walkforward.json", "walkforward.md"
 
 
@@ -50,7 +48,7 @@ def write(
         told.append(outcome.figures)
         for name, record in one.records.items():
             folder = out / one.study.name / name
-            record.save(folder)
+            keep(record, folder)
             record_trial(record, trials)
             if pages:
                 write_report(record, folder, outcome.market)
@@ -62,9 +60,8 @@ def write(
     body = encoded(told)
     target = page or out / PAGE
     target.parent.mkdir(parents=True, exist_ok=True)
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES} | {"seamark": VERSION}
     data = " ".join(_bars(one) for one in told)
-    text = markdown(told, command=command, data=data, libraries=versions)
+    text = markdown(told, command=command, data=data, libraries=versions() | {"seamark": VERSION})
     target.write_text(text, "utf-8")
     target.with_suffix(".json").write_bytes(body)
     return Written(headline(told).strip("*"), tuple(map(_line, told)), body)

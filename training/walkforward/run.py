@@ -4,7 +4,8 @@ Must not know the command line or how results are shown. Called by training.walk
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from training.walkforward.fold import Done, Job, Reached, warm_up_ns, work
 from training.walkforward.study import Study, day
 
 PACKAGES = ("core", "feeds", "inference", "risk", "execution", "venue", "trader", "training")
+
+LIBRARIES = ("lightgbm", "numpy", "numba", "onnxmltools", "onnxruntime", "polars")
 
 OnFold = Callable[[int, int], None]
 """Told how many folds of how many are there."""
@@ -81,7 +84,7 @@ def walk(study: Study, setting: Setting, on_fold: OnFold | None = None) -> Walke
             desk=setting.desk.resolve(),
             folder=setting.folder.resolve(),
             command=setting.command,
-            code=code_hash(),
+            code=code_hash(versions()),
             fixed=fixed,
         )
         for window in _windows(study, setting.lake, fixed, end)
@@ -107,10 +110,15 @@ def walk(study: Study, setting: Setting, on_fold: OnFold | None = None) -> Walke
     )
 
 
-def code_hash() -> str:
-    """Give one SHA-256 over the program: a fold made by another one is not taken for this one's."""
+def versions() -> dict[str, str]:
+    """Give the version of each library that figures come from."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def code_hash(libraries: Mapping[str, str]) -> str:
+    """Give one SHA-256 over program and libraries: a fold made by others is not taken for this one's."""
     root = Path(__file__).parents[2]
-    whole = hashlib.sha256()
+    whole = hashlib.sha256(" ".join(f"{name} {libraries[name]}" for name in sorted(libraries)).encode())
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*")):
             if path.suffix in (".py", ".toml") and path.is_file():

@@ -22,9 +22,9 @@ NAMES = tuple(fees.name for fees in SCHEDULES)
 class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One walk-forward. Exactly one of `spec` (train an entry model per fold) and `fixed` is set.
 
-    `fixed` is the folder of a finished model or ensemble that is run as it is over the spans after its own
-    training. Days are ISO dates, empty = from the data: `start` the first bar to use, `vault_start`
-    what is shut away (else the newest `vault_months`), the other three for mode `dates`.
+    `fixed` is the folder of a finished model or ensemble that is run as it is over all spans after its own
+    training, in mode walk_forward alone. Days are ISO dates, empty = from the data: `start` the first bar to
+    use, `vault_start` what is shut away (else the newest `vault_months`), the other three for mode `dates`.
     """
 
     name: str
@@ -55,6 +55,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise self._refused("either spec or fixed", f"{self.spec!r} and {self.fixed!r}")
         if self.spec and self.spec not in SPECS:
             raise self._refused(f"a spec of {', '.join(SPECS)}", repr(self.spec))
+        if self.fixed and self.mode != "walk_forward":
+            raise self._refused("mode walk_forward for a finished model", repr(self.mode))
         strange = [name for name in self.schedules if name not in NAMES]
         if strange or not self.schedules:
             raise self._refused(f"schedules of {', '.join(NAMES)}", ", ".join(strange) or "none")

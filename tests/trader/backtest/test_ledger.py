@@ -124,6 +124,13 @@ def test_the_last_prices_of_a_trip_are_averages_only_where_there_were_several():
     assert (trip.exit, trip.quantity, trip.fills) == (D(99), D(3), 3)
 
 
+def test_what_is_bought_at_the_very_end_was_held_for_no_time():
+    """An order of the last close fills a moment after the end."""
+    ledger = booked(fill(HOUR + 5, BUY, "100"))
+    ledger.finish(HOUR, {})
+    assert [(trip.opened, trip.closed) for trip in ledger.trips] == [(HOUR + 5, HOUR + 5)]
+
+
 def test_a_row_is_written_at_the_end_of_each_hour_in_which_something_changed():
     ledger = booked(fill(10 * MINUTE, BUY, "100"))
     for ts, mark in ((HOUR, "101"), (HOUR + MINUTE, "102"), (2 * HOUR, "103"), (5 * HOUR, "103")):

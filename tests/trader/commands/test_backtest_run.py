@@ -8,12 +8,13 @@ import pytest
 
 from core.errors import UsageError
 from core.text import parse_iso
-from tests.run_records import day
+from tests.run_records import day, record, trip
 from trader import cli
-from trader.backtest.record import load
-from trader.commands.backtest_run import Wanted, alone, carry_out, jobs, run_name
+from trader.backtest.record import ModelUsed, load
+from trader.commands.backtest_run import Done, Wanted, alone, carry_out, jobs, run_name, told
 from trader.config import load as load_config
 from trader.evaluation import trials
+from trader.evaluation.write import write_report
 from venue.exchange_fees import SCHEDULES
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +64,23 @@ def test_every_run_is_a_trial_once(ran):
     ledger = trials.read(ran / "trials.jsonl")
     assert [one.schedule for one in ledger.trials] == ["vip9"]
     assert not trials.record_trial(load(ran / "run"), ran / "trials.jsonl")
+
+
+def test_json_says_what_the_lines_say(tmp_path):
+    models = (ModelUsed("swing", "entry", "e" * 64, "15m", day(4)),)
+    half = record([trip("900", opened=5), trip("-500", opened=6 * 24)], models=models)
+    written = write_report(half, tmp_path, pictures=False)
+    found = told(Done("half", tmp_path, Figures(), half, written, trials=1), signals=False)
+    assert found["verdict"].startswith("Out of sample: lost ")
+    assert (found["figures"]["name"], found["figures"]["trips"]["trades"]) == ("out of sample", 1)
+    assert [part["name"] for part in found["evidence"]] == ["in sample", "out of sample"]
+
+
+class Figures:
+    """The engine's own figures, none of which are looked at here."""
+
+    def report(self, *, signals):
+        return {"signals": []} if signals else {}
 
 
 def test_a_pair_alone_has_all_the_cash_whoever_works_beside_it(ran):

@@ -209,6 +209,15 @@ def test_what_stands_against_a_run_is_said_first():
     )
 
 
+def test_trades_and_days_in_sample_do_not_make_a_run_long():
+    trips = [trip("5", opened=24 * n + 1) for n in range(200)]
+    figures = judge(record(trips, days=200, models=models(day(180)))).figures
+    assert figures.warnings[1:] == (
+        "Few trades (20): luck alone explains figures of this kind.",
+        "A short span (20 days): one kind of market, and a wide error around every figure.",
+    )
+
+
 def test_a_long_run_out_of_sample_has_nothing_against_it():
     assert judge(random_record()).figures.warnings == ()
 

@@ -95,6 +95,16 @@ def test_days_in_sample_tell_nothing_apart():
     assert told.sentence.startswith("Over 60 days that a model was trained on: ")
 
 
+def test_every_row_speaks_of_the_days_that_count():
+    models = (ModelUsed("swing", "entry", "e" * 64, "15m", day(8)),)
+    found = compare({"a": daily([100] * 8 + [-10, -20], models=models), "b": daily([1] * 10)})
+    values = {row.name: row.values for row in found.rows}
+    assert values["Days"] == (2, 10)
+    assert values["Trades"] == (2, 10)
+    assert values["Net"] == (-30.0, 10.0)
+    assert values["Return"][0] == values["Return out of sample"][0] == pytest.approx(-30 / 10800)
+
+
 def test_one_run_is_not_a_comparison():
     with pytest.raises(UsageError, match="expected two runs or more"):
         compare({"a": daily([1])})

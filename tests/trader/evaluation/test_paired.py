@@ -45,6 +45,11 @@ def test_few_days_give_no_interval():
     assert found.sentence == "12 days are too few to tell."
 
 
+def test_one_day_has_no_sharpe_ratio_to_compare():
+    found = paired(np.array([0.01]), np.array([-0.01]))
+    assert (found.sharpe.value, found.mean_daily.value) == (None, pytest.approx(0.02))
+
+
 def test_blocks_have_the_length_asked_for():
     days = stationary_days(1000, 8.0, seed=3, replicates=50)
     assert days.min() >= 0

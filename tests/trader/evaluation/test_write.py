@@ -6,6 +6,7 @@ import json
 import re
 from html import unescape
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -13,9 +14,9 @@ from core.errors import DataError
 from inference.card import Interval
 from tests.run_records import CHECKS, PAIRS, day, folds, random_record, record, trip, write_lake
 from trader.backtest.record import ModelUsed, load
-from trader.evaluation.market import SHOWN, WIDEST, load_market, read_market, shown_trips
+from trader.evaluation.market import SHOWN, WIDEST, Market, load_market, read_market, shown_trips
 from trader.evaluation.significance import Significance
-from trader.evaluation.write import write_report
+from trader.evaluation.write import keep, write_report
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 
@@ -76,6 +77,12 @@ def test_tables_hold_what_the_figures_say(made):
     assert float(days[-1]["net_so_far"]) == pytest.approx(float(net))
     assert sum(float(row["net"]) for row in days) == pytest.approx(float(net))
     assert sum(int(row["trades"]) for row in days) == sum(t.instrument == "ETH/USDT" for t in whole.trips)
+
+
+def test_a_pairs_days_count_what_answered_the_last_close(tmp_path):
+    late = trip("-1", opened=48, closed=48)
+    write_report(record([trip("5"), late], days=2), tmp_path, pictures=False)
+    assert [row["trades"] for row in rows(tmp_path / "pairs" / "BTC-USDT.csv")] == ["1", "1"]
 
 
 def test_metrics_are_the_figures(made):
@@ -156,13 +163,14 @@ def test_no_word_of_a_run_becomes_markup(tmp_path):
     assert text.count("</script>") == 4
 
 
-def luck(folder, *, passed):
+def luck(folder, *, passed, days=10):
     """Leave what `training significance run` would leave."""
     known = Interval(1.5, 0.25, 2.75)
     Significance(
         **dict.fromkeys(("sharpe", "cagr", "mean_daily", "max_drawdown"), known),
         **dict.fromkeys(("psr", "dsr", "dsr_textbook", "dsr_effective", "luck"), 0.875),
-        **dict.fromkeys(("days", "trips", "trials", "compared", "min_track_days", "min_backtest_days"), 77),
+        **dict.fromkeys(("trips", "trials", "compared", "min_track_days", "min_backtest_days"), 77),
+        days=days,
         config_hash="c",
         schedule="kraken",
         effective=3.0,
@@ -194,11 +202,37 @@ def test_what_luck_could_have_done_is_on_the_first_page(tmp_path):
     assert "Judged over all days" not in words
 
 
+def test_what_was_made_of_another_run_goes_with_it(tmp_path):
+    first, second = record([trip("5")], instruments=("BTC/USDT",)), record([trip("-5")], days=12)
+    keep(first, tmp_path)
+    luck(tmp_path, passed=True)
+    candles = pl.DataFrame(schema=dict.fromkeys(("trip", "ts", "open", "high", "low", "close"), pl.Int64))
+    market = Market(np.array([day(1)]), {"BTC/USDT": np.array([100.0])}, candles)
+    write_report(first, tmp_path, market, pictures=False)
+    made = {path.name for path in tmp_path.rglob("*")}
+    keep(first, tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == made >= {"significance.json", "market.parquet"}
+    keep(second, tmp_path)
+    assert {path.name for path in tmp_path.rglob("*")} == {
+        *("pairs", "run.json", "trips.json", "curve.parquet", "pairs.parquet")
+    }
+    assert write_report(second, tmp_path, pictures=False).figures.significance is None
+
+
 def test_luck_that_was_judged_in_sample_says_so(tmp_path):
     luck(tmp_path, passed=True)
     half = record([trip("5")], models=(ModelUsed("swing", "entry", "e" * 64, "15m", day(4)),))
     write_report(half, tmp_path, pictures=False)
     assert "Judged over all days, those in sample among them" in shown_words(tmp_path)
+    assert "95\u2009%: 0.25 to 2.75" not in shown_words(tmp_path)
+
+
+def test_luck_that_was_judged_out_of_sample_is_that_of_the_days_that_count(tmp_path):
+    luck(tmp_path, passed=True, days=6)
+    half = record([trip("5")], models=(ModelUsed("swing", "entry", "e" * 64, "15m", day(4)),))
+    write_report(half, tmp_path, pictures=False)
+    assert "Judged over all days" not in shown_words(tmp_path)
+    assert "95\u2009%: 0.25 to 2.75" in shown_words(tmp_path)
 
 
 def test_a_damaged_significance_is_one_line(tmp_path):

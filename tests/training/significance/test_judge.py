@@ -4,6 +4,7 @@ import pytest
 from core.errors import DataError
 from trader.evaluation.significance import Significance, load
 from training.significance.judge import judge, luck_of
+from training.significance.superior import superior_p
 
 DAYS = 400
 
@@ -74,6 +75,19 @@ def test_a_rising_market_is_no_skill():
     assert any("against holding" in line for line in found.failed)
 
 
+def test_a_holder_does_not_pass_by_a_rival_who_beats_holding(edge):
+    market = noise(4, 1)[0] * 2 + 0.004
+    holder, rival, twin = market * 0.5 + noise(8, 1)[0] * 0.01, edge + 0.006, np.zeros(DAYS)
+    found = verdict(holder, rival[None], market=market, twin=twin)
+    assert found.dsr > 0.95
+    assert max(found.spa.values()) <= 0.05
+    assert superior_p((holder - market * 0.5)[:, None], block_days=5, seed=1) > 0.05
+    assert not found.superior
+    assert not found.passed
+    # The rival itself beats all three.
+    assert luck_of(rival, holder[None], counted=2, market=market, twin=twin, seed=1).beats_all
+
+
 def test_who_is_no_better_than_his_own_trades_at_random_is_refused(edge):
     found = verdict(edge, noise(2), twin=edge[::-1].copy())
     assert found.spa["random"] > 0.05
@@ -97,6 +111,18 @@ def test_a_run_without_trades_says_so():
     found = verdict(np.zeros(DAYS), noise(2), twin=np.zeros(DAYS), trips=0)
     assert not found.passed
     assert found.sentence == "Nothing was traded in 400 days, so there is nothing to tell from luck."
+
+
+@pytest.mark.parametrize("days", [1, 2, 4, 19])
+def test_a_few_good_days_are_no_verdict(days):
+    good = 0.01 + 1e-4 * np.arange(days)
+    market, twin, nobody = noise(1, 1)[0][:days], np.zeros(days), np.zeros((0, days))
+    found = judge(good, nobody, counted=1, market=market, twin=twin, trips=9, replicates=100)
+    assert not found.passed
+    assert found.failed[0] == f"{days} days, at least 20"
+    assert found.spa == {"hold": None, "flat": None, "random": None}
+    assert found.sentence.startswith("Nothing here can be told from luck: Earned ")
+    assert ("no Sharpe ratio" in found.sentence) == (days == 1)
 
 
 def test_nothing_passes_without_its_benchmarks(edge):

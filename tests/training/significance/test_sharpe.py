@@ -44,11 +44,21 @@ def test_psr_is_the_formula_of_the_paper(benchmark):
 
 @pytest.mark.parametrize("trials", [2, 50, 500])
 def test_dsr_is_the_formula_of_the_paper(trials):
-    known = np.random.default_rng(2).normal(0.0, 0.8, 40)
+    known = np.random.default_rng(2).normal(0.0, 0.8, 500)
     benchmark = np.std(known, ddof=1) / YEAR * expected_maximum(trials)
     returns = days(mean=0.003)
     assert sharpe.deflated(returns, known, trials) == pytest.approx(psr_by_hand(returns, benchmark), abs=1e-9)
     assert sharpe.luck(known, trials, 400) == pytest.approx(benchmark * YEAR, abs=1e-9)
+
+
+def test_two_trials_that_are_alike_do_not_speak_for_a_hundred_unknown_ones():
+    alike, estimate = np.array([1.5, 1.5001]), math.sqrt(365 / 364)
+    assert sharpe.luck(alike, 2, 365) == pytest.approx(0.0, abs=1e-3)
+    # 98 of a hundred are as wide apart as estimates are; the known two are not.
+    told = expected_maximum(100) * math.sqrt(0.98) * estimate
+    assert sharpe.luck(alike, 100, 365) == pytest.approx(told, abs=1e-6)
+    assert sharpe.luck(alike, 100, 365, capped=False) == pytest.approx(0.0, abs=1e-3)
+    assert sharpe.deflated(days(mean=0.003), alike, 100) < sharpe.deflated(days(mean=0.003), alike, 2)
 
 
 def test_of_one_trial_luck_makes_nothing():

@@ -73,3 +73,12 @@ def test_what_never_differs_cannot_be_superior():
     assert superior_trials(nothing, block_days=5, seed=1) == frozenset()
     one = np.column_stack((np.zeros(200), noise()[:, 3] + 0.004))
     assert superior_trials(one, block_days=5, seed=1) == {1}
+
+
+def test_all_may_be_superior_though_not_at_once():
+    """The first step names some of them, the second all that are left."""
+    every = np.random.default_rng(1).normal(0.0, 0.01, (400, 2)) + np.array([0.004, 0.001])
+    first = SPA(np.zeros(400), -every / every.std(axis=0), block_size=5, reps=300, seed=0)
+    first.compute()
+    assert list(first.better_models(0.05)) == [0]
+    assert superior_trials(every, block_days=5, seed=0, replicates=300) == {0, 1}
