@@ -182,7 +182,7 @@ class Ledger:
             instrument=trip.instrument,
             side="long" if trip.side is Side.BUY else "short",
             opened=trip.opened,
-            closed=max(ts, trip.opened),  # what answers the last close begins behind the end
+            closed=ts,
             quantity=trip.entered,
             entry=_average(trip.bought_for, trip.entered, trip.entry),
             exit=_average(value, trip.entered, trip.mark if open_ else trip.exit),
