@@ -4,6 +4,7 @@ Must not know sizes or how a view was made. Called by risk.bot in the order of t
 shows the table as it stands.
 """
 
+from bisect import bisect_left
 from typing import Final
 
 from core.clock import DAY
@@ -131,7 +132,8 @@ def check_pace(symbol: str, state: RiskState, now: int, *, policy: RiskPolicy) -
     rest = state.closed_at.get(symbol, -ns(policy.cooldown_s)) + ns(policy.cooldown_s) - now
     if rest > 0:
         return Refused("cooldown", f"{rest / 1e9:.0f} s left")
-    today = sum(ts >= now - now % DAY for ts in state.entered_at)
+    # In the order of time, so a busy day is not counted through for each of its candidates.
+    today = len(state.entered_at) - bisect_left(state.entered_at, now - now % DAY)
     if today >= policy.max_trades_per_day:
         return Refused("max_trades_per_day", f"{today} today")
     refused = sum(ts > now - ns(REFUSAL_WINDOW_S) for ts in state.refused_at)
