@@ -15,7 +15,8 @@ from trader.evaluation.trips import scaled, share, total
 FACTORS = (Decimal(0), Decimal(1), Decimal("1.5"), Decimal(2))
 CAVEAT = (
     "The same trades, charged again: a run at other costs may trade differently, "
-    "because risk reckons with fees before an entry."
+    "because risk reckons with fees before an entry. A trade belongs to the day on which it was opened, "
+    "so × 1 can differ from the return of equity."
 )
 
 
