@@ -50,6 +50,18 @@ def answer(day: Day, asked: RequestReconcile, *fills: Fill) -> None:
     )
 
 
+def holding() -> tuple[Day, SubmitOrder]:
+    """Begin a day, prove the account, and hold a long behind the stop that is given back."""
+    day = Day()
+    day.begin()
+    day.link_up()
+    answer(day, question(day))
+    stop, entry = enter_long(day)
+    day.working(stop)
+    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    return day, stop
+
+
 def test_a_new_session_starts_from_the_instruments_that_the_venue_lists_now():
     day = Day()
     day.begin()
@@ -77,13 +89,7 @@ def test_an_answer_to_a_question_from_before_the_gap_does_not_end_it():
 
 
 def test_a_stop_that_filled_unseen_starts_the_cooldown_when_it_is_found():
-    day = Day()
-    day.begin()
-    day.link_up()
-    answer(day, question(day))
-    stop, entry = enter_long(day)
-    day.working(stop)
-    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    day, stop = holding()
     day.tell(LinkChange(day.after(1), Stream.PRIVATE, False, account="main"))
     gone = Fill(
         0, "main", "T2", stop.cl_ord_id, "O1", BTC, stop.side, Decimal(59000), stop.quantity,
@@ -177,13 +183,7 @@ def paid(day: Day, amount: Decimal, *, after_s: float) -> list[str]:
 
 
 def test_lending_is_paid_without_a_word_and_a_leak_of_the_same_size_is_not():
-    day = Day()
-    day.begin()
-    day.link_up()
-    answer(day, question(day))
-    stop, entry = enter_long(day)
-    day.working(stop)
-    day.filled(entry, price="60000.1", quantity=entry.quantity, exec_id="T1")
+    day, _ = holding()
     (held,) = engine(day).state.portfolio.positions.values()
     rollover = held.cost * Decimal("0.0003")
     assert rollover > Decimal("0.01")

@@ -264,16 +264,6 @@ def pairs_rows(ledgers: Sequence[Ledger]) -> tuple[tuple[Any, ...], ...]:
     return tuple(sorted(rows, key=lambda row: row[:2]))
 
 
-def curve_frame(ledgers: Iterable[Ledger]) -> pl.DataFrame:
-    """Give the rows of all accounts as a frame."""
-    return framed(curve_rows(ledgers), CURVE)
-
-
-def pairs_frame(ledgers: Sequence[Ledger]) -> pl.DataFrame:
-    """Give the rows of all instruments as a frame."""
-    return framed(pairs_rows(ledgers), PAIRS)
-
-
 def framed(rows: Sequence[tuple[Any, ...]], schema: Schema) -> pl.DataFrame:
     """Give rows as a frame."""
     return pl.DataFrame(rows, schema=dict(schema), orient="row")

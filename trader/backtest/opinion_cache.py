@@ -205,5 +205,5 @@ def _program() -> str:
 
 def _sources() -> Iterable[Path]:
     yield from sorted((_PACKAGES / "inference").rglob("*.py"))
-    yield from sorted((_PACKAGES / "trader" / "backtest").glob("[os]*.py"))
+    yield from sorted((_PACKAGES / "trader" / "backtest").glob("*.py"))
     yield from sorted((_PACKAGES / "feeds").glob("lake*.py"))

@@ -11,7 +11,7 @@ from core.clock import HOUR, MINUTE
 from core.errors import InternalError
 from core.events import Fill
 from core.orders import OrderType, Purpose, Side, SubmitOrder, TimeInForce
-from trader.backtest.ledger import Ledger, curve_frame, pairs_frame
+from trader.backtest.ledger import CURVE, PAIRS, Ledger, curve_rows, framed, pairs_rows
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
@@ -137,11 +137,11 @@ def test_a_row_is_written_at_the_end_of_each_hour_in_which_something_changed():
         ledger.on_marks(ts, {"A/USDT": D(mark), "B/USDT": D(1)})
     ledger.on_fill(fill(6 * HOUR + 1, SELL, "103"), D(103), order())
     ledger.finish(9 * HOUR, {})
-    curve = curve_frame([ledger])
+    curve = framed(curve_rows([ledger]), CURVE)
     assert curve["ts"].to_list() == [HOUR, 2 * HOUR, 7 * HOUR]  # nothing changed in hour five
     assert curve["equity"].to_list() == [1000.5, 1002.5, 1002.0]
     assert curve["exposure"].to_list() == [101.0, 103.0, 0.0]
-    assert pairs_frame([ledger])["net"].to_list() == [0.5, 2.5, 2.0]
+    assert framed(pairs_rows([ledger]), PAIRS)["net"].to_list() == [0.5, 2.5, 2.0]
 
 
 def test_pairs_of_two_accounts_are_added_up_hour_by_hour():
@@ -149,7 +149,7 @@ def test_pairs_of_two_accounts_are_added_up_hour_by_hour():
     second = booked(fill(HOUR + 1, SELL, "100"))
     for ledger in (first, second):
         ledger.finish(3 * HOUR, {"A/USDT": D(90)})
-    frame = pairs_frame([first, second])
+    frame = framed(pairs_rows([first, second]), PAIRS)
     assert frame["ts"].to_list() == [HOUR, 2 * HOUR, 3 * HOUR]
     assert frame["net"].to_list() == [-0.5, 9.0 - 0.5, 9.0 + 9.5]
     assert frame["exposure"].to_list() == [100.0, -100.0, -90.0]
@@ -159,8 +159,8 @@ def test_pairs_of_two_accounts_are_added_up_hour_by_hour():
 def test_a_quiet_account_has_empty_frames_with_their_columns():
     ledger = booked()
     ledger.finish(HOUR, {})
-    assert curve_frame([ledger]).columns == ["ts", "account", "equity", "exposure", "fees"]
-    assert pairs_frame([ledger]).columns == ["ts", "instrument", "net", "fees", "exposure"]
+    assert framed(curve_rows([ledger]), CURVE).columns == ["ts", "account", "equity", "exposure", "fees"]
+    assert framed(pairs_rows([ledger]), PAIRS).columns == ["ts", "instrument", "net", "fees", "exposure"]
 
 
 MONEY = st.integers(1, 10**9).map(lambda n: D(n) / 10**4)
