@@ -45,15 +45,17 @@ class Resident:
 
     def __init__(self, panel: Panel, seen: Seen, device: torch.device) -> None:
         self._count = len(panel)
-        self._windows: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._windows: dict[str, tuple[Tensor, Tensor, tuple[int, int]]] = {}
         self._plain: dict[str, Tensor] = {}
         for name in seen.shapes:
             scaler = seen.scalers.get(name)
             if name in panel.blocks:
                 matrix, first = _reach(panel.blocks[name])
-                slots = torch.from_numpy(scaled(scaler, matrix)).to(device)
-                back = torch.arange(panel.blocks[name].window, device=device)
-                self._windows[name] = slots, torch.from_numpy(first).to(device), back
+                slots = torch.from_numpy(np.ascontiguousarray(scaled(scaler, matrix))).to(device)
+                # Overlapping windows as rows of one flat view: a window is a single stretch of memory.
+                length, width = panel.blocks[name].window, matrix.shape[1]
+                views = slots.flatten().unfold(0, length * width, width)
+                self._windows[name] = views, torch.from_numpy(first).to(device), (length, width)
             else:
                 rows = scaled(scaler, newest(panel, name, np.arange(len(panel))))
                 self._plain[name] = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
@@ -64,9 +66,8 @@ class Resident:
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
         """Give the tensors [n, window, C] and [n, C] of some rows (int64, on the device)."""
         found = {name: values.index_select(0, rows) for name, values in self._plain.items()}
-        for name, (slots, first, back) in self._windows.items():
-            at = first.index_select(0, rows)[:, None] + back
-            found[name] = slots.index_select(0, at.flatten()).unflatten(0, at.shape)
+        for name, (views, first, shape) in self._windows.items():
+            found[name] = views.index_select(0, first.index_select(0, rows)).unflatten(1, shape)
         return found
 
 
@@ -91,7 +92,7 @@ class Taught:
 def _reach(block: Windows) -> tuple[np.ndarray, np.ndarray]:
     """Give the slots that the rows' windows reach, and where in them each window begins."""
     if not len(block.at):
-        return np.zeros((0, block.matrix.shape[1]), np.float32), block.at
+        return np.zeros((block.window, block.matrix.shape[1]), np.float32), block.at
     first = block.at - block.window + 1
     start, stop = int(first.min()), int(block.at.max()) + 1
     return np.asarray(block.matrix[start:stop]), first - start
