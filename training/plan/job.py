@@ -19,12 +19,12 @@ from inference import ensemble
 from inference.features.spec import SPECS
 from training.dataset import fingerprint
 from training.labels import BarrierTerms
-from training.plan.schema import Bars, Ensemble, Manager, Meta, Network, Order, Trees, day, needs
+from training.plan.schema import Bars, Ensemble, Manager, Meta, Network, Order, Trees, day
 from training.provenance import Recipe, read
 from training.walkforward.run import code_hash, versions
 
-RECORDS, LOGS, KEPT = "made", "log", "kept"
-"""Folders of the work folder: records of what was made, lines of progress, answers to unseen rows."""
+RECORDS, LOGS = "made", "log"
+"""Folders of the work folder beside the answers: records of what was made, and lines of progress."""
 
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ class Place(msgspec.Struct, frozen=True):
 
     def kept(self, name: str) -> Path:
         """Give the file of a model's answers to rows that it had not seen."""
-        return self.work / KEPT / f"{name}.npz"
+        return self.work / f"{name}.npz"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -58,6 +58,9 @@ class Job(msgspec.Struct, frozen=True):
     order: Order
     common: Common
     place: Place
+    needs: tuple[str, ...] = ()
+    of: Ensemble | None = None
+    """Of a meta-model: the ensemble that it will sit in."""
     resume: bool = False
 
     def __str__(self) -> str:
@@ -136,10 +139,10 @@ def bars_of(job: Job, order: Bars) -> Recipe:
 
 def key_of(job: Job) -> str:
     """Give the hash of everything that decides the result."""
-    told: list[object] = [job.order, job.common, code_hash(versions())]
+    told: list[object] = [job.order, job.of, job.common, code_hash(versions())]
     if isinstance(job.order, Bars):
         told.append(fingerprint(read(bars_of(job, job.order), job.place.data)))
-    told += [_made_of(job, name) for name in needs(job.order)]
+    told += [_made_of(job, name) for name in job.needs]
     return hashlib.sha256(msgspec.msgpack.encode(told)).hexdigest()
 
 
@@ -154,8 +157,18 @@ def _make(job: Job, say: Say) -> None:
             from training.plan.ensembles import make as make_ensemble  # noqa: PLC0415
 
             make_ensemble(job, job.order, say)
-        case Network() | Meta() | Manager():
-            raise UsageError(f"{job.order.name}: not yet")
+        case Network():
+            from training.plan.networks import make as make_network  # noqa: PLC0415
+
+            make_network(job, job.order, say)
+        case Meta():
+            from training.plan.stacks import make as make_meta  # noqa: PLC0415
+
+            make_meta(job, job.order, say)
+        case Manager():
+            from training.plan.managers import make as make_manager  # noqa: PLC0415
+
+            make_manager(job, job.order, say)
         case other:
             assert_never(other)
 

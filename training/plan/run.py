@@ -12,7 +12,7 @@ import msgspec
 from inference import ensemble
 from trader.backtest.parallel import each
 from training.plan.job import Common, Job, Made, Place, work
-from training.plan.schema import Order, Plan, chosen, stages
+from training.plan.schema import Meta, Order, Plan, chosen, needs, stages
 
 OnDone = Callable[[str], None]
 
@@ -40,7 +40,7 @@ def train(
     UsageError for an unknown name and for a model without those that it needs; else each error as it comes.
     """
     found: list[Made] = []
-    for stage in stages(chosen(plan, only, whole=False)):
+    for stage in stages(plan, chosen(plan, only, whole=False)):
         jobs = [_job(order, plan, config, place, resume=resume) for order in stage]
         found += each(work, jobs, workers=workers, on_done=_told(on_done))
     return tuple(found)
@@ -79,7 +79,8 @@ def _job(order: Order, plan: Plan, config: Path, place: Place, *, resume: bool) 
     named = config.name if config.is_absolute() else config.as_posix()
     common = Common(plan.venue, plan.test_start, plan.vault_start, plan.seed, plan.version, named)
     absolute = Place(place.data.resolve(), place.out.resolve(), place.work.resolve())
-    return Job(order, common, absolute, resume)
+    of = next((one for one in plan.ensemble if isinstance(order, Meta) and one.name == order.of), None)
+    return Job(order, common, absolute, needs(order, plan), of, resume)
 
 
 def _told(on_done: OnDone | None) -> Callable[[Job], None] | None:

@@ -56,9 +56,10 @@ class Pretraining(_Strict, frozen=True, kw_only=True):
     """Synthetic markets that a network sees first (training.synthetic.market)."""
 
     pairs: int = 4
-    days: int = 120
+    days: int = 160
     seed: int = 1
-    epochs: int = 2
+    beside: bool = True
+    """Whether the same network without them is fitted beside it, as NETWORK_no_pretrain."""
 
 
 class Network(Bars, frozen=True, kw_only=True):
@@ -83,24 +84,43 @@ class Network(Bars, frozen=True, kw_only=True):
     baselines: tuple[Baseline, ...] = ("persistence", "logistic", "boosted")
     folds: int = 3
     max_rows: int = 60_000
+    max_answers: int = 400_000
+    """Decisions before the test span that are answered out of fold, at most."""
     trials: int = 1
     ship: bool = True
 
 
 class Meta(_Strict, frozen=True, kw_only=True):
-    """A model over the answers of others: whether to take what they say together (training.stack.meta)."""
+    """A model over the answers of others: whether to take what they say together (training.stack.meta).
+
+    `of` names the ensemble that it will sit in: its voters, in their order, are the meta-model's, and votes
+    are weighed by its policy.
+    """
 
     name: str
-    members: tuple[str, ...]
-    """The first decides at the closes at which the meta-model is asked."""
-    spec: str = "entry_15m"
+    of: str
+    fees: str = "kraken"
+    folds: int = 4
+    max_rows: int = 120_000
     trials: int = 1
 
 
 class Manager(Bars, frozen=True, kw_only=True):
-    """A model of open positions on simulated entries (training.manager.recipe)."""
+    """A model of open positions on simulated entries (training.manager.recipe).
+
+    `terms` has the fields of its ManagerOrder that are not the usual ones. The simplest of `makers` that is
+    not worse than the best ships; `network`, `variant`, `hyper` and `fit` are of the maker "network".
+    `days` newest days before the vault are read, 0 = all.
+    """
 
     name: str
+    makers: tuple[Baseline | Literal["network"], ...] = ("logistic", "boosted", "network")
+    rivals: tuple[Baseline, ...] = ("persistence",)
+    network: str = "hybrid"
+    variant: str = "balanced"
+    hyper: dict[str, Any] = msgspec.field(default_factory=dict)
+    fit: dict[str, Any] = msgspec.field(default_factory=dict)
+    days: int = 0
     terms: dict[str, Any] = msgspec.field(default_factory=dict)
     trials: int = 1
 
@@ -158,11 +178,11 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def needs(order: Order) -> tuple[str, ...]:
+def needs(order: Order, plan: Plan) -> tuple[str, ...]:
     """Name the models that must be there before this one can be made."""
     match order:
         case Meta():
-            return order.members
+            return next((one.vote for one in plan.ensemble if one.name == order.of), ())
         case Ensemble():
             others = (one for one in (order.meta, order.manager) if one)
             return (*order.vote, *order.regime, *others)
@@ -179,16 +199,16 @@ def chosen(plan: Plan, only: tuple[str, ...], *, whole: bool) -> tuple[Order, ..
     if strange := [name for name in only if name not in known]:
         raise UsageError(f"--only: expected names of {', '.join(known)}; found {strange[0]!r}")
     wanted = set(only or known)
-    while whole and (more := {need for name in wanted for need in needs(known[name])} - wanted):
+    while whole and (more := {need for name in wanted for need in needs(known[name], plan)} - wanted):
         wanted |= more
     return tuple(order for order in plan.orders if order.name in wanted)
 
 
-def stages(orders: tuple[Order, ...]) -> tuple[tuple[Order, ...], ...]:
+def stages(plan: Plan, orders: tuple[Order, ...]) -> tuple[tuple[Order, ...], ...]:
     """Sort orders so that each stands behind what it needs of them; those of one stage are independent."""
     left, found = {order.name: order for order in orders}, []
     while left:
-        ready = tuple(order for order in left.values() if not set(needs(order)) & set(left))
+        ready = tuple(order for order in left.values() if not set(needs(order, plan)) & set(left))
         if not ready:
             raise ConfigError(f"plan: expected models that do not need each other; found {', '.join(left)}")
         found.append(ready)
@@ -217,22 +237,19 @@ def _wrong(plan: Plan) -> Iterator[tuple[str, str, str]]:
         if not name or Path(name).name != name or name.startswith("."):
             yield "name", "a plain word", repr(name)
     for order in plan.orders:
-        yield from _wrong_order(order, names)
+        yield from _wrong_members(order, plan, names)
+        yield from _wrong_order(order)
 
 
-def _wrong_order(order: Order, names: list[str]) -> Iterator[tuple[str, str, str]]:
-    for need in needs(order):
+def _wrong_members(order: Order, plan: Plan, names: list[str]) -> Iterator[tuple[str, str, str]]:
+    for need in needs(order, plan):
         if need not in names or need == order.name:
             yield f"{order.name}", f"members of {', '.join(names)}", repr(need)
-    if isinstance(order, Bars):
-        yield from _bad_days(f"{order.name}.", order)
-    if isinstance(order, Trees | Network | Meta) and order.spec not in SPECS:
-        yield f"{order.name}.spec", f"one of {', '.join(SPECS)}", repr(order.spec)
-    for field in ("barrier_atr", "horizon_bars", "max_rows", "trials"):
-        if not getattr(order, field, 1) > 0:
-            yield f"{order.name}.{field}", "a number above 0", str(getattr(order, field))
+    ensembles = [one.name for one in plan.ensemble]
+    if isinstance(order, Meta) and order.of not in ensembles:
+        yield f"{order.name}.of", f"an ensemble of {', '.join(ensembles) or 'the plan'}", repr(order.of)
     if isinstance(order, Ensemble):
-        members = needs(order)
+        members = needs(order, plan)
         for field in ("prior", "bounds"):
             for name in getattr(order, field):
                 if name not in members:
@@ -240,6 +257,15 @@ def _wrong_order(order: Order, names: list[str]) -> Iterator[tuple[str, str, str
         if not order.vote:
             yield f"{order.name}.vote", "at least one voter", "none"
 
+
+def _wrong_order(order: Order) -> Iterator[tuple[str, str, str]]:
+    if isinstance(order, Bars):
+        yield from _bad_days(f"{order.name}.", order)
+    if isinstance(order, Trees | Network) and order.spec not in SPECS:
+        yield f"{order.name}.spec", f"one of {', '.join(SPECS)}", repr(order.spec)
+    for field in ("barrier_atr", "horizon_bars", "max_rows", "max_answers", "trials"):
+        if not getattr(order, field, 1) > 0:
+            yield f"{order.name}.{field}", "a number above 0", str(getattr(order, field))
 
 def _bad_days(prefix: str, holder: Plan | Bars) -> Iterator[tuple[str, str, str]]:
     for field in ("test_start", "vault_start"):

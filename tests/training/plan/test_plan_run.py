@@ -84,7 +84,7 @@ def test_every_model_of_a_plan_is_made_and_proves(made):
 
 
 def test_kept_answers_are_those_of_models_that_had_not_seen_the_rows(made, place, edge_lake):
-    answers = kept.load(place / "work" / "kept" / "fast.npz")
+    answers = kept.load(place / "work" / "fast.npz")
     subject = answers.subject
     assert subject.model_hash == load(made / "fast").model_hash
     # The same rows made here anew: each fold's answers are those of a model that ends before its span.

@@ -44,6 +44,10 @@ def planned(tmp_path):
             r"both: expected members of entry-1h, both; found 'entry-2h'",
         ),
         (
+            HEAD + TREES + '[[meta]]\nname = "m"\nof = "all"\n',
+            r"m\.of: expected an ensemble of the plan; found 'all'",
+        ),
+        (
             HEAD + TREES + '[[ensemble]]\nname = "b"\nvote = ["entry-1h"]\nprior = { x = 1.0 }\n',
             r"b\.prior: expected names of entry-1h; found 'x'",
         ),
@@ -66,10 +70,10 @@ def test_what_stands_on_others_is_made_behind_them(planned):
     plan = planned(
         HEAD
         + '[[ensemble]]\nname = "all"\nvote = ["a", "b"]\nmeta = "m"\n'
-        + '[[meta]]\nname = "m"\nmembers = ["a", "b"]\n'
+        + '[[meta]]\nname = "m"\nof = "all"\n'
         + "".join(TREES.replace("entry-1h", name) for name in "abc")
     )
-    order = [[one.name for one in stage] for stage in stages(plan.orders)]
+    order = [[one.name for one in stage] for stage in stages(plan, plan.orders)]
     assert order == [["a", "b", "c"], ["m"], ["all"]]
     assert [one.name for one in chosen(plan, ("all",), whole=True)] == ["a", "b", "m", "all"]
     assert [one.name for one in chosen(plan, ("all",), whole=False)] == ["all"]
@@ -82,7 +86,7 @@ def test_models_that_need_each_other_are_refused(planned):
         HEAD + '[[ensemble]]\nname = "p"\nvote = ["q"]\n[[ensemble]]\nname = "q"\nvote = ["p"]\n' + TREES
     )
     with pytest.raises(ConfigError, match="expected models that do not need each other; found p, q"):
-        stages(plan.orders)
+        stages(plan, plan.orders)
 
 
 @pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.name)
@@ -91,7 +95,7 @@ def test_a_plan_that_comes_along_can_be_read_and_ordered(path):
         pytest.skip("a grid of studies is no plan")
     plan = read_plan(path)
     made: set[str] = set()
-    for stage in stages(plan.orders):
-        assert all(set(needs(order)) <= made for order in stage)
+    for stage in stages(plan, plan.orders):
+        assert all(set(needs(order, plan)) <= made for order in stage)
         made |= {order.name for order in stage}
     assert made == {order.name for order in plan.orders}
