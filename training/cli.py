@@ -20,6 +20,8 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
+from training.registry.cli import app as registry
+from training.registry.cli import hand_over
 from training.significance.cli import app as significance
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
@@ -37,10 +39,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(registry, name="registry")
 app.add_typer(significance, name="significance")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
 app.add_typer(crossval)
+app.add_typer(hand_over)
 
 
 @app.callback()
