@@ -4,6 +4,8 @@ Must not know how anything is computed. Hooked into training.cli; nothing heavy 
 """
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -40,19 +42,19 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write the page; see `help` above."""
+    from training.measure.gather import Options
     from training.measure.report import write
 
-    names = tuple(part for part in work.split(",") if part)
-    written = write(
-        [Path(name) for name in names],
-        lake,
-        out,
-        desk=desk,
-        models=tuple(part for part in model.split(",") if part),
-        workers=workers,
-        seed=seed,
-    )
-    sys.stdout.write(written.json.decode() if as_json else written.headline + "\n")
+    with _progress("backtests") as on_done:
+        written = write(
+            [Path(name) for name in _listed(work)],
+            out,
+            Options(lake, desk, workers, seed),
+            command=_command(work, out, model, seed),
+            models=_listed(model),
+            on_done=on_done,
+        )
+    sys.stdout.write(written.json.decode() if as_json else f"{written.headline}\n{out}\n")
 
 
 @app.command(
@@ -78,3 +80,31 @@ def compare(
 
     told = side_by_side(first, second, seed=seed)
     sys.stdout.write(told.json() if as_json else told.text())
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far it is to a person; nothing where stderr is a file."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _command(work: str, out: Path, model: str, seed: int) -> str:
+    """Give the command line without this machine's folders."""
+    folders = ",".join("DIR" if Path(name).is_absolute() else name for name in _listed(work))
+    place = out.name if out.is_absolute() else out.as_posix()
+    told = f"training report --work {folders} --lake DIR --out {place}"
+    told += f" --model {model}" if model else ""
+    return told if seed == 1 else f"{told} --seed {seed}"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -19,7 +19,7 @@ from core.clock import DAY
 from core.errors import DataError
 from core.market import Timeframe
 from core.text import iso
-from feeds.lake import BarArrays, Series
+from feeds.lake import BarArrays, Lake, Series
 from inference.card import Interval
 from risk.policy import ModelTerms
 from trader.backtest.opinion_table import OpinionTable, TabledOpinions
@@ -40,6 +40,9 @@ WHOLE = 0.9
 """Share of the equity that all pairs together may hold at most; each has an equal part of it."""
 PART = 0.1
 """No pair holds more than this share, however few there are."""
+
+STEPS = 4
+"""Bars to a decision that are fine enough to see which barrier was met first."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,13 +77,16 @@ class AtFees(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traded(msgspec.Struct, frozen=True, kw_only=True):
-    """A voice at all schedules, beside holding all pairs; `why_not` says why nothing was traded."""
+    """A voice at all schedules, beside holding all pairs; `why_not` says why nothing was traded.
+
+    `bars` are those on which stops and targets were walked.
+    """
 
     model: str
     voice: str
     decision: str
     venue: str
-    source: str
+    bars: str = ""
     start: str = ""
     end: str = ""
     days: int = 0
@@ -132,7 +138,6 @@ def work(job: Job) -> Outcome:
         voice=job.voice,
         decision=subject.decision,
         venue=subject.venue,
-        source=subject.source,
     )
     tested = kept.only(kept.fold == TEST)
     early = kept.only((kept.fold != TEST) & (kept.kind >= 0))
@@ -142,7 +147,8 @@ def work(job: Job) -> Outcome:
     start = int(tested.ts.min()) // DAY * DAY
     end = -(-int(tested.ts_end.max()) // DAY) * DAY
     traders = [subject.instruments[number] for number in np.unique(tested.instrument).tolist()]
-    series = [Series(subject.venue, name, Timeframe(subject.source)) for name in traders]
+    path = walked_on(Lake(job.lake), kept, traders)
+    series = [Series(subject.venue, name, path) for name in traders]
     table = tabled(tested, job.voice, traders)
     figures, returns = [], {}
     drawn = bootstrap.day_weights((end - start) // DAY, job.seed)
@@ -166,6 +172,7 @@ def work(job: Job) -> Outcome:
             returns[fees.name] = lines
     told = msgspec.structs.replace(
         head,
+        bars=path.value,
         start=iso(start)[:10],
         end=iso(end)[:10],
         days=(end - start) // DAY,
@@ -174,6 +181,19 @@ def work(job: Job) -> Outcome:
         fees=tuple(figures),
     )
     return Outcome(told, returns, start // DAY)
+
+
+def walked_on(lake: Lake, kept: Kept, instruments: list[str]) -> Timeframe:
+    """Give the bars on which stops and targets are walked: recorded, and at least four to a decision.
+
+    The coarsest such bars, since the engine's time goes with the bars on which a position is open; the
+    answers' own source where there are none.
+    """
+    decision = Timeframe(kept.subject.decision)
+    there = {(one.instrument, one.timeframe) for one in lake.series() if one.venue == kept.subject.venue}
+    shared = [t for t in Timeframe if all((name, t) in there for name in instruments)]
+    fine = [t for t in shared if t.ns * STEPS <= decision.ns]
+    return max(fine, key=lambda t: t.ns) if fine else Timeframe(kept.subject.source)
 
 
 def tabled(kept: Kept, voice: str, instruments: list[str]) -> OpinionTable:
