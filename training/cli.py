@@ -21,6 +21,7 @@ from core.text import parse_iso
 from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
 from training.significance.cli import app as significance
+from training.tasks.cli import app as tasks
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(guard, name="guard")
 app.add_typer(significance, name="significance")
+app.add_typer(tasks, name="tasks")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
 app.add_typer(crossval)
