@@ -52,8 +52,9 @@ class Script:
         reason = ["" if good else "15m: 3 of 340 bars since the last hole" for good in ready]
         return Answers(p, ready, reason, nothing, atr, volatility, close, nothing)
 
-    def take(self, model, ts_close, rows, votes):
-        self.seen.append(votes)
+    def take(self, model, ts_close, rows, given):
+        self.seen.append(given["votes"])
+        self.given = given
         return np.tile([1 - self.takes, self.takes], (len(rows), 1)).astype(np.float32), np.ones(
             len(rows), bool
         )
