@@ -92,7 +92,7 @@ def measure(
         venue,
         _timeframe("--timeframe", timeframe),
         _words(instruments),
-        parse_iso(vault_start) if vault_start else None,
+        _day(vault_start),
     )
     series = read(lake, source)
     with _progress(len(series)) as on_done:
@@ -119,6 +119,13 @@ def _timeframe(option: str, value: str) -> Timeframe:
     if value not in known:
         raise UsageError(f"{option}: expected one of {', '.join(known)}; found {value!r}")
     return known[value]
+
+
+def _day(text: str) -> int | None:
+    try:
+        return parse_iso(text) if text else None
+    except ValueError as wrong:
+        raise UsageError(f"--vault-start: expected a date like 2025-05-01; found {text!r}") from wrong
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def test_answers_on_a_lake_are_told(null_lake: Path, capsys, tmp_path):
     [
         ("labels list --decision 2h", "--decision: expected one of 1m, 5m, .*; found '2h'"),
         ("labels measure --lake . --spec seq_2h", "--spec: expected one of .*; found 'seq_2h'"),
+        ("labels measure --lake . --vault-start soon", "--vault-start: expected a date .*; found 'soon'"),
         ("labels measure --lake . --targets luck", "target: expected one of barrier, .*; found 'luck'"),
     ],
 )
