@@ -167,8 +167,8 @@ class Plan(_Strict, frozen=True, kw_only=True):
 
     @property
     def orders(self) -> tuple[Order, ...]:
-        """All orders, kind by kind."""
-        return (*self.trees, *self.network, *self.meta, *self.manager, *self.ensemble)
+        """All orders; those that take longest stand first, so that nothing waits for one of them alone."""
+        return (*self.network, *self.manager, *self.trees, *self.meta, *self.ensemble)
 
 
 def read_plan(path: Path) -> Plan:
