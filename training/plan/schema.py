@@ -1,6 +1,6 @@
 """A training plan: which models to make of which bars under which terms, read from TOML.
 
-Must not know how a model is made. Read by training.plan.cli, worked off by training.plan.run. Every table
+Must not know how a model is made. Read by training.plan.told, worked off by training.plan.run. Every table
 is a kind of order; what one model takes from another is named by it, so the file's order means nothing.
 """
 
