@@ -154,6 +154,9 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore", FutureWarning)
             # One dimension is shared by all tensors on purpose; the exporter names it once and says so.
             warnings.filterwarnings("ignore", message="# The axis name: batch", category=UserWarning)
+            # torch hands a recurrent layer its own weights anew; they are parameters all the same.
+            recurrent = "The tensor attributes .*_flat_weights"
+            warnings.filterwarnings("ignore", message=recurrent, category=UserWarning)
             yield
     finally:
         logger.setLevel(level)
