@@ -12,7 +12,7 @@ import msgspec
 from core.instrument import Instrument
 from core.market import Bar, Quote, Timeframe
 from core.orders import AmendOrder, CancelOrder, OrderState, Side, SubmitOrder
-from core.signal import Direction, Opinion
+from core.signal import Direction, Filter, Opinion
 
 # ---- in: market ----
 
@@ -42,8 +42,8 @@ class InstrumentsChanged(msgspec.Struct, frozen=True, tag="instruments"):
 class Prediction(msgspec.Struct, frozen=True, tag="prediction"):
     """The answer to one RequestOpinion. `late` = over budget, `error` = nothing usable.
 
-    `members` names the models behind each opinion's votes. `stages` is where the time went, in ns:
-    waiting for the worker, stepping features, running models, blending.
+    `members` names the models behind each opinion's votes, `filters` those that do not vote. `stages` is
+    where the time went, in ns: waiting for the worker, stepping features, running models, blending.
     """
 
     ts: int
@@ -58,6 +58,7 @@ class Prediction(msgspec.Struct, frozen=True, tag="prediction"):
     error: str = ""
     members: tuple[str, ...] = ()
     stages: tuple[int, ...] = ()
+    filters: tuple[Filter, ...] = ()
 
 
 # ---- in: venue ----

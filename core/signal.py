@@ -38,6 +38,30 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, gc=False):
     age_s: float
 
 
+class Filter(msgspec.Struct, frozen=True):
+    """A member that does not vote: the chance that it gives of `says` must lie within `low` and `high`.
+
+    `role` is meta (whether to take the blend), regime (what the market is like) or manager, which speaks
+    of open positions only and bounds nothing.
+    """
+
+    name: str
+    role: str
+    says: str
+    low: float
+    high: float
+
+
+class Finding(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one filter said of an instrument; None = it was not asked, or had nothing fresh to say.
+
+    `age_s` is as a vote's.
+    """
+
+    chance: float | None
+    age_s: float
+
+
 class BookState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an order book looked like when the bar closed (inference.features.book); None = not known.
 
@@ -61,6 +85,7 @@ class Opinion(msgspec.Struct, frozen=True, array_like=True):
     then nothing else may be used and `reason` says why. `votes` has an entry for each name in the
     prediction's `members`, `spread` is how far they disagree on p_up - p_down, and `age_s` the age of
     the newest input. No model sees `book`; None = none was sampled at that close, as in every backtest.
+    `findings` are those of the prediction's `filters`, in their order; managers have none.
     """
 
     instrument: str
@@ -76,3 +101,4 @@ class Opinion(msgspec.Struct, frozen=True, array_like=True):
     spread: float = 0.0
     age_s: float = 0.0
     book: BookState | None = None
+    findings: tuple[Finding, ...] = ()

@@ -69,31 +69,64 @@ class Artifact:
         fed = {name: scaled(self.card.scalers.get(name), tensors[name]) for name in self.card.inputs}
         return calibrate.apply(self.card.calibration, session.run([OUTPUT], fed)[0])
 
-    def prove(self, session: Any) -> float:
-        """Run the golden rows, whole and one by one; give the largest difference.
+    def beside(self, session: Any, tensors: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+        """Give what the heads say of rows as the features come, [n, size] by name, as the graph has it."""
+        names = [head.name for head in self.card.more]
+        if not names:
+            return {}
+        fed = {name: scaled(self.card.scalers.get(name), tensors[name]) for name in self.card.inputs}
+        found = session.run(names, fed)
+        rows = len(next(iter(fed.values())))
+        for head, values in zip(self.card.more, found, strict=True):
+            if values.size != rows * head.size:
+                raise ModelError(
+                    f"expected {head.size} numbers a row of head {head.name}; found {values.shape}"
+                )
+        return {
+            head.name: values.reshape(rows, head.size)
+            for head, values in zip(self.card.more, found, strict=True)
+        }
 
-        ModelError if it is above TOLERANCE, or if they do not run.
+    def _everything(self, session: Any, tensors: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+        return {golden.ANSWERS: self.run(session, tensors)} | self.beside(session, tensors)
+
+    def prove(self, session: Any) -> float:
+        """Run the golden rows, whole and one by one; give the largest difference of any output.
+
+        Of a head's number above 1 it is the share of that number. ModelError if it is above TOLERANCE, or
+        if they do not run.
         """
-        tensors = dict(self.vectors)
-        expected = tensors.pop(golden.ANSWERS, None)
-        if expected is None:
+        answers = {golden.ANSWERS, *(head.name for head in self.card.more)}
+        tensors = {name: x for name, x in self.vectors.items() if name not in answers}
+        expected = {name: x for name, x in self.vectors.items() if name in answers}
+        if expected.keys() != answers:
             raise ModelError(f"{self.name}: expected golden rows; found none")
+        rows = len(expected[golden.ANSWERS])
         try:
-            together = self.run(session, tensors)
+            together = self._everything(session, tensors)
             alone = [
-                self.run(session, {name: x[k : k + 1] for name, x in tensors.items()})
-                for k in range(len(expected))
+                self._everything(session, {name: x[k : k + 1] for name, x in tensors.items()})
+                for k in range(rows)
             ]
         except RUNTIME_ERRORS as refused:
             reason = " ".join(str(refused).split())
             raise ModelError(f"expected golden rows to run; found: {reason}") from refused
-        if together.shape != expected.shape:
-            raise ModelError(f"expected golden answers {expected.shape}; found {together.shape}")
-        difference = np.maximum(np.abs(together - expected), np.abs(np.concatenate(alone) - expected))
-        error = float(np.max(difference))
-        if not error <= TOLERANCE:  # also catches NaN
-            raise ModelError(f"expected golden rows within {TOLERANCE:g}; found {error:g}")
-        return error
+        errors = [
+            _difference(known, together[name], np.concatenate([one[name] for one in alone]))
+            for name, known in expected.items()
+        ]
+        if not all(error <= TOLERANCE for error in errors):  # also catches NaN
+            raise ModelError(f"expected golden rows within {TOLERANCE:g}; found {max(errors):g}")
+        return max(errors)
+
+
+def _difference(
+    expected: npt.NDArray[np.float32], together: npt.NDArray[np.float32], alone: npt.NDArray[np.float32]
+) -> float:
+    if together.shape != expected.shape:
+        raise ModelError(f"expected golden answers {expected.shape}; found {together.shape}")
+    difference = np.maximum(np.abs(together - expected), np.abs(alone - expected))
+    return float(np.max(difference / np.maximum(1.0, np.abs(expected))))
 
 
 @contextmanager
@@ -133,6 +166,7 @@ def verify(path: Path | str) -> dict[str, object]:
         "bytes": len(artifact.model),
         "golden_rows": len(artifact.vectors[golden.ANSWERS]),
         "golden_max_error": error,
+        "heads": [head.name for head in artifact.card.more],
     }
 
 
@@ -233,7 +267,8 @@ def _proved(folder: Path, artifact: Artifact) -> float:
     except ModelError as refused:
         raise ModelError(f"{folder}: {refused}") from refused
     _expect(folder, "model inputs", sorted(card.inputs), sorted(node.name for node in session.get_inputs()))
-    _expect(folder, "model outputs", [OUTPUT], [node.name for node in session.get_outputs()])
+    outputs = sorted([OUTPUT, *(head.name for head in card.more)])
+    _expect(folder, "model outputs", outputs, sorted(node.name for node in session.get_outputs()))
     try:
         return artifact.prove(session)
     except ModelError as refused:
@@ -246,6 +281,7 @@ def _vectors(folder: Path, card: Card, content: bytes) -> golden.Arrays:
     except ValueError as broken:
         raise ModelError(f"{folder}/{GOLDEN_FILE}: {broken}") from broken
     shapes = dict(card.inputs) | {golden.ANSWERS: (len(card.classes),)}
+    shapes |= {head.name: (head.size,) for head in card.more}
     _expect(folder, f"arrays of {GOLDEN_FILE}", sorted(shapes), sorted(vectors))
     rows = len(vectors[golden.ANSWERS]) if vectors[golden.ANSWERS].ndim else 0
     if not rows:

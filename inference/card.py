@@ -40,12 +40,16 @@ REGIMES = {
 }
 """Kinds that say what the market is like, and what is said of one with too little and too much of it."""
 
-POSITION_COLUMNS = ("r_multiple", "age_bars", "mae_r", "mfe_r")
+POSITION_COLUMNS = ("r_multiple", "age_bars", "mae_r", "mfe_r", "side")
 """Columns of a manager's tensor `position`: unrealised result, worst and best so far in units of the
-risk taken (R = the distance to the first stop), age in bars of the decision timeframe."""
+risk taken (R = the distance to the first stop), age in bars of the decision timeframe, and +1 for a long
+or -1 for a short: features of the market do not say which way the position wants it to go."""
 VOTE_COLUMNS = ("p_down", "p_hold", "p_up", "spread", "agreement")
 """Columns of a meta-model's tensor `votes`: the blend, how far its members disagree on p_up - p_down,
 and the share of the weights that leans to the blend's side."""
+MEMBER_COLUMNS = ("p_down", "p_hold", "p_up", "voted")
+"""Columns that a meta-model's tensor `members` has for each voter, one voter after the other: its
+probabilities and 1, or 0 in all four where it had no vote."""
 _FLAT_LIST = re.compile(rb"\[[^\[\]{}]*\]")
 
 
@@ -221,6 +225,18 @@ class Conformal(_Strict, frozen=True):
     abstained: float
 
 
+class Head(_Strict, frozen=True):
+    """One more output of a model beside its probabilities, [n, size]: shown and proved, never traded on.
+
+    `says` is one sentence, `unit` that of its numbers.
+    """
+
+    name: str
+    says: str
+    unit: str
+    size: int = 1
+
+
 class Card(_Strict, frozen=True):
     """Everything about one model.
 
@@ -229,7 +245,9 @@ class Card(_Strict, frozen=True):
     tensor's shape without the batch, `scalers` those that are scaled first. `edge_threshold` is the
     smallest |p_up - p_down| on which the metrics traded. `trials` counts the configurations that
     were tried against the test span. `deciles` are each tensor's, column by column, over the
-    training rows (drift); a tensor may be left out.
+    training rows (drift); a tensor may be left out. `voters` names the ensemble's voters in the order in
+    which a meta-model reads them, `heads` are further outputs. (Fields that came later are unset, not
+    defaulted: an unset one is not in the text, so older hashes stand.)
     """
 
     schema: int
@@ -255,6 +273,13 @@ class Card(_Strict, frozen=True):
     edge_threshold: float
     metrics: Metrics | BinaryMetrics
     deciles: dict[str, tuple[tuple[float, ...], ...]]
+    voters: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    heads: tuple[Head, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def more(self) -> tuple[Head, ...]:
+        """The outputs beside the probabilities."""
+        return () if self.heads is msgspec.UNSET else self.heads
 
     @property
     def trained_until(self) -> int:

@@ -7,10 +7,12 @@ the message which folder it is about.
 import math
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 
 from core.errors import ModelError
 from inference.card import (
+    MEMBER_COLUMNS,
     POSITION_COLUMNS,
     VOTE_COLUMNS,
     Calibration,
@@ -21,9 +23,10 @@ from inference.card import (
     Metrics,
     RobustScaler,
 )
+from inference.golden import ANSWERS
 
-POSITION, VOTES = "position", "votes"
-"""Tensors beside the features: a manager's and a meta-model's."""
+POSITION, VOTES, MEMBERS = "position", "votes", "members"
+"""Tensors beside the features: a manager's, and the blend and the voters as a meta-model sees them."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -35,12 +38,14 @@ def check(card: Card, features: Shapes) -> None:
         beside[POSITION] = (len(POSITION_COLUMNS),)
     if card.kind is Kind.META:
         beside[VOTES] = (len(VOTE_COLUMNS),)
+    beside |= _voters(card)
     offered = dict(features) | beside
     if not card.inputs or not card.inputs.items() <= offered.items():
         raise ModelError(f"expected input tensors of {offered}; found {card.inputs}")
     for name, scaler in card.scalers.items():
         _scaler(name, scaler, card.inputs)
     _label(card.kind, card.label)
+    _heads(card)
     if isinstance(card.metrics, Metrics) is not (card.kind is Kind.ENTRY):
         raise ModelError(
             f"expected the figures of kind {card.kind.value}; found {type(card.metrics).__name__}"
@@ -70,6 +75,32 @@ def conformal(terms: Conformal | None) -> None:
     """Raise ModelError for a level or quantile that cannot be."""
     if terms is not None and not (0 < terms.alpha < 1 and 0 <= terms.quantile <= 1):
         raise ModelError(f"expected conformal alpha and quantile within 0 and 1; found {terms}")
+
+
+def _voters(card: Card) -> dict[str, tuple[int, ...]]:
+    """Give the tensor of the voters that the card names."""
+    if card.voters is msgspec.UNSET:
+        return {}
+    if card.kind is not Kind.META or MEMBERS not in card.inputs:
+        raise ModelError(
+            f"expected voters on the card of a meta-model that reads {MEMBERS}; "
+            f"found them on kind {card.kind.value} that reads {sorted(card.inputs)}"
+        )
+    if not card.voters or len(set(card.voters)) != len(card.voters):
+        raise ModelError(f"expected voters, each named once; found {list(card.voters)}")
+    return {MEMBERS: (len(MEMBER_COLUMNS) * len(card.voters),)}
+
+
+def _heads(card: Card) -> None:
+    """Refuse heads that cannot be told apart from inputs or each other, or that say nothing."""
+    taken = {ANSWERS, *card.inputs}
+    for head in card.more:
+        if not head.name or head.name in taken or head.size < 1 or not head.says or not head.unit:
+            raise ModelError(
+                f"expected heads of a size above 0 with a sentence, a unit and names unlike {sorted(taken)}; "
+                f"found {head}"
+            )
+        taken.add(head.name)
 
 
 def _label(kind: Kind, label: LabelTerms) -> None:

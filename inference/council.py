@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.market import Bar, Timeframe
+from core.signal import Filter
 from inference.ensemble import Ensemble
 from inference.ensemble import Member as Seat
 from inference.members import Member
@@ -45,6 +46,10 @@ class Council:
     def names(self, trader: str) -> tuple[str, ...]:
         """Give the names of a trader's voters, in the order of Verdicts."""
         return self._panels[trader].names
+
+    def filters(self, trader: str) -> tuple[Filter, ...]:
+        """Give those of a trader's members that do not vote; `Verdicts.found` is in their order."""
+        return self._panels[trader].filters
 
     def anchor(self, trader: str) -> Member:
         """Give the voter whose label is that of a trader's ensemble."""

@@ -140,6 +140,9 @@ def verify(path: Path | str) -> dict[str, object]:
         "decision": found.decision.value,
         "bytes": sum(len(member.artifact.model) for member in found.members),
         "members": [f"{member.ref.name}:{member.ref.role.value}" for member in found.members],
+        "heads": [
+            f"{member.ref.name}.{head.name}" for member in found.members for head in member.artifact.card.more
+        ],
     }
 
 
@@ -209,6 +212,10 @@ def _together(folder: Path, found: Ensemble) -> None:
         _expect(
             folder, "decision timeframe of the meta member", label.decision, member.artifact.decision.value
         )
+        seen = member.artifact.card.voters
+        if seen is not msgspec.UNSET:
+            names = tuple(voter.ref.name for voter in voters)
+            _expect(folder, f"voters of {member.ref.name}, in its order,", seen, names)
     if found.card.policy.regime_rule == "any" and not found.of(Role.REGIME):
         raise ModelError(f"{folder}: expected a regime member for regime_rule any; found none")
     for member in found.members:

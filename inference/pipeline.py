@@ -187,5 +187,6 @@ class OpinionSource:
             model_hash=ensemble.model_hash,
             opinions=opinions,
             members=self._council.names(request.trader),
+            filters=self._council.filters(request.trader),
             stages=(0, features, models, self._monotonic() - began - features - models),
         )

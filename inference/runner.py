@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from core.errors import InternalError
 from inference.artifact import RUNTIME_ERRORS, Artifact
-from inference.card_check import POSITION, VOTES
+from inference.card_check import POSITION
 from inference.crew import Crew, Job
 from inference.features.frame import FeatureFrame, Inputs
 from inference.members import Answers, Due
@@ -104,9 +104,11 @@ class Runner:
             *map(spread, (some.atr, some.volatility, some.close, some.age_s)),
         )
 
-    def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
+    def take(
+        self, model: Artifact, ts_close: int, rows: Ints, given: Mapping[str, Matrix]
+    ) -> tuple[Matrix, Flags]:
         """Give a meta-model's probabilities [n, 2] and which rows are ready."""
-        found = self._beside(model, ts_close, [self._frame.instruments[row] for row in rows], {VOTES: votes})
+        found = self._beside(model, ts_close, [self._frame.instruments[row] for row in rows], given)
         return found.p, found.ready
 
     def manage(

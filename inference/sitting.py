@@ -12,10 +12,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.clock import SECOND
+from core.signal import Filter
 from inference import calibrate, conformal
 from inference.artifact import Artifact
 from inference.blend import Blend, Standing, blend, weigh
-from inference.card import REGIMES, VOTE_COLUMNS
+from inference.card import MEMBER_COLUMNS, REGIMES, VOTE_COLUMNS
+from inference.card_check import MEMBERS, VOTES
 from inference.ensemble import Ensemble
 from inference.ensemble import Member as Seat
 from inference.ensemble_card import Role
@@ -33,15 +36,21 @@ class Models(Protocol):
     def answers(self, due: Sequence[Due]) -> list[Answers]:
         """Give what each member says [N]; only the rows that are due will be looked at."""
 
-    def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
-        """Give a meta-model's probabilities [n, 2] for `rows` with their `votes`, and which are ready."""
+    def take(
+        self, model: Artifact, ts_close: int, rows: Ints, given: Mapping[str, Matrix]
+    ) -> tuple[Matrix, Flags]:
+        """Give a meta-model's probabilities [n, 2] for `rows`, and which are ready.
+
+        `given` are its tensors beside the features: `votes` and `members`.
+        """
 
 
 class Verdicts(NamedTuple):
     """One row per instrument asked for: what core.signal.Opinion holds, as arrays.
 
-    `vote_p` [n, M, 3], `weights` and `vote_age_s` [n, M] are the voters' in the ensemble's order. A
-    row that is not usable has p = 0; of one that is, `reason` tells which members were left out.
+    `vote_p` [n, M, 3], `weights` and `vote_age_s` [n, M] are the voters' in the ensemble's order,
+    `found` [n, F, 2] chance (NaN = none) and age in seconds of the filters. A row that is not usable has
+    p = 0; of one that is, `reason` tells which members were left out.
     """
 
     usable: Flags
@@ -53,6 +62,7 @@ class Verdicts(NamedTuple):
     vote_p: Floats
     weights: Floats
     vote_age_s: Floats
+    found: Floats
 
     def of(self, rows: Sequence[int]) -> "Verdicts":
         """Give the verdicts of some rows, in that order."""
@@ -74,6 +84,13 @@ class Band(NamedTuple):
     member: Member
     low: float
     high: float
+
+    def seen(self, ts_close: int, rows: Ints, max_age_bars: float) -> Floats:
+        """Give chance and age in seconds [n, 2], NaN and 0 where nothing fresh is known."""
+        age = self.member.age_bars(ts_close, rows)
+        fresh = age < max_age_bars
+        seconds = np.where(fresh, age, 0.0) * (self.member.length / SECOND)
+        return np.column_stack([np.where(fresh, self.member.p[rows, 1], np.nan), seconds])
 
     def outside(self, ts_close: int, rows: Ints, max_age_bars: float) -> tuple[Flags, Callable[[int], str]]:
         """Tell which rows it keeps out or does not know enough of, and why (of one of those)."""
@@ -98,6 +115,21 @@ def _band(seat: Seat, member: Member, ensemble: Ensemble) -> Band:
     return Band(seat.ref.name, member, low, high)
 
 
+def _filters(ensemble: Ensemble, bands: Sequence[Band]) -> tuple[Filter, ...]:
+    """Name those that do not vote: meta-model, regimes, managers."""
+    least = ensemble.card.policy.min_take
+
+    def named(seat: Seat, low: float, high: float) -> Filter:
+        return Filter(seat.ref.name, seat.ref.role.value, seat.artifact.card.classes[1], low, high)
+
+    regimes = zip(ensemble.of(Role.REGIME), bands, strict=True)
+    return (
+        *(named(seat, least, 1.0) for seat in ensemble.of(Role.META)),
+        *(named(seat, band.low, band.high) for seat, band in regimes),
+        *(named(seat, 0.0, 1.0) for seat in ensemble.of(Role.MANAGER)),
+    )
+
+
 class Panel:
     """One ensemble's members by role."""
 
@@ -111,6 +143,7 @@ class Panel:
         self.prior = np.array([seat.ref.prior for seat in voting])
         self.regimes = tuple(_band(seat, members[seat], ensemble) for seat in ensemble.of(Role.REGIME))
         self.meta = next((members[seat].artifact for seat in ensemble.of(Role.META)), None)
+        self.filters = _filters(ensemble, self.regimes)
         self.asked = (*self.voters, *(band.member for band in self.regimes))
         labels = [seat.artifact.card.label for seat in voting]
         self.anchor = self.voters[labels.index(ensemble.label)]
@@ -138,6 +171,7 @@ class Sitting:
         self._rows = rows
         self._counts = counts
         self._left = np.ones(len(rows), np.bool_)
+        self._take = np.full(len(rows), np.nan)
         self._reason = [""] * len(rows)
 
     def verdicts(self, models: Models) -> Verdicts:
@@ -148,13 +182,13 @@ class Sitting:
         self._votes(votes)
         weights = weigh(p, votes, np.where(votes, age, 0.0), panel.standing(self._ts), self._policy)
         found = blend(p, votes, weights)
-        self._meta(found, models)
+        self._meta(found, members_seen(p, votes), models)
         self._regimes()
         mixed = calibrate.apply(panel.ensemble.card.calibration, found.p)
         self._abstain(mixed, found)
         self._counts["conflict"] += int(found.conflict.sum())
         scales = panel.anchor.scales[:, rows]
-        lengths = np.array([member.length for member in panel.voters]) / 1e9
+        lengths = np.array([member.length for member in panel.voters]) / SECOND
         return Verdicts(
             usable=self._left,
             reason=self._noted(),
@@ -165,7 +199,16 @@ class Sitting:
             vote_p=p,
             weights=weights,
             vote_age_s=np.where(np.isfinite(age), age, 0.0) * lengths,
+            found=self._found(),
         )
+
+    def _found(self) -> Floats:
+        """Give what the filters said, in the order of the panel's."""
+        panel, limit = self._panel, self._policy.max_age_bars
+        parts = [band.seen(self._ts, self._rows, limit) for band in panel.regimes]
+        if panel.meta is not None:
+            parts.insert(0, np.column_stack([self._take, np.zeros(len(self._rows))]))
+        return np.stack(parts, axis=1) if parts else np.empty((len(self._rows), 0, 2))
 
     def _refuse(self, wrong: Flags, text: Callable[[int], str]) -> None:
         bad = self._left & wrong
@@ -198,18 +241,18 @@ class Sitting:
         limit = f"{self._policy.max_age_bars:g} of its bars"
         return f"stale: {int(votes.sum())} of {needed} members younger than {limit}; {told}"
 
-    def _meta(self, found: Blend, models: Models) -> None:
+    def _meta(self, found: Blend, members: Matrix, models: Models) -> None:
         meta = self._panel.meta
         if meta is None or not self._left.any():
             return
-        votes = np.column_stack([found.p, found.spread, found.agreement]).astype(np.float32)
-        assert votes.shape[1] == len(VOTE_COLUMNS)
         at = np.flatnonzero(self._left)
+        given = {VOTES: votes_seen(found)[at], MEMBERS: members[at]}
         take, ready = np.zeros(len(self._rows)), np.zeros(len(self._rows), np.bool_)
-        p, ready[at] = models.take(meta, self._ts, self._rows[at], votes[at])
+        p, ready[at] = models.take(meta, self._ts, self._rows[at], given)
         take[at] = p[:, 1]
         least = self._policy.min_take
         silent = ~(ready & np.isfinite(take))
+        self._take = np.where(silent, np.nan, take)
         self._refuse(silent, lambda _: "meta: no answer, its features are not ready")
         self._refuse(take < least, lambda k: f"meta: {take[k]:.2f} < {least:.2f} to take it")
 
@@ -242,6 +285,21 @@ class Sitting:
         panel = zip(self._panel.names, self._panel.voters, strict=True)
         note = "; ".join(f"{name}: {member.fault}" for name, member in panel if member.fault)
         return [reason or note for reason in self._reason]
+
+
+def votes_seen(found: Blend) -> Matrix:
+    """Give the tensor `votes` [n, 5] of a meta-model (card.VOTE_COLUMNS)."""
+    seen = np.column_stack([found.p, found.spread, found.agreement]).astype(np.float32)
+    assert seen.shape[1] == len(VOTE_COLUMNS)
+    return seen
+
+
+def members_seen(p: Floats, votes: Flags) -> Matrix:
+    """Give the tensor `members` [n, 4 M] of a meta-model (card.MEMBER_COLUMNS) of p [n, M, 3]."""
+    said = np.where(votes[:, :, None], p, 0.0)
+    seen = np.concatenate([said, votes[:, :, None]], axis=2).astype(np.float32)
+    assert seen.shape[2] == len(MEMBER_COLUMNS)
+    return seen.reshape(len(p), -1)
 
 
 def undecided_text(inside: Flags, alpha: float) -> str:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from core.events import Prediction, RequestOpinion
 from core.market import Bar, Timeframe
-from core.signal import GATES, Opinion, Vote
-from inference.opinions import UNKNOWN, silent
+from core.signal import GATES, Filter, Finding, Opinion, Vote
+from inference.opinions import UNKNOWN, findings_of, silent
 
 NOT_READY = "features are not warm, not finite, or miss a bar"
 
@@ -29,7 +29,8 @@ class OpinionTable:
 
     `p` [T, N, 3] is down, hold, up, `scales` [T, N, 3] atr, volatility, close, both 0 where not `usable`;
     `reason` [T, N] counts into `reasons`. `votes` [T, N, M, 5] holds what core.signal.Vote does, for the
-    names in `members`; None = they were not kept, which no decision can see.
+    names in `members`, `found` [T, N, F, 2] chance (NaN = none) and age of what is in `filters`; None = they
+    were not kept, which no decision can see.
     """
 
     model_hash: str
@@ -45,6 +46,8 @@ class OpinionTable:
     spread: Floats
     age_s: Floats
     votes: Floats | None = None
+    filters: tuple[Filter, ...] = ()
+    found: Floats | None = None
 
     def later(self, bars: int) -> "OpinionTable":
         """Give the table of somebody who hears each opinion so many decision bars later."""
@@ -65,11 +68,14 @@ class OpinionTable:
         votes: tuple[Vote, ...] = ()
         if self.votes is not None and (self.votes[row, column, :, 3] > 0).any():
             votes = tuple(Vote(*five) for five in self.votes[row, column].tolist())
+        findings: tuple[Finding, ...] = ()
+        if self.found is not None:
+            (findings,) = findings_of(self.found[row, column][None])
         p_down, p_hold, p_up = self.p[row, column].tolist()
         atr, volatility, close = self.scales[row, column].tolist()
         return Opinion(
             name, bool(self.usable[row, column]), p_down, p_hold, p_up, atr, volatility, close, reason, votes,
-            float(self.spread[row, column]), float(self.age_s[row, column]),
+            float(self.spread[row, column]), float(self.age_s[row, column]), None, findings,
         )  # fmt: skip
 
 
@@ -109,4 +115,5 @@ class TabledOpinions:
             model_hash=table.model_hash,
             opinions=opinions,
             members=table.members,
+            filters=table.filters,
         )

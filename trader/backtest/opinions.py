@@ -16,9 +16,9 @@ from core.market import Timeframe
 from feeds.lake import BarArrays
 from inference.artifact import Artifact
 from inference.card import REGIMES, Kind
-from inference.card_check import VOTES
 from inference.council import Council
 from inference.ensemble import Ensemble
+from inference.ensemble_card import Role
 from inference.features.fold import Folded, fold
 from inference.members import Answers, Due, Member
 from inference.predictor import Predictor
@@ -102,7 +102,7 @@ def _walked(
     paths = {timeframe: _Paths(histories, timeframe) for timeframe in council.judging}
     asked = {trader: models.closes(ensemble) for trader, ensemble in ensembles.items()}
     made = {
-        trader: _Minutes(ensemble, council.names(trader), tuple(histories), asked[trader], votes=votes)
+        trader: _Minutes(ensemble, council, trader, (tuple(histories), asked[trader]), votes=votes)
         for trader, ensemble in ensembles.items()
     }
     due: dict[int, list[str]] = {}
@@ -127,13 +127,16 @@ class _Minutes:
     def __init__(
         self,
         ensemble: Ensemble,
-        names: tuple[str, ...],
-        instruments: tuple[str, ...],
-        closes: Ints,
+        council: Council,
+        trader: str,
+        axes: tuple[tuple[str, ...], Ints],
         *,
         votes: bool,
     ) -> None:
+        instruments, closes = axes
+        names, filters = council.names(trader), council.filters(trader)
         shape = (len(closes), len(instruments))
+        asked = sum(one.role != Role.MANAGER for one in filters)
         self._codes: dict[str, int] = {"": 0}
         self._row = 0
         self._table = OpinionTable(
@@ -150,6 +153,8 @@ class _Minutes:
             spread=np.zeros(shape),
             age_s=np.zeros(shape),
             votes=np.zeros((*shape, len(names), 5)) if votes else None,
+            filters=filters if votes else (),
+            found=np.zeros((*shape, asked, 2)) if votes else None,
         )
 
     def note(self, verdicts: Verdicts) -> None:
@@ -165,6 +170,8 @@ class _Minutes:
             table.votes[row, :, :, :3] = verdicts.vote_p
             table.votes[row, :, :, 3] = verdicts.weights
             table.votes[row, :, :, 4] = verdicts.vote_age_s
+        if table.found is not None:
+            table.found[row] = verdicts.found
         self._row += 1
 
     def table(self) -> OpinionTable:
@@ -248,21 +255,24 @@ class _FoldedModels:
         """Look up each member's answers at the close that it is asked about."""
         return [self._at(self._tables[member], ts_close) for member, ts_close, _ in due]
 
-    def take(self, model: Artifact, ts_close: int, rows: Ints, votes: Matrix) -> tuple[Matrix, Flags]:
+    def take(
+        self, model: Artifact, ts_close: int, rows: Ints, given: Mapping[str, Matrix]
+    ) -> tuple[Matrix, Flags]:
         """Give a meta-model's probabilities [n, 2] and which rows are ready."""
         if model.model_hash not in self._metas:
-            alone = model.card.inputs.keys() <= {VOTES}
+            alone = model.card.inputs.keys() <= given.keys()
             self._metas[model.model_hash] = Predictor(model), [] if alone else list(self._fold(model))
         predictor, folded = self._metas[model.model_hash]
         if not folded:
-            return predictor.predict({VOTES: votes}), np.ones(len(rows), np.bool_)
+            return predictor.predict(given), np.ones(len(rows), np.bool_)
         p: Matrix = np.zeros((len(rows), 2), np.float32)
         ready = np.zeros(len(rows), np.bool_)
         for k, row in enumerate(rows.tolist()):
             one = folded[row]
             at = np.searchsorted(one.ts_close, [ts_close])
             if at[0] < len(one.ready) and one.ts_close[at[0]] == ts_close and one.ready[at[0]]:
-                p[k] = predictor.predict(one.tensors(at) | {VOTES: votes[k : k + 1]})[0]
+                beside = {name: x[k : k + 1] for name, x in given.items()}
+                p[k] = predictor.predict(one.tensors(at) | beside)[0]
                 ready[k] = True
         return p, ready
 

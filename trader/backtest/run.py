@@ -81,11 +81,10 @@ def run(
         instants = _told(replay(lake, series, start, end, timeframes=needed), on_day)
         _live_dense(world, instants, series[0].timeframe)
     else:
-        setup = config.desk_setup(terms, list(instruments.values()))
         sparse.live(
             world,
             recorded.panels(start, [model.decision for model in models.values()], days=plan.panel_days),
-            [sparse.Seat(trader, opinions.tables[trader.name]) for trader in setup.traders],
+            _seats(config, terms, opinions),
             instruments=instruments,
             wakes=[change.ts for change in history or ()],
             on_day=on_day,
@@ -140,6 +139,33 @@ def simulate(
     return world.result(end, (clock.monotonic() - began) / SECOND)
 
 
+def trade(
+    config: Config,
+    recorded: Recorded,
+    opinions: TabledOpinions,
+    terms: Mapping[str, ModelTerms],
+    *,
+    start: int,
+    end: int,
+) -> BacktestResult:
+    """Trade opinions in tables on bars that are read already: no model, no card, listed all the time.
+
+    For answers that were kept, of models that may have no file. As `run` does it with the same opinions.
+    """
+    clock = LiveClock()
+    began = clock.monotonic()
+    world = World(config, terms, opinions, start=start, keep_signals=False)
+    sparse.live(
+        world,
+        recorded.panels(start, [one.decision for one in terms.values()], days=(end - start) // DAY),
+        _seats(config, terms, opinions),
+        instruments=listed(config.universe.instruments),
+        wakes=(),
+        on_day=None,
+    )
+    return world.result(end, (clock.monotonic() - began) / SECOND)
+
+
 def span_opinions(config: Config, lake_root: Path, start: int, end: int) -> FoldedOpinions:
     """Give the models' opinions about [start, end), to be used for more than one run."""
     models = load_models(config)
@@ -170,6 +196,11 @@ def _tabled(
         tables |= made
     refused = "".join(f"; refused {damaged}" for damaged in kept.refused) if kept else ""
     return TabledOpinions(tables), told + refused
+
+
+def _seats(config: Config, terms: Mapping[str, ModelTerms], opinions: TabledOpinions) -> list[sparse.Seat]:
+    setup = config.desk_setup(terms, list(listed(config.universe.instruments).values()))
+    return [sparse.Seat(trader, opinions.tables[trader.name]) for trader in setup.traders]
 
 
 def _live_dense(world: World, instants: Iterable[tuple[int, tuple[Bar, ...]]], source: Timeframe) -> None:

@@ -92,6 +92,19 @@ def symbols(pairs: int) -> tuple[str, ...]:
     return tuple(f"G{number}/USD" for number in range(pairs))
 
 
+def season(ts_open: npt.NDArray[np.int64]) -> Floats:
+    """Give the log of what is usual at each time (ns) for |returns|: its hour's and its weekday's part."""
+    hours: Floats = np.log(HOURS[ts_open // HOUR % 24] * WEEKDAYS[(ts_open // DAY + 3) % 7])
+    return hours
+
+
+def busyness(rng: np.random.Generator, excess: Floats) -> Floats:
+    """Give each minute's volume over that of a usual one; `excess` [minutes] is its log-volatility."""
+    noise = log_volatility(rng, len(excess), VOLUME_DEVIATIONS, VOLUME_HALF_LIVES)
+    found: Floats = np.exp(ELASTICITY * excess + noise)
+    return found
+
+
 def _market(
     pairs: int, days: int, seed: int, shape: Shape, edge: tuple[int, float, float]
 ) -> list[BarArrays]:
@@ -100,7 +113,7 @@ def _market(
     ts_open = START + np.arange(days * DAY // MINUTE, dtype=np.int64) * MINUTE
     shared = _Shared(
         ts_open=ts_open,
-        season=np.log(HOURS[ts_open // HOUR % 24] * WEEKDAYS[(ts_open // DAY + 3) % 7]),
+        season=season(ts_open),
         log_volatility=log_volatility(streams[0], len(ts_open), DEVIATIONS, HALF_LIVES),
         draws=streams[0].standard_normal((len(ts_open), SUBSTEPS)),
     )
@@ -119,8 +132,7 @@ def _instrument(
     prices = shape.price * np.exp(path(rng, sigma, shared.draws, shape.correlation, edge))
     if shape.tick > 0.0:
         prices = np.maximum(np.round(prices / shape.tick), 1.0) * shape.tick
-    noise = log_volatility(rng, minutes, VOLUME_DEVIATIONS, VOLUME_HALF_LIVES)
-    busy = np.where(quiet, 0.0, np.exp(ELASTICITY * excess + noise))
+    busy = np.where(quiet, 0.0, busyness(rng, excess))
     opened, high, low, close = prices
     bars = {
         "open": opened,
