@@ -13,7 +13,7 @@ from core.errors import DataError, UsageError
 from inference.ensemble_card import Policy
 from training.members.kept import TEST, Kept
 from training.panel.panel import Floats
-from training.stack.seating import TAKE, Seated
+from training.stack.seating import TAKE, Seated, seat
 
 
 class Temper(msgspec.Struct, frozen=True):
@@ -61,6 +61,19 @@ VARIANTS: Mapping[str, Temper] = {
 
 
 _PLAIN = Policy()
+
+
+def tempered(
+    name: str,
+    voters: Sequence[Kept],
+    meta: Kept,
+    regimes: Sequence[Kept] = (),
+    *,
+    base: Policy = _PLAIN,
+    priors: Sequence[float] = (),
+) -> tuple[Policy, dict[str, float]]:
+    """Give what `policy` does of voters as they were kept, in the ensemble's order."""
+    return policy(name, seat(voters, base, priors), meta, regimes, base=base)
 
 
 def policy(
