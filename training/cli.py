@@ -25,6 +25,8 @@ from training.plan.cli import app as smoke
 from training.registry.cli import app as registry
 from training.registry.cli import hand_over
 from training.significance.cli import app as significance
+from training.synthetic.cli import app as synthetic
+from training.tasks.cli import app as tasks
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
 
@@ -44,6 +46,8 @@ app = typer.Typer(
 app.add_typer(guard, name="guard")
 app.add_typer(registry, name="registry")
 app.add_typer(significance, name="significance")
+app.add_typer(synthetic, name="synthetic")
+app.add_typer(tasks, name="tasks")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
 app.add_typer(crossval)

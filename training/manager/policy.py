@@ -39,7 +39,8 @@ class Chosen(msgspec.Struct, frozen=True):
     """The least chance of a reversal on which positions are left, and what it rests on, out of fold.
 
     `threshold` is None where no candidate left FEWEST_ACTED positions early. `gain_bps` is the mean over
-    all positions before fees; `pays` tells whether the lower end of its interval is above 0.
+    all positions before fees; `pays` tells whether the lower end of its interval is above 0, which the best
+    of several is now and then by luck: the test span is there to tell.
     """
 
     threshold: float | None
