@@ -40,9 +40,10 @@ REGIMES = {
 }
 """Kinds that say what the market is like, and what is said of one with too little and too much of it."""
 
-POSITION_COLUMNS = ("r_multiple", "age_bars", "mae_r", "mfe_r")
+POSITION_COLUMNS = ("r_multiple", "age_bars", "mae_r", "mfe_r", "side")
 """Columns of a manager's tensor `position`: unrealised result, worst and best so far in units of the
-risk taken (R = the distance to the first stop), age in bars of the decision timeframe."""
+risk taken (R = the distance to the first stop), age in bars of the decision timeframe, and +1 for a long
+or -1 for a short: features of the market do not say which way the position wants it to go."""
 VOTE_COLUMNS = ("p_down", "p_hold", "p_up", "spread", "agreement")
 """Columns of a meta-model's tensor `votes`: the blend, how far its members disagree on p_up - p_down,
 and the share of the weights that leans to the blend's side."""

@@ -28,6 +28,7 @@ from training.walkforward.cli import app as walkforward
 
 INSTALL = "./run setup train   (or: pip install 'seamark[train]')"
 NEEDED = ("lightgbm", "onnx", "onnxmltools", "skl2onnx", "sklearn")
+MODELS, WORK = Path("configs/models"), Path("_exp/train")
 EXIT_USAGE = UsageError.exit_code
 EXIT_INTERRUPTED = 130
 
@@ -53,7 +54,7 @@ def _group() -> None:
 
 
 @app.command(
-    help="""Train one model and write its artifact (card.json, model.onnx and golden.npz).
+    help="""Train one model by options, or all models of a plan, and write artifacts that a trader runs.
 
     An entry model says which barrier is met first, a regime model whether the coming bars are volatile,
     a volume model whether more will be traded in them than is usual at that time of day.
@@ -64,12 +65,29 @@ def _group() -> None:
       training train --kind regime --spec regime_1h --horizon-bars 6 --lake DIR --out configs/models/regime-1h
       training train --kind volume --spec regime_1h --horizon-bars 1 --lake DIR --out configs/models/volume-1h
       training train --spec entry_1h --lake DIR --test-start 2024-05-01 --seed 1 --out out/entry-1h --json
+      training train --config configs/train/full.toml --data DIR --workers 2
+      training train --config configs/train/full.toml --data DIR --only net-1h,net-4h --resume
+      training train --config configs/train/full.toml --data DIR --check
     """
 )
 def train(
-    spec: Annotated[str, typer.Option(help="Feature spec, such as entry_15m.")],
-    lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
-    out: Annotated[Path, typer.Option(help="Artifact folder to write; its last part is the model's name.")],
+    lake: Annotated[
+        Path,
+        typer.Option("--lake", "--data", help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet."),
+    ],
+    spec: Annotated[str, typer.Option(help="Feature spec, such as entry_15m.")] = "",
+    config: Annotated[Path | None, typer.Option(help="Plan of models (TOML), instead of --spec.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Artifact folder, named as the model; of a plan: folder of all (configs/models)."),
+    ] = None,
+    only: Annotated[str, typer.Option(help="Plan: only these models, NAME,NAME,...")] = "",
+    work: Annotated[Path, typer.Option(help="Plan: folder of records, logs, answers, panels.")] = WORK,
+    workers: Annotated[int, typer.Option(min=1, help="Plan: models at a time, one thread each.")] = 1,
+    resume: Annotated[
+        bool, typer.Option(help="Plan: keep what was made of the same plan, bars, code and seed.")
+    ] = False,
+    check: Annotated[bool, typer.Option(help="Plan: make all again elsewhere and compare hashes.")] = False,
     kind: Annotated[str, typer.Option(help="entry, regime or volume.")] = "entry",
     venue: Annotated[str, typer.Option(help="Whose bars to use.")] = "binance",
     timeframe: Annotated[str, typer.Option(help="Bars to read; labels are walked on them.")] = "5m",
@@ -91,10 +109,22 @@ def train(
     vault_start: Annotated[str, typer.Option(help="Bars from this day on are not read; see vault.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the card's metrics as JSON.")] = False,
 ) -> None:
-    """Train one model; see `help` above."""
+    """Train; see `help` above."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"training needs {', '.join(missing)}; install with: {INSTALL}")
+    if (config is None) == (not spec):
+        raise UsageError(f"expected either --spec or --config; found {'both' if spec else 'neither'}")
+    if config is not None:
+        from training.plan.cli import Asked
+        from training.plan.cli import train as train_plan
+        from training.plan.job import Place
+
+        place = Place(lake, out or MODELS, work)
+        train_plan(Asked(config, place, _listed(only), workers, resume, check, as_json))
+        return
+    if out is None:
+        raise UsageError("--out: expected the artifact's folder; found none")
     _positive(barrier_atr=barrier_atr, horizon_bars=horizon_bars, trials=trials, max_rows=max_rows)
     from inference.card import Card
     from inference.features.spec import SPECS

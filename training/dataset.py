@@ -5,7 +5,7 @@ the very fold that the daemon steps live; the labels look ahead and stay in thei
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +69,12 @@ def build(
             on_fold(bars, folded)
         labels = label(bars, folded.ts_close, folded.atr, terms)
         kept = np.flatnonzero(folded.ready & (labels.kind != UNKNOWN))
-        momentum = _momentum(folded.close, folded.atr, terms.horizon_bars)
+        past = momentum(folded.close, folded.atr, terms.horizon_bars)
         yield Rows(
             folded.tensors(kept)[FLAT],
             labels.kind[kept],
             labels.both[kept],
-            momentum[kept],
+            past[kept],
             Outcomes(
                 np.full(len(kept), number, np.int32),
                 folded.ts_close[kept],
@@ -93,12 +93,9 @@ def folds(series: Sequence[BarArrays], spec: FeatureSpec) -> Iterator[Folded]:
     if spec.windows:
         shown = ", ".join(block.name for block in spec.windows)
         raise DataError(f"feature spec {spec.name}: expected single bars for trees; found windows of {shown}")
-    bases = {bars.instrument: _history(bars, spec) for bars in series if _base(bars.instrument) in spec.bases}
     for bars in series:
-        quote = bars.instrument.partition("/")[2]
-        others = {base: bases.get(f"{base}/{quote}", {}) for base in spec.bases}
         try:
-            folded = fold(spec, _history(bars, spec), others)
+            folded = folded_of(bars, spec, others_of(bars, series, spec))
         except DataError as lacking:
             raise DataError(f"{bars.instrument}: {lacking}") from lacking
         if not folded.ready.any():
@@ -106,12 +103,21 @@ def folds(series: Sequence[BarArrays], spec: FeatureSpec) -> Iterator[Folded]:
         yield folded
 
 
+def folded_of(bars: BarArrays, spec: FeatureSpec, others: Mapping[str, BarArrays]) -> Folded:
+    """Fold one instrument beside the `others` by base; DataError as inference.features.fold says."""
+    beside = {base: _history(others[base], spec) if base in others else {} for base in spec.bases}
+    return fold(spec, _history(bars, spec), beside)
+
+
+def others_of(bars: BarArrays, series: Sequence[BarArrays], spec: FeatureSpec) -> dict[str, BarArrays]:
+    """Give the bars of the instruments with the same quote that the specification looks at, by base."""
+    quote = bars.instrument.partition("/")[2]
+    wanted = {f"{base}/{quote}": base for base in spec.bases}
+    return {wanted[one.instrument]: one for one in series if one.instrument in wanted}
+
+
 def _history(bars: BarArrays, spec: FeatureSpec) -> dict[Timeframe, BarArrays]:
     return {timeframe: aggregate(bars, timeframe) for timeframe in spec.timeframes}
-
-
-def _base(instrument: str) -> str:
-    return instrument.partition("/")[0]
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -144,9 +150,10 @@ def fingerprint(series: Sequence[BarArrays]) -> str:
     return whole.hexdigest()
 
 
-def _momentum(
+def momentum(
     close: npt.NDArray[np.float64], atr: npt.NDArray[np.float64], bars: int
 ) -> npt.NDArray[np.float64]:
+    """Give the move of the last so many bars in ATRs [n]; 0 where there are none or no scale."""
     moved = np.zeros(len(close))
     moved[bars:] = close[bars:] - close[:-bars]
     return np.divide(moved, atr, out=np.zeros(len(close)), where=atr > 0)

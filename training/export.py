@@ -46,7 +46,7 @@ def to_onnx(booster: Any, columns: int) -> bytes:
             target_opset=OPSET,
             zipmap=False,
         )
-    return _slim(graph)
+    return slim(graph)
 
 
 def check_parity(model: bytes, x: npt.NDArray[np.float32], expected: npt.NDArray[np.float64]) -> float:
@@ -97,7 +97,7 @@ def write(folder: Path, card: Card, model: bytes, rows: vectors.Arrays) -> Card:
     return card
 
 
-def _slim(graph: Any) -> bytes:
+def slim(graph: Any) -> bytes:
     """Keep what the daemon asks for, without the class label, in an order that never changes."""
     kept = {OUTPUT}
     nodes = []

@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.clock import SECOND
-from core.errors import DataError
 from core.market import Timeframe
 from core.text import iso
 from core.version import VERSION
-from feeds.ingest_report import blocking
-from feeds.lake import BarArrays, Lake, Series
+from feeds.lake import BarArrays
 from inference.artifact import INPUT
 from inference.card import (
     CLASSES_OF,
@@ -39,6 +37,7 @@ from inference.features.spec import FeatureSpec
 from training import export
 from training.dataset import fingerprint
 from training.labels import BarrierTerms
+from training.panel import sources
 from training.splits import Spans
 
 LIBRARIES = ("lightgbm", "onnx", "onnxmltools", "onnxruntime", "numpy", "numba")
@@ -90,26 +89,8 @@ class Result(NamedTuple):
 
 def read(recipe: Recipe, root: Path) -> list[BarArrays]:
     """Read the recipe's bars; DataError where the lake lacks them or its ingestion report blocks them."""
-    lake = Lake(root)
-    offered = [one.instrument for one in lake.series() if one[::2] == (recipe.venue, recipe.source)]
-    wanted = recipe.instruments or tuple(offered)
-    absent = sorted(set(wanted) - set(offered))
-    if absent or not wanted:
-        raise DataError(
-            f"lake: expected {recipe.venue} {recipe.source.value} bars of {', '.join(absent) or 'anything'} "
-            f"in {root}; found {', '.join(offered) or 'nothing'}"
-        )
-    series = [Series(recipe.venue, instrument, recipe.source) for instrument in wanted]
-    if blocked := blocking(root, series, recipe.waived):
-        found = "; ".join(map(str, blocked))
-        raise DataError(
-            f"lake: expected series within the limits of the ingestion report; found {found}. "
-            f"Mend the data, or waive by name: --waive {blocked[0].name}"
-        )
-    bars = [lake.read(*one, end=recipe.vault_start) for one in series]
-    if not all(map(len, bars)):
-        raise DataError(f"lake: expected bars before the vault at {iso(recipe.vault_start or 0)}; found none")
-    return bars
+    used = sources.Source(recipe.venue, recipe.source, recipe.instruments, recipe.vault_start, recipe.waived)
+    return sources.read(root, used)
 
 
 def split(ts: Times, spans: Spans, recipe: Recipe, thinned: int) -> Split:

@@ -4,6 +4,8 @@ Must not know models, files or the engine. Called by training.walkforward. The c
 after costs with the lower bound of its interval, not by the mean: of many thresholds the best mean is luck.
 """
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -55,9 +57,25 @@ def confidence(p: Floats) -> Floats:
     return chosen
 
 
-def tune(outcomes: Outcomes, p: Floats, fees: FeeSchedule, *, seed: int) -> Tuned:
-    """Choose on validation rows with probabilities p [n, 3] of a model that has not seen them."""
-    score = confidence(p)
+def edge(p: Floats) -> Floats:
+    """Give p_up - p_down [n] of p [n, 3]: what a card's threshold is about."""
+    found: Floats = p[:, UP] - p[:, DOWN]
+    return found
+
+
+def tune(
+    outcomes: Outcomes,
+    p: Floats,
+    fees: FeeSchedule,
+    *,
+    seed: int,
+    scored: Callable[[Floats], Floats] = confidence,
+) -> Tuned:
+    """Choose on validation rows with probabilities p [n, 3] of a model that has not seen them.
+
+    The threshold is one of what `scored` makes of p.
+    """
+    score = scored(p)
     pooled = threshold_for(score, POOLED_SHARE)
     first = int(outcomes.ts.min()) // DAY
     weights = bootstrap.day_weights(int(outcomes.ts.max()) // DAY - first + 1, seed)

@@ -35,8 +35,12 @@ def fit(
     rounds: int = ROUNDS,
     *,
     classes: int = 3,
+    weight: npt.NDArray[np.float64] | None = None,
 ) -> Any:
-    """Fit on rows x [n, columns] with classes 0 up to `classes`; same rows and seed give the same trees."""
+    """Fit on rows x [n, columns] with classes 0 up to `classes`; same rows and seed give the same trees.
+
+    `weight` [n] is how much each row counts, all alike without it.
+    """
     import lightgbm  # noqa: PLC0415
 
     settings = {
@@ -50,7 +54,7 @@ def fit(
         "num_threads": 1,  # sums in another order would give other trees
         "verbosity": -1,
     }
-    booster = lightgbm.train(settings, lightgbm.Dataset(x, kind), num_boost_round=rounds)
+    booster = lightgbm.train(settings, lightgbm.Dataset(x, kind, weight=weight), num_boost_round=rounds)
     # ONNX keeps thresholds as float32. Rounded down, they send every float32 value the same way as
     # the double did; rounded to nearest, as the converter would, a few rows change sides.
     text = _SIZES.sub("", booster.model_to_string())
@@ -65,6 +69,14 @@ def best_rounds(booster: Any, x: npt.NDArray[np.float32], kind: npt.NDArray[np.i
         raw += booster.predict(x, raw_score=True, start_iteration=done, num_iteration=1, num_threads=1)
         losses.append(np.mean(np.log(np.exp(raw).sum(axis=1)) - raw[np.arange(len(kind)), kind]))
     return int(np.argmin(losses)) + 1
+
+
+def shortened(booster: Any, rounds: int) -> Any:
+    """Give the first `rounds` of the trees as a booster of their own."""
+    import lightgbm  # noqa: PLC0415
+
+    text = booster.model_to_string(num_iteration=rounds)
+    return lightgbm.Booster(model_str=_SIZES.sub("", text))
 
 
 def chances(booster: Any, x: npt.NDArray[np.float32], rounds: int | None = None) -> npt.NDArray[np.float64]:

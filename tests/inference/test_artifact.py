@@ -141,7 +141,7 @@ def test_model_with_outside_data_is_refused(folder):
         ({"kind": Kind.MANAGER}, "expected classes of kind manager"),
         ({"inputs": {}}, "expected input tensors of"),
         ({"inputs": {"x": (7,)}}, "expected input tensors of"),
-        ({"inputs": {"x": (COLUMNS,), "position": (4,)}}, "expected input tensors of"),
+        ({"inputs": {"x": (COLUMNS,), "position": (5,)}}, "expected input tensors of"),
         ({"scalers": {"x": RobustScaler((0.0,), (1.0,), 5.0)}}, "expected columns of the scaler of x"),
         (
             {"scalers": {"x": RobustScaler((0.0,) * COLUMNS, (0.0,) * COLUMNS, 5.0)}},

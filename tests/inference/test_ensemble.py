@@ -26,7 +26,7 @@ def shelf(tmp_path_factory) -> Path:
     write_model(root / "volume", "entry_1h", Kind.VOLUME, seed=7)
     folder = root / "blend"
     write_model(folder / "meta", "entry_15m", Kind.META, seed=5, inputs=VOTES)
-    write_model(folder / "manager", "entry_15m", Kind.MANAGER, seed=6, inputs={"position": (4,)})
+    write_model(folder / "manager", "entry_15m", Kind.MANAGER, seed=6, inputs={"position": (5,)})
     members = [
         root / "quarter",
         root / "fast",

@@ -30,7 +30,7 @@ def shelf(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("one", "two", "three")):
         write_model(root / name, "entry_5m", seed=seed, pull=0.05)
-    write_model(root / "manager", "entry_5m", Kind.MANAGER, seed=9, inputs={"x": SHAPE, "position": (4,)})
+    write_model(root / "manager", "entry_5m", Kind.MANAGER, seed=9, inputs={"x": SHAPE, "position": (5,)})
     write_ensemble(root / "pair", root / "one", root / "two", root / "manager")
     write_ensemble(root / "other", root / "one", root / "three", policy=CALM)
     return root
@@ -196,7 +196,7 @@ def forged(ensemble):
 
 
 def test_manager_says_of_each_position_how_likely_it_goes_on(source):
-    position = np.array([[0.5, 3, -0.2, 0.9], [-0.7, 12, -0.8, 0.1]], np.float32)
+    position = np.array([[0.5, 3, -0.2, 0.9, 1], [-0.7, 12, -0.8, 0.1, -1]], np.float32)
     found = source.manage("a", END, ("C/USD", "A/USD"), position)
     assert found.ready.all()
     assert found.p.shape == (2, 2)
@@ -208,7 +208,7 @@ def test_manager_says_of_each_position_how_likely_it_goes_on(source):
 
 
 def test_manager_has_no_answer_without_features_and_says_why(source):
-    position = np.zeros((1, 4), np.float32)
+    position = np.zeros((1, 5), np.float32)
     found = source.manage("a", END + FRAME.ns, ("A/USD",), position)
     assert not found.ready[0]
     assert found.reason[0].startswith("5m: expected a bar closed at")
@@ -217,9 +217,9 @@ def test_manager_has_no_answer_without_features_and_says_why(source):
 
 def test_managing_without_a_manager_or_with_other_rows_is_our_own_mistake(source):
     with pytest.raises(InternalError, match="b: expected an ensemble with a manager"):
-        source.manage("b", END, ("A/USD",), np.zeros((1, 4), np.float32))
+        source.manage("b", END, ("A/USD",), np.zeros((1, 5), np.float32))
     with pytest.raises(InternalError, match="expected 1 rows beside the features"):
-        source.manage("a", END, ("A/USD",), np.zeros((2, 4), np.float32))
+        source.manage("a", END, ("A/USD",), np.zeros((2, 5), np.float32))
 
 
 # ---- going on ----

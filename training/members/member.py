@@ -5,7 +5,7 @@ training.networks' fit; called by training.members.out_of_fold and the recipes. 
 same from here, baselines stand beside networks on the same rows, under the same splits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,3 +79,10 @@ class Maker(Protocol):
         self, lesson: Lesson, validation: Lesson, *, classes: int, seed: int, say: Say = silent
     ) -> Fitted:
         """Learn from `lesson`; `validation` may only decide when to stop."""
+
+    def again(self, fitted: Sequence[Fitted]) -> "Maker":
+        """Give the maker that learns as long as the median of these models did, whatever validation says.
+
+        With it the final model is fitted on all rows before the test span. One that never stops early
+        gives itself.
+        """

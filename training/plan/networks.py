@@ -1,0 +1,101 @@
+"""Networks of a plan: bars to a panel, the plan's words to an order, the order to training.members.recipe.
+
+Must not know how a network is fitted or judged. Called by training.plan.job.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from inference.card import Kind
+from inference.features.spec import SPECS
+from training.labels import BarrierTerms
+from training.members import recipe
+from training.members.member import Lesson, Maker
+from training.members.order import Order
+from training.panel.build import build
+from training.plan.job import Job, Say, bars_of
+from training.plan.makers import network_maker, simple
+from training.plan.schema import Network, Pretraining, day
+from training.provenance import read
+from training.synthetic.market import market
+from training.targets.catalogue import target
+from training.targets.target import Target
+
+PANELS, FITS = "panels", "fits"
+"""Folders of the work folder: built panels, found again by content; checkpoints and metrics of fits."""
+HEAD_TARGETS = {"magnitude": "magnitude", "volatility": "volatility", "volume": "volume_up"}
+"""What each head beside direction is asked."""
+NO_PRETRAIN = "_no_pretrain"
+
+
+def make(job: Job, order: Network, say: Say) -> None:
+    """Write the answers of the network and its baselines, and the artifact if it ships."""
+    bars, common, spec = bars_of(job, order), job.common, SPECS[order.spec]
+    say("reading bars")
+    series = read(bars, job.place.data)
+    terms = BarrierTerms(spec.decision, order.barrier_atr, order.horizon_bars)
+    asked = target(order.target, spec.decision, terms)
+    heads = {head: target(HEAD_TARGETS.get(head, head), spec.decision, terms) for head in order.heads}
+    say("folding features, walking labels")
+    panel = build(series, spec, [asked, *heads.values()], terms, cache=job.place.work / PANELS)
+    assert bars.test_start is not None
+    bare = Order(
+        name=order.name,
+        kind=Kind(order.kind),
+        target=asked,
+        maker=_network(order, job.place.work),
+        baselines=tuple(map(simple, order.baselines)),
+        terms=terms,
+        venue=bars.venue,
+        source=order.source,
+        test_start=bars.test_start,
+        vault_start=day(order.vault_start or common.vault_start),
+        folds=order.folds,
+        seed=common.seed,
+        max_rows=order.max_rows,
+        max_answers=order.max_answers,
+        trials=order.trials,
+        version=common.version,
+        command=job.command,
+        heads=heads,
+    )
+    whole = bare if order.pretrain is None else _pretrained(job, order, bare, order.pretrain, say)
+    recipe.craft(whole, panel, job.place.out / order.name if order.ship else None, job.place.work, say)
+
+
+def _pretrained(job: Job, order: Network, bare: Order, terms: Pretraining, say: Say) -> Order:
+    """Give the order whose network has seen synthetic markets first, and the bare one beside it."""
+    say("drawing synthetic markets")
+    spec = SPECS[order.spec]
+    targets: list[Target] = [bare.target, *bare.heads.values()]
+    drawn = market(terms.pairs, terms.days, terms.seed)
+    panel = build(drawn, spec, targets, bare.terms, cache=job.place.work / PANELS)
+    known = panel.only(np.isfinite(panel.paid.long_return))
+    lesson = recipe.labelled(bare, known, np.ones(len(known), np.bool_))
+    beside: tuple[Maker, ...] = (_network(order, job.place.work, called=order.network + NO_PRETRAIN),)
+    return _with(
+        bare,
+        maker=_network(order, job.place.work, pretrain=lesson.only(lesson.kind >= 0)),
+        baselines=(*bare.baselines, *(beside if terms.beside else ())),
+    )
+
+
+def _with(order: Order, **changed: object) -> Order:
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(order, **changed)
+
+
+def _network(order: Network, work: Path, *, pretrain: Lesson | None = None, called: str = "") -> Maker:
+    return network_maker(
+        order.name,
+        network=order.network,
+        variant=order.variant,
+        hyper=order.hyper,
+        fit=order.fit,
+        heads=order.heads,
+        pretrain=pretrain,
+        folder=work / FITS / order.name,
+        called=called,
+    )
