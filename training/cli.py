@@ -20,6 +20,7 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
+from training.measure.cli import app as measure
 from training.registry.cli import app as registry
 from training.registry.cli import hand_over
 from training.significance.cli import app as significance
@@ -44,6 +45,7 @@ app.add_typer(registry, name="registry")
 app.add_typer(significance, name="significance")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
+app.add_typer(measure)
 app.add_typer(crossval)
 app.add_typer(hand_over)
 

@@ -295,7 +295,7 @@ def _method(figures: Figures) -> Iterator[str]:
         "Spearman's correlation of p_up - p_down with the return over the label. **F1** of a class that is "
         "never named is 0 in the mean over classes."
     )
-    yield f"- **Intervals.** Bootstrap: {figures.bootstrap}. The same days are drawn for all voices of a span."
+    yield f"- **Intervals.** Bootstrap: {figures.bootstrap}; the same days for all voices of a span."
     yield (
         "- **Trades.** The real engine with the stops, targets and time limits of the label, an equal "
         "part of the equity for each pair, and what the exchange model takes: fees, margin fees, spread. "
