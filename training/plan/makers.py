@@ -33,9 +33,7 @@ def simple(word: str) -> Maker:
             return BoostedMaker(engine="xgboost")
         case "perceptron":
             return PerceptronMaker()
-    raise UsageError(
-        f"expected a maker of persistence, logistic, boosted, xgboost, perceptron; found {word!r}"
-    )
+    raise UsageError(f"expected a maker of persistence, logistic, boosted, xgboost, perceptron; found {word!r}")
 
 
 def network_maker(
@@ -62,4 +60,6 @@ def network_maker(
         raise ConfigError(f"{name}.hyper: {wrong}") from wrong
     except msgspec.ValidationError as wrong:
         raise ConfigError(f"{name}.fit: {wrong}") from wrong
-    return NetworkMaker(network, sizes, terms, heads=heads, pretrain=pretrain, folder=folder, called=called)
+    return NetworkMaker(
+        network, sizes, terms, heads=heads, pretrain=pretrain, folder=folder, called=called
+    )

@@ -267,7 +267,6 @@ def _wrong_order(order: Order) -> Iterator[tuple[str, str, str]]:
         if not getattr(order, field, 1) > 0:
             yield f"{order.name}.{field}", "a number above 0", str(getattr(order, field))
 
-
 def _bad_days(prefix: str, holder: Plan | Bars) -> Iterator[tuple[str, str, str]]:
     for field in ("test_start", "vault_start"):
         text = getattr(holder, field)
