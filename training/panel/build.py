@@ -119,10 +119,12 @@ def kept_columns(rows: Panel) -> dict[str, tuple[int, ...]]:
     """Tell which columns of each tensor say something, by position; never none.
 
     A column goes that is nearly constant or whose |correlation| with an earlier one of its tensor is above
-    training.columns.TWIN, judged on the newest bar of at most 20,000 of the rows given, which must be
-    training rows alone.
+    training.columns.TWIN, judged on the newest bar of at most 20,000 of the rows given, drawn by their
+    number alone; they must be training rows alone.
     """
-    at = np.arange(0, len(rows), max(1, len(rows) // _SAMPLE))
+    # Drawn, not every n-th: a step that divides the day would show one hour of it, and its clock stand still.
+    drawn = np.random.default_rng(len(rows)).permutation(len(rows))[:_SAMPLE]
+    at = np.sort(drawn)
     seen: dict[str, Matrix] = {name: one.newest(at) for name, one in rows.blocks.items()}
     if rows.flat is not None:
         seen[FLAT] = rows.flat[at]
