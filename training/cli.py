@@ -52,9 +52,9 @@ app.add_typer(synthetic, name="synthetic")
 app.add_typer(tasks, name="tasks")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
+app.add_typer(measure)
 app.add_typer(crossval)
 app.add_typer(hand_over)
-app.add_typer(measure)
 app.add_typer(smoke)
 
 
