@@ -20,6 +20,7 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
+from training.manager.cli import app as manager
 from training.measure.cli import app as measure
 from training.plan.cli import app as smoke
 from training.registry.cli import app as registry
@@ -44,12 +45,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(manager, name="manager")
 app.add_typer(registry, name="registry")
 app.add_typer(significance, name="significance")
 app.add_typer(synthetic, name="synthetic")
 app.add_typer(tasks, name="tasks")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
+app.add_typer(measure)
 app.add_typer(crossval)
 app.add_typer(hand_over)
 app.add_typer(measure)

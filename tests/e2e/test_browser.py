@@ -207,8 +207,8 @@ async def test_a_chosen_instrument_is_explained_and_follows_new_opinions():
         told = [
             await row.inner_text() for row in await first.locator("table").nth(1).locator("tbody tr").all()
         ]
-        assert [line.split("\t")[:3] for line in told] == [
-            ["meta-15m take it?", "take .41 lets it pass", "at least .35"],
+        assert [[" ".join(cell.split()) for cell in line.split("\t")][:3] for line in told] == [
+            ["meta-15m take it?", "take .41 passes", "at least .35"],
             ["regime-1h market", "high .13 refuses", ".20 to .80"],
             ["volume-1h market", "nothing fresh", "at most .90"],
             ["manager-1m open positions", "speaks of open positions only", ""],

@@ -137,12 +137,15 @@ def write_model(
     seed: int = 1,
     pull: float = 0.02,
     nan_below: int = -1,
+    model: bytes = b"",
     **changes,
 ) -> Card:
-    """Write a small model's folder; `inputs` default to the specification's."""
+    """Write a small model's folder; `inputs` default to the specification's, `model` to a small graph."""
     shapes = inputs or dict(SPECS[spec_name].shapes)
     written = card(folder.name, spec_name, kind, shapes, **changes)
-    model = graph(shapes, len(written.classes), seed=seed, pull=pull, nan_below=nan_below, heads=written.more)
+    model = model or graph(
+        shapes, len(written.classes), seed=seed, pull=pull, nan_below=nan_below, heads=written.more
+    )
     rng = np.random.default_rng(seed)
     rows = {
         name: np.abs(rng.standard_normal((8, *shape))).astype(np.float32) for name, shape in shapes.items()

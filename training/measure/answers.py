@@ -32,7 +32,7 @@ _BATCH = 8_192
 
 
 def answers(folder: Path, lake: Path, *, vault_start: int | None, settle_days: int = SETTLE_DAYS) -> Kept:
-    """Ask a finished entry model about its own instruments after its training, up to the vault.
+    """Ask a finished entry model about its own instruments in the lake, after its training, up to the vault.
 
     The first `settle_days` are fold 1, from which a threshold may be set, the rest is the test span.
     UsageError for a model of another kind, DataError where the lake has no rows after its training.
@@ -44,10 +44,14 @@ def answers(folder: Path, lake: Path, *, vault_start: int | None, settle_days: i
     source = Timeframe(card.data.timeframe)
     trained = card.trained_until
     warm = max(0, trained - _look_back(model))
-    series = [
-        Lake(lake).read(card.data.venue, name, source, start=warm, end=vault_start)
-        for name in card.data.instruments
-    ]
+    there = {one.instrument for one in Lake(lake).series() if one[::2] == (card.data.venue, source)}
+    names = tuple(name for name in card.data.instruments if name in there)
+    if not names:
+        raise DataError(
+            f"{lake}: expected {card.data.venue} {source.value} bars of {', '.join(card.data.instruments)}; "
+            "found none"
+        )
+    series = [Lake(lake).read(card.data.venue, name, source, start=warm, end=vault_start) for name in names]
     terms = BarrierTerms(model.decision, card.label.barrier_atr, card.label.horizon_bars)
     parts = [_one(model, bars, series, terms, number) for number, bars in enumerate(series)]
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -69,7 +73,7 @@ def answers(folder: Path, lake: Path, *, vault_start: int | None, settle_days: i
         decision=model.decision.value,
         venue=card.data.venue,
         source=source.value,
-        instruments=card.data.instruments,
+        instruments=names,
         classes=card.classes,
         barrier_atr=card.label.barrier_atr,
         horizon_bars=card.label.horizon_bars,

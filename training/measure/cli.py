@@ -58,6 +58,36 @@ def report(
 
 
 @app.command(
+    help="""Fit the same models on other markets and keep what they say of each one's later part.
+
+    Nothing is shipped: a folder of answers is left, for `training report`.
+
+    \b
+    Examples:
+      training grid --config configs/train/grid.toml --lake DIR --work _exp/grid
+      training grid --config configs/train/grid.toml --lake DIR --work _exp/grid --study kraken-1h
+    """
+)
+def grid(
+    config: Annotated[Path, typer.Option(help="TOML of studies.")],
+    lake: Annotated[Path, typer.Option(help="Folder that holds ohlcv/VENUE/BASE-QUOTE/TIMEFRAME.parquet.")],
+    work: Annotated[Path, typer.Option(help="Folder of answers to write.")] = Path("_exp/grid"),
+    study: Annotated[str, typer.Option(help="Only these studies, with commas.")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Studies at a time, each in a process.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was left out as JSON.")] = False,
+) -> None:
+    """Work studies off; see `help` above."""
+    import msgspec
+
+    from training.measure.grid import read, work_off
+
+    with _progress("studies") as on_done:
+        left = work_off(read(config), lake, work, workers=workers, only=_listed(study), on_done=on_done)
+    lines = "".join(f"not measured: {line}\n" for line in left)
+    sys.stdout.write(msgspec.json.encode({"not_measured": left}).decode() + "\n" if as_json else lines)
+
+
+@app.command(
     help="""Put two models side by side, with the paired difference and its interval on the rows both have.
 
     Each is a folder of an artifact (card.json) or a file of kept answers (.npz, or .npz:VOICE).

@@ -295,15 +295,16 @@ def _method(figures: Figures) -> Iterator[str]:
         "Spearman's correlation of p_up - p_down with the return over the label. **F1** of a class that is "
         "never named is 0 in the mean over classes."
     )
-    yield f"- **Intervals.** Bootstrap: {figures.bootstrap}. The same days are drawn for all voices of a span."
+    yield f"- **Intervals.** Bootstrap: {figures.bootstrap}; the same days for all voices of a span."
     yield (
-        "- **Trades.** The real engine with sizes, stops, targets and time limits of the label, both sides taking "
-        "liquidity, margin fees included. The confidence from which a voice acts is tuned for each schedule on "
-        "its out-of-fold rows before the test span and on nothing else; *acts by validation* says whether those rows "
-        "promised a profit. It is traded all the same, so that losses are seen. Sharpe ratios are of daily "
-        "equity, 365 days a year; those of a pair are of what it added each day. Net bps are of a trade's "
-        f"notional, after fees. *Random*: mean and middle 95 % of {DRAWS} draws of the same trades at random "
-        "moments and sides."
+        "- **Trades.** The real engine with the stops, targets and time limits of the label, an equal "
+        "part of the equity for each pair, and what the exchange model takes: fees, margin fees, spread. "
+        "The confidence from which a voice acts is tuned for each schedule on its out-of-fold rows before "
+        "the test span and on nothing else; *acts by validation* says whether those rows promised a "
+        "profit. It is traded all the same, so that losses are seen. Sharpe ratios are of daily equity, "
+        "365 days a year; those of a pair are of what it added each day. Net bps are of a trade's "
+        f"notional, after fees. *Random*: mean and middle 95 % of {DRAWS} draws of the same trades at "
+        "random moments and sides."
     )
     yield (
         "- **Not counted**: the market impact of orders, and pairs that were delisted before the data were "

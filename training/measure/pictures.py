@@ -1,7 +1,7 @@
 """Two pictures of the page of results: Sharpe ratios at each fee schedule, and reliability curves, as SVG.
 
-Must not know how figures come about. Called by training.measure.report. Needs matplotlib, which is of the train
-set. The same figures draw the same bytes: no date and no version is in the files.
+Must not know how figures come about. Called by training.measure.report. Needs matplotlib, which is of the
+train set. The same figures draw the same bytes: no date and no version is in the files.
 """
 
 from pathlib import Path
@@ -70,8 +70,15 @@ def _sharpes(figures: Figures, file: Path) -> None:
             axes.plot([], [], "o", color=colour, label=at.schedule)[0]
             for at, colour in zip(shown[0].fees, COLOURS, strict=False)
         ]
-        axes.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, bbox_to_anchor=(1, 1.0),
-                    borderaxespad=-1.6, handletextpad=0.1, columnspacing=1.2)  # fmt: skip
+        axes.legend(
+            handles=handles,
+            loc="upper right",
+            ncols=len(handles),
+            frameon=False,
+            borderaxespad=-1.6,
+            handletextpad=0.1,
+            columnspacing=1.2,
+        )
     _save(figure, file)
 
 

@@ -33,7 +33,7 @@ def write(
     models: Sequence[str] = (),
     on_done: Callable[[int, int], None] | None = None,
 ) -> Written:
-    """Write `out`, the page by pair, the .json and pictures beside it; DataError for folders without answers."""
+    """Write `out`, and beside it the page by pair, the .json and pictures; DataError without answers."""
     kepts = gather.read(folders, models)
     lines = [line for folder in folders for line in _left(folder)]
     found = gather.figures(kepts, options, not_measured=lines, on_done=on_done)
@@ -49,7 +49,8 @@ def write(
 
 def encoded(figures: Figures) -> bytes:
     """Give the JSON file: floats to six digits, so that it reads and compares well."""
-    return msgspec.json.format(msgspec.json.encode(_rounded(msgspec.to_builtins(figures))), indent=1) + b"\n"
+    body = msgspec.json.encode(_rounded(msgspec.to_builtins(figures)))
+    return msgspec.json.format(body, indent=1) + b"\n"
 
 
 def _left(folder: Path) -> list[str]:

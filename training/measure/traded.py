@@ -79,11 +79,13 @@ class AtFees(msgspec.Struct, frozen=True, kw_only=True):
 class Traded(msgspec.Struct, frozen=True, kw_only=True):
     """A voice at all schedules, beside holding all pairs; `why_not` says why nothing was traded.
 
-    `bars` are those on which stops and targets were walked.
+    `own`: it is the model's own voice, no baseline on its rows. `bars` are those on which stops and
+    targets were walked.
     """
 
     model: str
     voice: str
+    own: bool
     decision: str
     venue: str
     bars: str = ""
@@ -136,6 +138,7 @@ def work(job: Job) -> Outcome:
     head = Traded(
         model=subject.name,
         voice=job.voice,
+        own=job.voice == subject.model,
         decision=subject.decision,
         venue=subject.venue,
     )

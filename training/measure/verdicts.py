@@ -59,12 +59,11 @@ def fees(figures: Figures) -> str:
             "look for a leak first."
         )
     elif base:
-        parts.append(f"Nothing earns Kraken's base fees: none of {len(base)} runs")
-        if best is not None:
-            parts[-1] += (
-                f", the best being {name_of(best[0])} with a net Sharpe ratio of {shown(best[1].sharpe)}"
-            )
-        parts[-1] += "."
+        top = "" if best is None else f", the best being {name_of(best[0])} with {shown(best[1].sharpe)}"
+        parts.append(
+            f"Nothing earns Kraken's base fees: of {len(base)} runs none has a net Sharpe ratio whose "
+            f"interval lies above 0{top}."
+        )
     free = [(one, run) for one, run in at if run.schedule == "gross"]
     good = [one for one, run in free if above(run.sharpe)]
     if free:
@@ -91,14 +90,15 @@ def targets(figures: Figures) -> Iterator[str]:
         passed = [pair for pair in runs if (pair[1].sharpe.value or 0.0) > FLOOR]
         sure = [pair for pair in passed if (pair[1].sharpe.low or 0.0) > FLOOR]
         best, run = max(runs, key=lambda pair: pair[1].sharpe.value or 0.0)
-        expected = luck(_values(runs), max(trials, len(runs)), best.days)
+        tried = max(trials, len(runs))
+        expected = luck(_values(runs), tried, best.days)
         what = "before fees" if schedule == "gross" else "after Kraken's base fees"
         yes = "Yes" if passed else "No"
         yield (
             f"**Does any trial have a Sharpe ratio above {FLOOR:g} {what}? {yes}:** {len(passed)} of "
             f"{len(runs)} runs, and {len(sure)} with an interval that lies above {FLOOR:g}. The best is "
-            f"{name_of(best)} with {shown(run.sharpe)} over {best.days} days; the best of {max(trials, len(runs))} trials without "
-            f"any skill would show {expected:.2f}."
+            f"{name_of(best)} with {shown(run.sharpe)} over {best.days} days; the best of {tried} trials "
+            f"without any skill would show {expected:.2f}."
         )
     if not figures.against_hour:
         yield "**Does a model improve on the hourly one?** No hourly model was traded beside others."
@@ -167,7 +167,7 @@ def shown(figure: Interval, decimals: int = 2) -> str:
 
 def name_of(one: Traded) -> str:
     """Name a voice: the model, and which voice on its rows where it is not the model's own."""
-    return one.model if one.voice == one.model else f"{one.voice} on the rows of {one.model}"
+    return one.model if one.own else f"{one.voice} on the rows of {one.model}"
 
 
 def row_of(rows: Sequence[Row], model: str, voice: str, instrument: str = ALL) -> Row | None:

@@ -101,7 +101,7 @@ def report(
 
     def teach(row: Row) -> Learned:
         with _progress(f"{row.network} learns {row.task}, {row.steps} steps") as told:
-            return learn(row.task, row.network, steps=row.steps, seed=row.seed, told=told)
+            return learn(row.task, row.network, steps=row.steps, seed=row.seed, rounds=row.rounds, told=told)
 
     lines = write(out, [known[name] for name in names], teach)
     if as_json:

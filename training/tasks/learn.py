@@ -31,22 +31,26 @@ Told = Callable[[int, int, float], None]
 
 
 class Setting(NamedTuple):
-    """How a block is built and taught: the rate rises and falls once over `rounds` (Smith and Topin 2017)."""
+    """How a block is built and taught: the rate rises and falls once over `rounds` (Smith and Topin 2017).
+
+    `taps` are those of a convolution, and each dilation is that many times the one before, so that one
+    path leads to every step; 0 = as many as two dilated layers need to see far enough.
+    """
 
     width: int
     rate: float
     rounds: int
     batch: int = 32
-    taps: int = 2
+    taps: int = 0
 
 
 SETTINGS = {
-    ("adding", "tcn"): Setting(width=16, rate=1.5e-2, rounds=1_000),
+    ("adding", "tcn"): Setting(width=16, rate=1.5e-2, rounds=1_000, taps=2),
     ("adding", "gru"): Setting(width=32, rate=1e-2, rounds=1_000),
     ("adding", "lstm"): Setting(width=32, rate=1e-2, rounds=1_000),
-    ("copy", "tcn"): Setting(width=16, rate=1e-2, rounds=1_500),
-    ("copy", "gru"): Setting(width=64, rate=5e-3, rounds=1_500),
-    ("copy", "lstm"): Setting(width=64, rate=5e-3, rounds=1_500),
+    ("copy", "tcn"): Setting(width=16, rate=1e-2, rounds=600),
+    ("copy", "gru"): Setting(width=64, rate=5e-3, rounds=600),
+    ("copy", "lstm"): Setting(width=64, rate=5e-3, rounds=600),
 }
 
 
@@ -66,9 +70,8 @@ def reader(task: Task, network: str, steps: int, setting: Setting) -> Reader:
     """Build a block of `network` that can see far enough back for `steps`."""
     block: nn.Module
     if network == "tcn":
-        block = TemporalConv(
-            task.columns, setting.width, _dilations(task, steps, setting.taps), taps=setting.taps, norm=False
-        )
+        taps, dilations = far_enough(steps + SPAN if task.name == "copy" else steps - 1, setting.taps)
+        block = TemporalConv(task.columns, setting.width, dilations, taps=taps, norm=False)
     else:
         block = Recurrent(network, task.columns, setting.width, memory=steps)
     return Reader(block, setting.width, task.answers)
@@ -147,10 +150,15 @@ def _loss(model: Reader, task: Task, sequences: tuple[Tensor, Tensor]) -> float:
         return float(task.loss(found, y))
 
 
-def _dilations(task: Task, steps: int, taps: int) -> list[int]:
-    """Give 1, 2, 4, ... until the newest step sees as far back as the task asks."""
-    needed = steps + SPAN if task.name == "copy" else steps - 1
+def far_enough(needed: int, taps: int) -> tuple[int, list[int]]:
+    """Give taps and the dilations with which the newest step sees `needed` steps before it."""
+    if not taps:
+        taps = next(k for k in range(2, needed + 2) if _reach(k, [1, k]) >= needed)
     dilations = [1]
-    while (taps - 1) * (1 + sum(dilations)) < needed:
-        dilations.append(2 * dilations[-1])
-    return dilations
+    while _reach(taps, dilations) < needed:
+        dilations.append(taps * dilations[-1])
+    return taps, dilations
+
+
+def _reach(taps: int, dilations: list[int]) -> int:
+    return (taps - 1) * (1 + sum(dilations))

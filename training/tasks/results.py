@@ -46,6 +46,8 @@ class Row(NamedTuple):
     network: str
     steps: int
     seed: int = 1
+    rounds: int = 0
+    """0 = those of the block's setting."""
 
     @property
     def key(self) -> str:
@@ -56,7 +58,7 @@ PLAN = (
     *(Row("adding", network, 200) for network in ("tcn", "gru", "lstm")),
     *(Row("copy", network, 200) for network in ("tcn", "gru", "lstm")),
     *(Row("adding", network, 600) for network in ("tcn", "gru", "lstm")),
-    Row("copy", "tcn", 1_000),
+    Row("copy", "tcn", 1_000, rounds=1_500),
 )
 PUBLISHED: Mapping[tuple[str, str, int], str] = {
     ("adding", "tcn", 600): "5.8e-5 (70k parameters)",

@@ -30,7 +30,7 @@ def wandering(count: int, seed: int, name="A/USD") -> BarArrays:
     return minutes(np.column_stack([opened, high, low, close]), name)
 
 
-def answers(series, ts, side, *, test_start, atr=0.3, instrument=None, fold=None) -> Kept:
+def answers(series, ts, side, *, test_start, atr=0.3, instrument=None) -> Kept:
     """Give an entry model that says `side` (-1, 0, 1) at `ts` with chances of its own."""
     ts, side = np.asarray(ts, np.int64), np.asarray(side)
     owner = np.zeros(len(ts), np.int32) if instrument is None else np.asarray(instrument, np.int32)
@@ -44,8 +44,9 @@ def answers(series, ts, side, *, test_start, atr=0.3, instrument=None, fold=None
         test_start=test_start, test_end=int(ts.max()),
     )  # fmt: skip
     nothing = np.zeros(len(ts))
+    fold = np.where(ts >= test_start, TEST, 1).astype(np.int8)
     return Kept(
-        subject, owner, ts, ts + MINUTE, np.where(ts >= test_start, TEST, 1).astype(np.int8) if fold is None else fold,
+        subject, owner, ts, ts + MINUTE, fold,
         np.zeros(len(ts), np.int8), nothing, np.full(len(ts), atr), nothing, nothing, nothing, nothing,
         voices={"made": p.astype(np.float32)},
     )  # fmt: skip

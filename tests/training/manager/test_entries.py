@@ -5,11 +5,10 @@ import pytest
 
 from core.clock import MINUTE
 from core.errors import DataError
+from tests.training.manager.made import START, answers, minutes, wandering
 from training.manager.entries import TradeTerms, simulate, threshold
 from training.manager.walk import STOP, TARGET, TIME
 from training.members.kept import TEST
-
-from tests.training.manager.made import START, answers, minutes, wandering
 
 FAR = START + 10_000 * MINUTE
 TERMS = TradeTerms(stop_atr=2.0, target_atr=3.0, max_hold_s=600, cooldown_s=120)

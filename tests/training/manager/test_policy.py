@@ -109,7 +109,7 @@ def test_acting_on_noise_of_a_martingale_is_worth_nothing_beyond_chance():
     acted = policy.replayed(later, series, leave[half:])
     ways = [
         ("noise", acted),
-        *((name, policy.replayed(later, series, rule=rule)) for name, rule in policy.RULES),
+        *((name, policy.replayed(later, series, rule=rule)) for name, rule in policy.RULES[:2]),
     ]
     for name, managed in ways:
         gross = policy.gains(name, later, managed, seed=1)[0]

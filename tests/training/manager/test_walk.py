@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.manager.walk import LEFT, NEVER, STOP, TARGET, TIME, Plans, Rule, states, walk
-
 from tests.training.manager.made import minutes, wandering
+from training.manager.walk import LEFT, NEVER, STOP, TARGET, TIME, Plans, Rule, states, walk
 
 FLAT = (100.0, 100.2, 99.8, 100.0)
 
@@ -69,8 +68,15 @@ def test_moving_stop_counts_from_the_minute_after_the_best_price():
 sides = st.sampled_from([1, -1])
 
 
-@given(seed=st.integers(0, 500), side=sides, reach=st.floats(0.05, 1.0), far=st.floats(0.05, 1.5),
-       leave=st.integers(-1, 40), trail=st.sampled_from([0.0, 0.5, 2.0]), even=st.sampled_from([0.0, 1.0]))  # fmt: skip
+@given(
+    seed=st.integers(0, 500),
+    side=sides,
+    reach=st.floats(0.05, 1.0),
+    far=st.floats(0.05, 1.5),
+    leave=st.integers(-1, 40),
+    trail=st.sampled_from([0.0, 0.5, 2.0]),
+    even=st.sampled_from([0.0, 1.0]),
+)
 def test_walk_equals_a_naive_loop(seed, side, reach, far, leave, trail, even):
     bars = wandering(60, seed)
     entry = bars.open[7]

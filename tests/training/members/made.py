@@ -89,12 +89,13 @@ def panel(rows: int = 3_000, pairs: int = 2, *, edge: float = 1.0, seed: int = 1
             ),
         },
         blocks={"15m": Windows(matrix, index, WINDOW, COLUMNS)},
+        flat=rng.standard_normal((count, len(SPEC.names))).astype(np.float32),
         data_hash="0" * 64,
     )
 
 
 def lasting(rng: np.random.Generator, count: int, keep: float = 0.9) -> np.ndarray:
-    """Draw a series of variance 1 that remembers: a network over a window may find it anywhere near its end."""
+    """Draw a series of variance 1 that remembers: a window says it more than once."""
     fresh = rng.standard_normal(count) * np.sqrt(1 - keep**2)
     found = np.empty(count)
     value = rng.standard_normal()

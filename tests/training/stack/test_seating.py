@@ -34,19 +34,29 @@ def test_votes_are_the_newest_that_are_young_enough():
         assert seated.voted[row].tolist() == [True, fresh]
         if fresh:
             np.testing.assert_array_equal(seated.p[row, 1], slow.p[past[-1]])
-    assert seated.voted[:, 1].mean() > 0.9
-    assert not seated.voted[seated.rows.ts < START + HOUR, 1].any()
+    assert seated.voted.all(), "closes at which nobody asked the slow one are left out"
+    assert seated.rows.ts.min() == START + HOUR
 
 
 def test_older_votes_and_unanswered_rows_do_not_vote():
     own, slow = few(kept("own", step=1)), few(kept("slow", "1h", seed=3, step=1))
-    slow.voices["m"][::2] = np.nan
+    row = np.arange(len(slow)) % (len(slow) // len(PAIRS))
+    slow.voices["m"][(row + slow.instrument) % 2 == 0] = np.nan  # always some pair is answered
     once = seat([own, slow], Policy(max_age_bars=1.0)).voted[:, 1].mean()
     twice = seat([own, slow], Policy(max_age_bars=2.0)).voted[:, 1].mean()
     assert 0.4 < once < 0.6
     assert twice > 0.95
     both = seat([own, slow], Policy(min_votes=2))
     assert both.voted.all()
+
+
+def test_closes_at_which_a_voters_answers_are_thinned_are_left_out():
+    own, other = few(kept("own", step=1)), few(kept("other", seed=2, step=3))
+    seated = seat([own, other], Policy())
+    assert seated.voted.all()
+    assert set(seated.rows.ts.tolist()) == set(other.ts.tolist())
+    with pytest.raises(DataError, match="expected closes that every voter answered; found none"):
+        seat([own, other.only(other.ts < 0)], Policy())
 
 
 def test_a_pair_that_a_voter_does_not_know_is_heard_without_it():

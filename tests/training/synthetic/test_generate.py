@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -22,6 +24,15 @@ def test_the_door_gives_a_table_of_bars_with_actions():
     assert found["open"][0] == pytest.approx(30_000)
     assert found["action"][0] == "long"
     assert found["action"][-2:].to_list() == ["short", "flat"]
+
+
+def test_the_page_shows_how(capsys):
+    page = (Path(__file__).parents[3] / "docs" / "synthetic.md").read_text(encoding="utf-8")
+    code = [line[4:] for line in page.splitlines() if line.startswith(("    from ", "    bars = "))]
+    found: dict[str, pl.DataFrame] = {}
+    exec("\n".join(code), {}, found)
+    assert found["bars"].columns == COLUMNS
+    assert len(found["bars"]) == 1_440
 
 
 def test_the_same_seed_gives_the_same_table_and_another_does_not():

@@ -10,7 +10,7 @@ from feeds.lake import Lake, aggregate
 from training.guard.describe import Facts, describe
 from training.guard.lake import write_lake
 from training.synthetic.catalogue import PATTERNS
-from training.synthetic.market import COST, Made, made, market, shares, write_actions
+from training.synthetic.market import COST, MOODS, Made, made, market, shares, write_actions
 from training.synthetic.oracle import net
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -46,6 +46,17 @@ def test_every_pattern_has_its_share(found):
     assert 0.1 < told["random_walk"] < 0.4
     counted = np.concatenate([[s.pattern for s in one.stretches] for one in found])
     assert len(set(counted)) == len(PATTERNS)
+    assert {s.mood for one in found for s in one.stretches} == set(MOODS)
+
+
+def test_a_wild_stretch_moves_four_times_as_much_as_a_calm_one(found):
+    """8 bps a usual minute against 2, patterns and hours beside it."""
+    size: dict[str, list[float]] = {mood: [] for mood in MOODS}
+    for one in found:
+        moved = np.abs(np.log(one.bars.close / one.bars.open))
+        for s in one.stretches:
+            size[s.mood].append(float(np.median(moved[s.first : s.first + s.minutes])))
+    assert np.median(size["wild"]) / np.median(size["calm"]) == pytest.approx(4.0, rel=0.25)
 
 
 def test_actions_earn_on_the_path_in_every_stretch_and_on_the_bars_as_a_whole(found):

@@ -27,12 +27,12 @@ function needed({ role, low, high }) {
 function said(row) {
   if (row.role === "manager") return h("span", { class: "muted" }, "speaks of open positions only");
   if (row.chance === null) return h("span", { class: "muted" }, "nothing fresh");
-  const word = row.passed ? "lets it pass" : "refuses";
+  const word = row.passed ? "passes" : "refuses";
   return h("span", { class: row.passed ? null : "late" }, `${row.says} ${probability(row.chance)} `, h("small", {}, word));
 }
 
 const FILTERS = [
-  { name: "Filter", kind: "name", cell: (r) => h("span", {}, r.name, " ", h("small", { class: "muted" }, ROLES[r.role] ?? r.role)) },
+  { name: "Filter", kind: "name", cell: (r) => h("span", {}, r.name, " ", h("small", {}, ROLES[r.role] ?? r.role)) },
   { name: "Says", kind: "", cell: said },
   { name: "Needed", kind: "number", cell: (r) => h("span", { class: "muted" }, needed(r)) },
   { name: "Age", kind: "number", cell: (r) => (r.age_s === null || r.chance === null ? "" : age(r.age_s)) },
