@@ -55,7 +55,6 @@ app.add_typer(walkforward)
 app.add_typer(measure)
 app.add_typer(crossval)
 app.add_typer(hand_over)
-app.add_typer(measure)
 app.add_typer(smoke)
 
 
