@@ -70,9 +70,11 @@ def checked(names: Sequence[str], differing: Sequence[run.Difference], where: Pa
 
 def lines(made: Sequence[Made]) -> list[str]:
     """Give a table of what was made."""
-    rows = [f"{'model':22} {'hash':12} {'bytes':>9} {'seconds':>8}"]
+    rows = [f"{'model':22} {'hash':12} {'bytes':>9} {'seconds':>8} {'cpu s':>8}"]
     for one in made:
         took = "kept" if one.found else f"{one.seconds:.1f}"
-        rows.append(f"{one.name:22} {one.model_hash[:12] or '-':12} {one.bytes:9,} {took:>8}")
+        rows.append(
+            f"{one.name:22} {one.model_hash[:12] or '-':12} {one.bytes:9,} {took:>8} {one.cpu_s:8.1f}"
+        )
     rows.append(f"{len(made)} models, {sum(one.bytes for one in made):,} bytes")
     return rows
