@@ -56,7 +56,9 @@ BENCHES = {
     "start": (Row("start.ready_s", "s", 5, True),),
     "train": (
         Row("train.fusion_samples_per_s", "/s", None, False),
+        Row("train.tcn_samples_per_s", "/s", None, False),
         Row("train.data_wait_share", "", 0.10, True),
+        Row("train.gpu_fusion_samples_per_s", "/s", None, False),
     ),
 }
 ROWS = tuple(row for rows in BENCHES.values() for row in rows)

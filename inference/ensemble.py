@@ -83,6 +83,11 @@ class Ensemble:
         blocks = [block for member in self.members for block in member.artifact.spec.blocks]
         return max(block.warm_up * block.timeframe.ns for block in blocks)
 
+    @property
+    def entering(self) -> "Ensemble":
+        """The same without members that speak of open positions only: what its opinions rest on."""
+        return Ensemble(self.card, tuple(one for one in self.members if one.ref.role is not Role.MANAGER))
+
     def of(self, role: Role) -> tuple[Member, ...]:
         """Give the members of a role, in the card's order."""
         return tuple(member for member in self.members if member.ref.role is role)

@@ -33,7 +33,7 @@ from core.events import (
 from core.instrument import Instrument
 from core.market import Bar, Quote, Timeframe
 from core.orders import OrderState, OrderType, Purpose, Side, SubmitOrder, TimeInForce
-from core.signal import Direction, Opinion, Vote
+from core.signal import Direction, Filter, Finding, Opinion, Vote
 from risk.policy import ModelTerms, RiskPolicy
 from trader.control import Health
 from trader.setup import AccountSetup, DeskSetup, TraderSetup
@@ -51,6 +51,13 @@ PRICES = {
 }
 
 MEMBERS = ("trend-4h", "entry-15m", "scalp-1m")
+FILTERS = (
+    Filter("meta-15m", "meta", "take", 0.35, 1.0),
+    Filter("regime-1h", "regime", "high", 0.2, 0.8),
+    Filter("volume-1h", "regime", "rising", 0.0, 0.9),
+    Filter("manager-1m", "manager", "continue", 0.0, 1.0),
+)
+FINDINGS = (Finding(0.41, 0.0), Finding(0.13, 2700.0), Finding(None, 0.0))
 
 Step = tuple[Event, Sequence[Command]]
 
@@ -287,6 +294,7 @@ def judged(ts: int, timeframe: Timeframe = Timeframe.M15, *, seed: int = 3) -> l
                 votes=votes(down, up) if ready else (),
                 spread=0.18,
                 age_s=0.4,
+                findings=FINDINGS,
             )
         )
         lean = Direction.LONG if up > down else Direction.SHORT
@@ -304,6 +312,7 @@ def judged(ts: int, timeframe: Timeframe = Timeframe.M15, *, seed: int = 3) -> l
         3_400_000 + seed * 90_000,
         members=MEMBERS,
         stages=(400_000, 1_100_000, 1_700_000, 200_000),
+        filters=FILTERS,
     )
     return [
         (

@@ -5,13 +5,14 @@ trader.journal_explain for what a journal holds, so that both say it in the same
 """
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
 
 from core.clock import SECOND
 from core.events import Prediction
-from core.signal import BookState, Opinion, Vote
+from core.signal import BookState, Filter, Finding, Opinion, Vote
 from core.text import iso
 from risk.limits import RULES
 from trader.state_opinions import MODEL_STAGES, Asked, DecisionLine, OpinionLine
@@ -48,6 +49,7 @@ def explained(line: OpinionLine, decided: DecisionLine | None) -> Json:
         "spread": number(opinion.spread),
         "book": _book(opinion.book),
         "members": [_member(*pair) for pair in _votes(asked, opinion)],
+        "filters": [_filter(*pair) for pair in _findings(asked, opinion)],
         "decision": _decision(decided),
         "verdict": _verdict(opinion, decided),
     }
@@ -78,6 +80,7 @@ def told(row: Json) -> list[str]:
         f"  {_figure(member['age_s'], 0)} s old"
         for member in row["members"]
     ]
+    lines += [f"  {one['role']:<8} {_filtered(one)}" for one in row["filters"]]
     book = row["book"]
     if book:
         lines.append(
@@ -110,6 +113,37 @@ def _member(name: str, vote: Vote) -> Json:
         "weight": number(vote.weight),
         "age_s": number(vote.age_s),
     }
+
+
+def _findings(asked: Asked, opinion: Opinion) -> Iterable[tuple[Filter, Finding | None]]:
+    """Pair the filters with what they said; managers, and all before the first answer, said nothing."""
+    yield from zip_longest(asked.filters, opinion.findings[: len(asked.filters)])
+
+
+def _filter(one: Filter, found: Finding | None) -> Json:
+    """Give one filter; `passed` is None where it was not asked or had nothing fresh to say."""
+    chance = None if found is None else found.chance
+    return {
+        "name": one.name,
+        "role": one.role,
+        "says": one.says,
+        "low": number(one.low),
+        "high": number(one.high),
+        "chance": None if chance is None else number(chance),
+        "age_s": None if found is None else number(found.age_s),
+        "passed": None if chance is None else one.low <= chance <= one.high,
+    }
+
+
+def _filtered(one: Json) -> str:
+    if one["role"] == "manager":
+        return f"{one['name']}  speaks of open positions only"
+    if one["chance"] is None:
+        return f"{one['name']}  {one['says']} not known"
+    bounds = f"{one['low']:.3f} to {one['high']:.3f}"
+    verdict = "passes" if one["passed"] else "refuses"
+    chance, age = _figure(one["chance"]), _figure(one["age_s"], 0)
+    return f"{one['name']}  {one['says']} {chance}, allowed {bounds}: {verdict}  {age} s old"
 
 
 def _book(book: BookState | None) -> Json | None:

@@ -11,7 +11,7 @@ import msgspec
 from core.clock import SECOND
 from core.events import Decision, Decisions, Prediction
 from core.market import Timeframe
-from core.signal import Opinion
+from core.signal import Filter, Opinion
 
 KEPT_LATENCIES = 1024
 STAGES = ("close", "door", "queue", "features", "models", "blend", "risk", "journal", "order")
@@ -32,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True):
     latency_ns: int
     late: bool
     stages: tuple[int, ...]
+    filters: tuple[Filter, ...]
 
     @classmethod
     def of(cls, event: Prediction) -> "Asked":
@@ -46,6 +47,7 @@ class Asked(msgspec.Struct, frozen=True):
             latency_ns=event.latency_ns,
             late=event.late,
             stages=event.stages,
+            filters=event.filters,
         )
 
 

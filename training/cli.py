@@ -20,10 +20,14 @@ from core.market import Timeframe
 from core.text import parse_iso
 from training.cross.cli import app as crossval
 from training.guard.cli import app as guard
+from training.manager.cli import app as manager
 from training.measure.cli import app as measure
+from training.plan.cli import app as smoke
 from training.registry.cli import app as registry
 from training.registry.cli import hand_over
 from training.significance.cli import app as significance
+from training.synthetic.cli import app as synthetic
+from training.tasks.cli import app as tasks
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
 
@@ -41,13 +45,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(guard, name="guard")
+app.add_typer(manager, name="manager")
 app.add_typer(registry, name="registry")
 app.add_typer(significance, name="significance")
+app.add_typer(synthetic, name="synthetic")
+app.add_typer(tasks, name="tasks")
 app.add_typer(vault, name="vault")
 app.add_typer(walkforward)
 app.add_typer(measure)
 app.add_typer(crossval)
 app.add_typer(hand_over)
+app.add_typer(smoke)
 
 
 @app.callback()
@@ -118,9 +126,9 @@ def train(
     if (config is None) == (not spec):
         raise UsageError(f"expected either --spec or --config; found {'both' if spec else 'neither'}")
     if config is not None:
-        from training.plan.cli import Asked
-        from training.plan.cli import train as train_plan
         from training.plan.job import Place
+        from training.plan.told import Asked
+        from training.plan.told import train as train_plan
 
         place = Place(lake, out or MODELS, work)
         train_plan(Asked(config, place, _listed(only), workers, resume, check, as_json))

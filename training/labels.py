@@ -63,7 +63,7 @@ def label(bars: BarArrays, ts_close: Times, atr: Floats, terms: BarrierTerms) ->
     kind, bars_held, long_return, short_return, both = out
     return Labels(
         kind=np.where(covered, kind, UNKNOWN).astype(np.int8),
-        ts_end=ts_close + bars_held * bars.timeframe.ns,
+        ts_end=ts_close + np.where(covered, bars_held, steps) * bars.timeframe.ns,
         long_return=long_return,
         short_return=short_return,
         both=both & covered,

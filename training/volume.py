@@ -13,6 +13,7 @@ from core.errors import UsageError
 from feeds.lake import BarArrays
 from inference.card import Kind
 from training.provenance import Recipe
+from training.ranks import row_quantile
 from training.regime import Around, Question
 
 Floats = npt.NDArray[np.float64]
@@ -34,22 +35,27 @@ def traded(bars: BarArrays, ts_close: Times, horizon_ns: int) -> Around:
     the last of them ends at t for a horizon of a day, so a longer one raises UsageError. NaN where bars
     are missing inside a span or nothing was traded.
     """
+    coming, sums = ahead(bars, ts_close, horizon_ns), _sums(bars)
+    behind = [_relative(bars, sums, ts_close - many * horizon_ns, many * horizon_ns) for many in BACK]
+    return Around(coming, np.column_stack(behind))
+
+
+def ahead(bars: BarArrays, ts_close: Times, horizon_ns: int) -> Floats:
+    """Give what `traded` says of the future alone."""
     if horizon_ns > DAY:
         raise UsageError(
             f"horizon: expected a day at most, so that what is usual is over; found {horizon_ns / DAY:g}"
         )
-    sums = np.concatenate([[0.0], np.cumsum(bars.volume)])
-    ahead = _relative(bars, sums, ts_close, horizon_ns)
-    behind = [_relative(bars, sums, ts_close - many * horizon_ns, many * horizon_ns) for many in BACK]
-    return Around(ahead, np.column_stack(behind))
+    return _relative(bars, _sums(bars), ts_close, horizon_ns)
+
+
+def _sums(bars: BarArrays) -> Floats:
+    return np.concatenate([[0.0], np.cumsum(bars.volume)])
 
 
 def _relative(bars: BarArrays, sums: Floats, start: Times, length_ns: int) -> Floats:
     past = np.column_stack([_volume(bars, sums, start - day * DAY, length_ns) for day in range(1, DAYS + 1)])
-    enough = np.isfinite(past).sum(axis=1) >= FEWEST
-    usual = np.full(len(start), np.nan)
-    usual[enough] = np.nanquantile(past[enough], PERCENTILE, axis=1)
-    found = _volume(bars, sums, start, length_ns) / usual
+    found = _volume(bars, sums, start, length_ns) / row_quantile(past, PERCENTILE, FEWEST)
     return np.where(found > 0, found, np.nan)
 
 

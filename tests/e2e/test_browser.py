@@ -200,8 +200,19 @@ async def test_a_chosen_instrument_is_explained_and_follows_new_opinions():
         await seen.waits("document.querySelector('#explain .count').textContent === 'SOL/USDT'")
         assert "The likelier direction is not likely enough. (0.412 of 0.450)" in await seen.text("#explain")
         first = seen.page.locator("#explain article").first
-        names = [await cell.inner_text() for cell in await first.locator("td.name").all()]
+        names = [
+            await cell.inner_text() for cell in await first.locator("table").nth(0).locator("td.name").all()
+        ]
         assert names == [*story.MEMBERS, "Blend"]
+        told = [
+            await row.inner_text() for row in await first.locator("table").nth(1).locator("tbody tr").all()
+        ]
+        assert [[" ".join(cell.split()) for cell in line.split("\t")][:3] for line in told] == [
+            ["meta-15m take it?", "take .41 passes", "at least .35"],
+            ["regime-1h market", "high .13 refuses", ".20 to .80"],
+            ["volume-1h market", "nothing fresh", "at most .90"],
+            ["manager-1m open positions", "speaks of open positions only", ""],
+        ]
         at = story.START + 60 * 60 * 10**9
         ((event, commands),) = story.judged(at)
         book = BookState(0.00021, 0.4, -0.25, 1.5)

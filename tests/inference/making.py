@@ -16,6 +16,7 @@ from inference.card import (
     Card,
     DataUsed,
     FeatureRef,
+    Head,
     Interval,
     Kind,
     LabelTerms,
@@ -41,9 +42,18 @@ ROLES = {
 
 
 def graph(
-    inputs: dict[str, tuple[int, ...]], classes: int, *, seed: int, pull: float = 0.02, nan_below: int = -1
+    inputs: dict[str, tuple[int, ...]],
+    classes: int,
+    *,
+    seed: int,
+    pull: float = 0.02,
+    nan_below: int = -1,
+    heads: tuple[Head, ...] = (),
 ) -> bytes:
-    """Give softmax(sum of W x + b) as ONNX; with `nan_below` NaN where that column of `x` is negative."""
+    """Give softmax(sum of W x + b) as ONNX; with `nan_below` NaN where that column of `x` is negative.
+
+    A head is the mean of the first input, once for each of its numbers.
+    """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -66,11 +76,17 @@ def graph(
     weights.append(numpy_helper.from_array((rng.standard_normal(classes) * 0.2).astype(np.float32), "bias"))
     nodes.append(helper.make_node("Sum", [*sums, "bias"], ["scores"]))
     nodes.append(helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1))
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", classes])]
+    for head in heads:
+        weights.append(numpy_helper.from_array(np.ones((1, head.size), np.float32), f"w_{head.name}"))
+        mean = helper.make_node("ReduceMean", [nodes[0].output[0]], [f"m_{head.name}"], axes=[1], keepdims=1)
+        nodes += [mean, helper.make_node("MatMul", [f"m_{head.name}", f"w_{head.name}"], [head.name])]
+        outputs.append(helper.make_tensor_value_info(head.name, TensorProto.FLOAT, ["batch", head.size]))
     made = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", *s]) for n, s in inputs.items()],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", classes])],
+        outputs,
         weights,
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])
@@ -121,19 +137,23 @@ def write_model(
     seed: int = 1,
     pull: float = 0.02,
     nan_below: int = -1,
+    model: bytes = b"",
     **changes,
 ) -> Card:
-    """Write a small model's folder; `inputs` default to the specification's."""
+    """Write a small model's folder; `inputs` default to the specification's, `model` to a small graph."""
     shapes = inputs or dict(SPECS[spec_name].shapes)
     written = card(folder.name, spec_name, kind, shapes, **changes)
-    model = graph(shapes, len(written.classes), seed=seed, pull=pull, nan_below=nan_below)
+    model = model or graph(
+        shapes, len(written.classes), seed=seed, pull=pull, nan_below=nan_below, heads=written.more
+    )
     rng = np.random.default_rng(seed)
     rows = {
         name: np.abs(rng.standard_normal((8, *shape))).astype(np.float32) for name, shape in shapes.items()
     }
 
-    answers = Artifact(written, SPECS[spec_name], model, {}).run(open_session(model), rows)
-    vectors = golden.encode(rows | {golden.ANSWERS: answers})
+    artifact, session = Artifact(written, SPECS[spec_name], model, {}), open_session(model)
+    answers = {golden.ANSWERS: artifact.run(session, rows)} | artifact.beside(session, rows)
+    vectors = golden.encode(rows | answers)
     folder.mkdir(parents=True)
     files = {"model.onnx": model, "golden.npz": vectors}
     for name, content in files.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.market import Timeframe
-from core.signal import GATES
+from core.signal import GATES, Filter
 from core.text import iso
 from inference import sanity, sitting
 from inference.artifact import Artifact
@@ -234,6 +234,43 @@ def test_meta_model_sees_blend_spread_and_agreement_and_may_skip():
     found = decide(council, START + QUARTER)
     assert found.reason[0] == "meta: 0.41 < 0.60 to take it"
     assert council.counts["meta"] == 10
+
+
+def test_meta_model_sees_each_voter_and_who_has_no_vote():
+    council, script = sat(
+        member("quarter"), member("hour", "entry_1h"), member("judge", kind=Kind.META), policy=Policy()
+    )
+    script.says["hour"] = LEANS["down"]
+    script.cold["hour"] = {3}
+    found = decide(council)
+    seen = script.given["members"].reshape(len(NAMES), 2, 4)
+    np.testing.assert_allclose(seen[4, 0], [*found.vote_p[4, 0], 1.0], atol=1e-7)
+    np.testing.assert_allclose(seen[4, 1], [*found.vote_p[4, 1], 1.0], atol=1e-7)
+    assert seen[3, 1].tolist() == [0.0] * 4
+    assert seen.dtype == np.float32
+
+
+def test_verdicts_say_what_each_filter_said():
+    manager = member("hand", kind=Kind.MANAGER)
+    mood = member("mood", "entry_1h", Kind.REGIME)
+    policy = Policy(min_take=0.6, regime_low=0.2)
+    council, script = sat(member("quarter"), mood, member("judge", kind=Kind.META), manager, policy=policy)
+    script.says["mood"] = (0.7, 0.3)
+    script.cold["mood"] = {3}
+    script.cold["quarter"] = {2}
+    decide(council)
+    found = decide(council, START + QUARTER)
+    assert council.filters("t") == (
+        Filter("judge", "meta", "take", 0.6, 1.0),
+        Filter("mood", "regime", "high", 0.2, 1.0),
+        Filter("hand", "manager", "continue", 0.0, 1.0),
+    )
+    assert found.found.shape == (len(NAMES), 2, 2)
+    np.testing.assert_allclose(found.found[5], [[0.9, 0.0], [0.3, 900.0]], atol=1e-3)
+    assert np.isnan(found.found[3, 1, 0])
+    assert found.found[3, 1, 1] == 0.0
+    assert np.isnan(found.found[2, 0, 0]), "nobody voted, so the meta-model was not asked"
+    assert "hand" not in {name for name, _ in script.asked}
 
 
 def test_conformal_set_that_names_no_side_abstains():

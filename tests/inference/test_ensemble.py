@@ -3,13 +3,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from core.errors import ModelError
 from core.market import Timeframe
 from inference import ensemble
 from inference.artifact import load as load_model
 from inference.card import Conformal, Kind, LabelTerms
+from inference.card_check import check
 from inference.ensemble_card import MemberRef, Policy, Role, SanityLimits, decode, encode, identity, sealed
+from tests.inference import making
 from tests.inference.making import SHIPPED, write_ensemble, write_model
 
 VOTES = {"votes": (5,)}
@@ -222,6 +225,36 @@ def test_bounds_that_cannot_be_are_refused(copied, number, bounds, words):
 def test_rule_over_no_regime_members_is_refused(shelf):
     write_ensemble(shelf / "alone", shelf / "quarter", policy=Policy(regime_rule="any"))
     assert_refused(shelf / "alone", "expected a regime member for regime_rule any; found none")
+
+
+def test_meta_model_is_refused_beside_voters_that_it_does_not_know(shelf, tmp_path):
+    root = Path(shutil.copytree(shelf, tmp_path / "shelf"))
+    inputs = VOTES | {"members": (8,)}
+    write_model(root / "wise", "entry_15m", Kind.META, inputs=inputs, voters=("quarter", "hour"))
+    members = [root / "quarter", root / "hour", root / "wise"]
+    write_ensemble(root / "known", *members)
+    assert ensemble.load(root / "known").of(Role.META)[0].artifact.card.voters == ("quarter", "hour")
+    write_ensemble(root / "turned", members[1], members[0], members[2], label=LabelTerms("15m", 3.0, 24))
+    words = r"expected voters of wise, in its order, \('quarter', 'hour'\); found \('hour', 'quarter'\)"
+    assert_refused(root / "turned", words)
+    write_ensemble(root / "more", root / "quarter", root / "fast", root / "hour", root / "wise")
+    assert_refused(root / "more", r"found \('quarter', 'fast', 'hour'\)")
+
+
+@pytest.mark.parametrize(
+    "kind, inputs, voters, words",
+    [
+        (Kind.ENTRY, {"x": (1,)}, ("a",), "expected voters on the card of a meta-model that reads members"),
+        (Kind.META, {"votes": (5,)}, ("a",), "expected voters on the card of a meta-model that reads"),
+        (Kind.META, {"members": (8,)}, ("a", "a"), "expected voters, each named once"),
+        (Kind.META, {"members": (4,)}, ("a", "b"), r"expected input tensors of .*'members': \(8,\)"),
+        (Kind.META, {"members": (4,)}, UNSET, "expected input tensors of"),
+    ],
+)
+def test_voters_that_a_card_cannot_have_are_refused(kind, inputs, voters, words):
+    card = making.card("m", "entry_15m", kind, inputs, voters=voters)
+    with pytest.raises(ModelError, match=words):
+        check(card, {"x": (1,)})
 
 
 def test_unknown_words_of_a_policy_are_refused(copied):

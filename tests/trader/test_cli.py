@@ -15,7 +15,10 @@ import typer
 from core.clock import ManualClock
 from core.errors import TemporaryError
 from core.version import VERSION
+from inference.card import Head
 from tests import desk_story as story
+from tests.council_models import VOTERS, council
+from tests.inference.making import write_model
 from trader import cli
 from trader.client import state_root
 from trader.config import load
@@ -186,6 +189,32 @@ def test_an_ensemble_is_verified_with_its_members(capsys):
     assert code == 0
     assert (row["ok"], row["kind"], row["decision"]) == (True, "ensemble", "15m")
     assert "entry-15m:vote" in row["members"]
+
+
+def test_a_model_is_shown_with_everybody_who_is_in_it(capsys, tmp_path):
+    folder = council(tmp_path)
+    code, out, _ = run(capsys, "model", "show", str(folder), "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [(m["name"], m["role"]) for m in found["members"]][-4:] == [
+        ("meta-15m", "meta"),
+        ("regime-1h", "regime"),
+        ("volume-1h", "regime"),
+        ("manager-1m", "manager"),
+    ]
+    assert found["members"][4]["voters"] == list(VOTERS)
+    out = run(capsys, "model", "show", str(folder))[1]
+    assert (
+        "; take at least 0, sees the blend and the votes of entry-15m, entry-1h, net-15m, fusion-15m" in out
+    )
+    assert "; high from 0 to 1" in out
+    assert "; speaks of open positions only" in out
+    heads = (Head("magnitude", "How far the price moves.", "ATR"),)
+    write_model(tmp_path / "many", heads=heads)
+    assert run(capsys, "model", "verify", str(tmp_path / "many"))[1].endswith("heads magnitude\n")
+    out = run(capsys, "model", "show", str(tmp_path / "many"))[1]
+    assert "head magnitude [1] in ATR: How far the price moves." in out
+    assert run(capsys, "model", "show", str(tmp_path / "none"))[0] == 65
 
 
 def test_replay_of_nothing_is_64(capsys, tmp_path):

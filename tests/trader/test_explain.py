@@ -53,6 +53,26 @@ def test_members_are_named_with_their_votes_beside_the_blend():
     assert row["stages_ms"] == {"queue": 0.4, "features": 1.1, "models": 1.7, "blend": 0.2}
 
 
+def test_filters_are_named_with_their_chances_and_what_they_let_pass():
+    (row,) = explained(story.judged(AT))
+    assert [(f["name"], f["role"], f["chance"], f["passed"]) for f in row["filters"]] == [
+        ("meta-15m", "meta", 0.41, True),
+        ("regime-1h", "regime", 0.13, False),
+        ("volume-1h", "regime", None, None),
+        ("manager-1m", "manager", None, None),
+    ]
+    assert (row["filters"][1]["low"], row["filters"][1]["high"], row["filters"][1]["age_s"]) == (
+        0.2,
+        0.8,
+        2700.0,
+    )
+    text = "\n".join(told(row))
+    assert "  meta     meta-15m  take 0.410, allowed 0.350 to 1.000: passes  0 s old" in text
+    assert "  regime   regime-1h  high 0.130, allowed 0.200 to 0.800: refuses  2700 s old" in text
+    assert "  regime   volume-1h  rising not known" in text
+    assert "  manager  manager-1m  speaks of open positions only" in text
+
+
 def test_the_rule_that_refused_is_said_with_its_figures():
     (row,) = explained(story.judged(AT), "SOL/USDT")
     assert row["verdict"] == "The likelier direction is not likely enough. (0.412 of 0.450)"

@@ -37,6 +37,9 @@ def test_help_imports_nothing_heavy_and_shows_examples():
         "vault verify",
         "significance run",
         "significance noise",
+        "synthetic list",
+        "synthetic show",
+        "synthetic write",
     )
     for words in ([*name.split(), "--help"] for name in shown):
         done = subprocess.run(

@@ -58,7 +58,7 @@ def run(
     """
     if start % DAY or end % DAY or end <= start:
         raise UsageError(f"expected whole UTC days, first before last; found {iso(start)} to {iso(end)}")
-    models = load_models(config)
+    models = _entering(config)
     lake = GridLake(lake_root, config)
     series = series_of(lake, config)
     terms = {name: terms_of(model) for name, model in models.items()}
@@ -104,7 +104,7 @@ def run(
 
 def whole_span(config: Config, lake_root: Path) -> tuple[int, int]:
     """Give the longest [start, end) in whole days that all instruments share and that begins warm."""
-    models = load_models(config)
+    models = _entering(config)
     lake = GridLake(lake_root, config)
     bars = [lake.read(*one).ts_open for one in series_of(lake, config)]
     first = max(int(times[0]) for times in bars)
@@ -168,7 +168,7 @@ def trade(
 
 def span_opinions(config: Config, lake_root: Path, start: int, end: int) -> FoldedOpinions:
     """Give the models' opinions about [start, end), to be used for more than one run."""
-    models = load_models(config)
+    models = _entering(config)
     lake = GridLake(lake_root, config)
     needed = sorted({t for model in models.values() for t in model.timeframes}, key=lambda t: t.ns)
     recorded = Recorded(lake, series_of(lake, config), max(0, start - _warm_up(models)), end, keep=True)
@@ -217,6 +217,11 @@ def _told(
         if on_day is not None and ts_close % DAY == 0:
             on_day(ts_close)
         yield ts_close, bars
+
+
+def _entering(config: Config) -> dict[str, Ensemble]:
+    """Give the models as far as they are asked here: nobody asks a manager, so its bars need not be there."""
+    return {name: model.entering for name, model in load_models(config).items()}
 
 
 def _warm_up(models: Mapping[str, Ensemble]) -> int:

@@ -1,4 +1,4 @@
-"""Commands about model artifacts: list and verify.
+"""Commands about model artifacts: list, verify and show.
 
 Must not know features or networks. Called by trader.cli.
 """
@@ -12,7 +12,9 @@ from core.errors import ModelError, UsageError
 from trader.commands import model_live
 from trader.commands.options import AsJson, emit, examples
 
-app = typer.Typer(no_args_is_help=True, help="List and verify models; ask, explain and change running ones.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, verify and show models; ask, explain and change running ones."
+)
 for command, lines in model_live.COMMANDS.items():
     app.command(command.__name__, epilog=examples(*lines))(command)
 Folder = Annotated[Path, typer.Option("--models", help="Folder that holds one folder for each model.")]
@@ -43,6 +45,17 @@ def verify(
         raise typer.Exit(ModelError.exit_code)
 
 
+@app.command(epilog=examples("model show configs/models/blend-15m", "model show PATH --json"))
+def show(
+    path: Annotated[Path, typer.Argument(help="Folder of a model or an ensemble.")], as_json: AsJson = False
+) -> None:
+    """Show who is in a model: members by role, what they read and say, what bounds them, their heads."""
+    from inference.described import described, told
+
+    found = described(path)
+    emit(found, as_json=as_json, lines=told(found))
+
+
 def _folders(models: Path) -> list[Path]:
     if not models.is_dir():
         raise UsageError(f"--models: expected a folder; found nothing at {models}")
@@ -58,6 +71,8 @@ def _verified(path: Path) -> dict[str, Any]:
 def _line(row: dict[str, Any]) -> str:
     if not row["ok"]:
         return f"BAD  {row['error']}"
+    heads = f"  heads {', '.join(row['heads'])}" if row["heads"] else ""
     return (
         f"ok   {row['name']:<12} {row['decision']:>4}  {row['feature_spec']}  {str(row['model_hash'])[:12]}"
+        f"{heads}"
     )

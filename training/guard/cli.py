@@ -142,6 +142,43 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command(
+    help="""Plant leaks on purpose and see that each is detected, by name, and its honest twin is not.
+
+    shuffled_folds: overlapping labels under shuffled folds. right_closed_resample: hours that own the bar
+    after them. two_sided_label: a label that looks back as well. On random walks, where chance is 0.5.
+
+    \b
+    Examples:
+      training guard canaries
+      training guard canaries --seeds 5
+      training guard canaries --only two_sided_label --json
+    """
+)
+def canaries(
+    only: Annotated[str, typer.Option(help="shuffled_folds,...; empty = all.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Random walks for each.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Look for planted leaks; see `help` above. Exit code 1 if one is missed, or a twin is accused."""
+    from training.guard import canaries as birds
+
+    named = tuple(name for name in only.split(",") if name) or tuple(birds.CANARIES)
+    if strange := [name for name in named if name not in birds.CANARIES]:
+        raise UsageError(f"--only: expected some of {', '.join(birds.CANARIES)}; found {', '.join(strange)}")
+    detected = True
+    if not as_json:
+        print("| canary | seed | rows | planted | honest twin | |")
+        print("|---|---:|---:|---|---|---|")
+    for name in named:
+        for seed in range(1, seeds + 1):
+            finding = birds.look(name, seed)
+            detected &= finding.detected
+            print(_line(finding) if as_json else birds.as_row(finding), flush=True)
+    if not detected:
+        raise typer.Exit(1)
+
+
 def _line(finding: object) -> str:
     import msgspec
 

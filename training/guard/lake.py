@@ -1,6 +1,7 @@
 """Made markets as a lake, so that any pipeline runs on them as on recorded bars.
 
-Must not know how bars are drawn. Called by training.guard.cli, training.guard.check and by tests.
+Must not know how bars are drawn. Called by training.guard.cli, training.guard.check,
+training.synthetic.cli and by tests.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ from feeds.shards import write_parquet
 VENUE = "guard"
 
 
-def write_lake(root: Path, series: Sequence[BarArrays], timeframe: Timeframe = Timeframe.M1) -> list[Path]:
+def write_lake(
+    root: Path, series: Sequence[BarArrays], timeframe: Timeframe = Timeframe.M1, venue: str = VENUE
+) -> list[Path]:
     """Write bars of `timeframe` made of each instrument's minutes; give the files.
 
     A reader of the lake takes holes of up to six hours for quiet minutes: that is the lake's rule.
@@ -24,7 +27,7 @@ def write_lake(root: Path, series: Sequence[BarArrays], timeframe: Timeframe = T
     written = []
     for minutes in series:
         bars = aggregate(minutes, timeframe)
-        path = root / "ohlcv" / VENUE / bars.instrument.replace("/", "-") / f"{timeframe.value}.parquet"
+        path = root / "ohlcv" / venue / bars.instrument.replace("/", "-") / f"{timeframe.value}.parquet"
         columns = {
             name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume", "trades", "vwap")
         }

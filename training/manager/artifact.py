@@ -3,7 +3,6 @@
 Must not know how looks were made or which maker won. Called by training.manager.recipe.
 """
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,9 @@ import msgspec
 import numpy as np
 
 from core.clock import DAY
-from core.errors import ModelError
 from core.market import Timeframe
 from core.text import iso
-from core.version import VERSION
 from feeds.lake import BarArrays
-from inference.artifact import OUTPUT, TOLERANCE, open_session, scaled
 from inference.card import (
     CLASSES_OF,
     SCHEMA,
@@ -33,16 +29,15 @@ from training import bootstrap, export
 from training.evaluate import area, log_loss, mean
 from training.manager.heard import Heard, lesson_of
 from training.manager.rows import CONTINUE, TARGET_NAME, InTrade, InTradeTerms
+from training.members import carded, parity
 from training.members.kept import TEST
 from training.members.member import Fitted
 from training.members.out_of_fold import thinned
+from training.members.seen import newest
 from training.panel.panel import Ints, Matrix, Panel
-from training.provenance import LIBRARIES
 from training.splits import Spans
 
-BATCHES = (1, 2, 7, 64, 1_000)
-"""Rows that the graph is run on at once when it is held against the model that it was made of."""
-_SAMPLE = 5_000
+_SAMPLE = 50_000
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,16 +68,18 @@ def write(
 ) -> Card:
     """Write and prove the folder; `rows` are the looks that are judged, `spans` the final fit's.
 
-    ModelError where the graph does not equal the model on unseen rows within the daemon's tolerance.
+    ModelError where the graph does not equal the model on unseen rows within the daemon's tolerance; the
+    largest difference and the policy's threshold are among the card's parameters.
     """
     test = rows[chosen.fold[rows] == TEST]
     lesson, _ = lesson_of(looks)
     trained = lesson.panel.only(thinned(spans.train, made.max_rows))
     model = chosen.final.to_onnx()
     unseen = looks.panel.only(test)
-    check_parity(model, chosen.final, unseen)
+    apart = parity.check(model, chosen.final, unseen, made.name)
     golden = np.linspace(0, len(test) - 1, min(len(test), export.GOLDEN_ROWS)).astype(np.int64)
     tensors = _read(chosen.final, unseen, golden)
+    policy = {} if made.leave_at is None else {"leave_at": made.leave_at}
     card = Card(
         schema=SCHEMA,
         kind=Kind.MANAGER,
@@ -91,7 +88,7 @@ def write(
         model_hash="",
         files={},
         command=made.command,
-        libraries=_libraries(chosen.final),
+        libraries=carded.libraries(),
         features=FeatureRef(unseen.spec.name, unseen.spec.hash, len(unseen.spec.names)),
         inputs=dict(chosen.final.inputs),
         scalers=dict(chosen.final.scalers),
@@ -103,8 +100,7 @@ def write(
         split=_split(lesson.panel, spans, made),
         seed=made.seed,
         trials=made.trials,
-        parameters=dict(chosen.final.parameters)
-        | ({} if made.leave_at is None else {"leave_at": made.leave_at}),
+        parameters={**chosen.final.parameters, "parity": apart, **policy},
         edge_threshold=0.0,
         metrics=_metrics(looks, chosen, rival, test, made.seed),
         deciles=_deciles(chosen.final, trained),
@@ -112,32 +108,9 @@ def write(
     return export.write(out, card, model, export.golden(tensors, chosen.chances[test][golden]))
 
 
-def check_parity(model: bytes, fitted: Fitted, panel: Panel) -> float:
-    """Give the largest difference between graph and model over the first rows; ModelError above TOLERANCE."""
-    session, worst, first = open_session(model), 0.0, 0
-    for batch in BATCHES:
-        rows = np.arange(first, min(first + batch, len(panel)))
-        if not len(rows):
-            break
-        tensors = _read(fitted, panel, rows)
-        fed = {name: scaled(fitted.scalers.get(name), tensor) for name, tensor in tensors.items()}
-        found = session.run([OUTPUT], fed)[0]
-        worst = max(worst, float(np.max(np.abs(found - fitted.chances(panel.only(rows))))))
-        first += batch
-    if not worst <= TOLERANCE:
-        raise ModelError(f"expected the ONNX graph to equal the model within {TOLERANCE:g}; found {worst:g}")
-    return worst
-
-
 def _read(fitted: Fitted, panel: Panel, rows: Ints) -> dict[str, Matrix]:
     tensors = panel.tensors(rows)
     return {name: tensors[name] for name in fitted.inputs}
-
-
-def _libraries(fitted: Fitted) -> dict[str, str]:
-    network = type(fitted).__module__.endswith("network")
-    names = ("torch", "onnx", "onnxruntime", "numpy", "numba") if network else LIBRARIES
-    return {name: importlib.metadata.version(name) for name in names} | {"seamark": VERSION}
 
 
 def _data(venue: str, series: Sequence[BarArrays], sha256: str) -> DataUsed:
@@ -198,8 +171,7 @@ def _metrics(looks: InTrade, chosen: Heard, rival: Heard | None, test: Ints, see
 def _deciles(fitted: Fitted, trained: Panel) -> dict[str, tuple[tuple[float, ...], ...]]:
     rows = np.arange(0, len(trained), max(1, len(trained) // _SAMPLE))
     found = {}
-    for name, tensor in _read(fitted, trained, rows).items():
-        columns = tensor.reshape(-1, tensor.shape[-1])
-        edges = np.quantile(columns, np.linspace(0.1, 0.9, 9), axis=0).astype(np.float32)
+    for name in fitted.inputs:
+        edges = np.quantile(newest(trained, name, rows), np.linspace(0.1, 0.9, 9), axis=0).astype(np.float32)
         found[name] = tuple(tuple(map(export.shortest, column)) for column in edges.T)
     return found

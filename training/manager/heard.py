@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import DataError
+from core.text import iso
 from inference import calibrate as calibrated
 from inference.card import CLASSES_OF, Calibration, Kind
 from training import calibrate
@@ -109,7 +111,13 @@ def _heard(
 
 def _stops(looks: InTrade, cutting: Cutting) -> tuple[int, ...]:
     start = int(looks.panel.ts.min())
-    return (*cuts_of(start, cutting.test_start, cutting.folds), cutting.test_start)
+    stops = (*cuts_of(start, cutting.test_start, cutting.folds), cutting.test_start)
+    if list(stops) != sorted(set(stops)) or start >= stops[0]:
+        raise DataError(
+            f"manager: expected open positions over more days than {cutting.folds} folds need before the "
+            f"test span at {iso(cutting.test_start)}; found them from {iso(start)}"
+        )
+    return stops
 
 
 def judged(looks: InTrade, heard: Sequence[Heard]) -> Ints:

@@ -26,7 +26,7 @@ from venue import exchange_fees
 SHARES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 """Candidates of the threshold: the chance of a reversal that so many of the out-of-fold looks reach."""
 FEWEST_ACTED = 200
-"""A threshold that leaves fewer positions early out of fold is not looked at."""
+"""A threshold that leaves fewer positions early out of fold is not looked at; an order may say otherwise."""
 RULES = (
     ("break-even stop at +1 R", Rule(even=1.0)),
     ("trailing stop of 1 R", Rule(trail=1.0)),
@@ -38,8 +38,9 @@ RULES = (
 class Chosen(msgspec.Struct, frozen=True):
     """The least chance of a reversal on which positions are left, and what it rests on, out of fold.
 
-    `threshold` is None where no candidate left FEWEST_ACTED positions early. `gain_bps` is the mean over
-    all positions before fees; `pays` tells whether the lower end of its interval is above 0.
+    `threshold` is None where no candidate left enough positions early. `gain_bps` is the mean over
+    all positions before fees; `pays` tells whether the lower end of its interval is above 0, which the best
+    of several is now and then by luck: the test span is there to tell.
     """
 
     threshold: float | None
@@ -104,12 +105,15 @@ def choose(
     series: Sequence[BarArrays],
     looks: tuple[Ints, Ints],
     chances: Floats,
+    *,
     seed: int,
+    fewest: int = FEWEST_ACTED,
 ) -> Chosen:
     """Choose on positions out of fold: `looks` are (position, minute), `chances` of a reversal, NaN = none.
 
     The candidate with the best lower bound of its mean gain before fees is taken, not that with the best
-    mean: of several thresholds the best mean is luck. The positions are those that have looks.
+    mean: of several thresholds the best mean is luck. One that leaves fewer than `fewest` positions early is
+    not looked at. The positions are those that have looks.
     """
     trade, minute = looks
     known = np.isfinite(chances)
@@ -122,7 +126,7 @@ def choose(
         leave = left_early(trades, trade, minute, known & (chances >= threshold))
         acted = replayed(trades, series, leave)
         count = int(np.sum(acted.how[seen] == LEFT))
-        if count < FEWEST_ACTED:
+        if count < fewest:
             continue
         gain = mean((acted.gross_bps - trades.gross_bps)[seen], days, weights)
         if best is nothing or _low(gain) > _low(best.gain_bps):

@@ -26,6 +26,7 @@ from training.manager import artifact, value
 from training.manager.entries import Trades, TradeTerms, simulate, threshold
 from training.manager.entry_model import EntryTerms, opinions
 from training.manager.heard import Cutting, Heard, hear, judged, spans_of
+from training.manager.policy import FEWEST_ACTED
 from training.manager.rows import TARGET_NAME, InTrade, InTradeTerms, build
 from training.manager.value import Value
 from training.members.kept import Kept, Subject, save
@@ -41,7 +42,8 @@ class ManagerOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `test_start` in ns UTC, None = three fifths into the minutes. `entry_spec` and `entry_terms` are of the
     entry model whose entries are simulated, unless kept answers are handed in. A fit sees at most
-    `max_rows` looks, `entry_rows` decisions; `trials` as on the card.
+    `max_rows` looks, `entry_rows` decisions; a threshold leaves at least `fewest_acted` positions early out
+    of fold; `trials` as on the card.
     """
 
     name: str = "manager-1m"
@@ -58,6 +60,7 @@ class ManagerOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seed: int = 1
     trials: int = 1
     max_rows: int = 60_000
+    fewest_acted: int = FEWEST_ACTED
     command: str = ""
 
 
@@ -163,7 +166,9 @@ def _worth(
     compared: list[value.Compared],
     start: int,
 ) -> Value:
-    threshold_chosen, alone, gains = value.acted(trades, series, looks, chosen, order.seed)
+    threshold_chosen, alone, gains = value.acted(
+        trades, series, looks, chosen, seed=order.seed, fewest=order.fewest_acted
+    )
     return Value(
         name=order.name,
         venue=order.venue,

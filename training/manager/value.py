@@ -101,7 +101,7 @@ def compare(looks: InTrade, heard: Sequence[Heard], rows: Ints, rivals: int, see
 
 
 def simplest(compared: Sequence[Compared]) -> str:
-    """Name the first maker, rivals aside, that is within one standard error of the best log loss out of fold."""
+    """Name the first maker, rivals aside, within one standard error of the best log loss out of fold."""
     for one in compared:
         behind = one.behind
         if one.rival or behind.value is None:
@@ -132,7 +132,7 @@ def skill(looks: InTrade, heard: Heard, rows: Ints, seed: int) -> Skill:
 
 
 def acted(
-    trades: Trades, series: Sequence[BarArrays], looks: InTrade, heard: Heard, seed: int
+    trades: Trades, series: Sequence[BarArrays], looks: InTrade, heard: Heard, *, seed: int, fewest: int
 ) -> tuple[Chosen, list[Gain], list[Gain]]:
     """Choose the threshold on positions before the test span and act on those in it.
 
@@ -141,7 +141,8 @@ def acted(
     reversal = heard.chances[:, REVERSE]
     early = (heard.fold > TEST) & (trades.fold[looks.trade] != TEST)
     at = looks.trade, looks.minute
-    chosen = policy.choose(trades, series, at, np.where(early, reversal, np.nan), seed)
+    chances = np.where(early, reversal, np.nan)
+    chosen = policy.choose(trades, series, at, chances, seed=seed, fewest=fewest)
     tested = np.flatnonzero(trades.fold == TEST)
     if not len(tested):
         raise DataError("manager: expected positions in the test span; found none")

@@ -57,15 +57,13 @@ def write(out: Path, order: Order, panel: Panel, spans: Spans, result: Result) -
     """Export, compare graph and model on test rows, and write the folder, checked as the daemon will."""
     test = np.flatnonzero(spans.test)
     graph = result.final.to_onnx()
-    worst = parity.check(graph, result.final, panel.only(test), order.name)
+    parity.check(graph, result.final, panel.only(test), order.name)
     tensors = panel.tensors(picked := test[_spread(len(test))])
     shown = {name: tensors[name] for name in result.final.inputs}
-    return export.write(
-        out, card(order, panel, spans, result, worst), graph, export.golden(shown, result.p[picked])
-    )
+    return export.write(out, card(order, panel, spans, result), graph, export.golden(shown, result.p[picked]))
 
 
-def card(order: Order, panel: Panel, spans: Spans, result: Result, worst: float) -> Card:
+def card(order: Order, panel: Panel, spans: Spans, result: Result) -> Card:
     """Give the card, without files and hash."""
     used = panel.ts[spans.train | spans.test]
     inputs = dict(result.final.inputs)
@@ -108,7 +106,7 @@ def card(order: Order, panel: Panel, spans: Spans, result: Result, worst: float)
         ),
         seed=order.seed,
         trials=order.trials,
-        parameters={**result.final.parameters, **bounds, "parity": worst, "folds": float(order.folds)},
+        parameters={**result.final.parameters, **bounds, "folds": float(order.folds)},
         edge_threshold=result.edge_threshold,
         metrics=result.metrics,
         deciles={name: _deciles(panel, name, np.flatnonzero(spans.train)) for name in inputs},

@@ -165,8 +165,9 @@ def _taught(lesson: Lesson, view: Seen, where: torch.device) -> Taught:
 
 
 def start_at_shares(built: Network, lesson: Lesson, classes: int) -> None:
-    """Set the last layer of direction so that an untaught network answers with about the training shares."""
+    """Set the last layer of direction so that an untaught network answers with the training shares."""
     shares = np.bincount(lesson.kind, lesson.weight, classes) + 1.0
     last = built.answers[0]
     with torch.no_grad():
+        last.weight.zero_()  # learns at the first step; the layers below follow at the second
         last.bias.copy_(torch.from_numpy(np.log(shares / shares.sum())).float())

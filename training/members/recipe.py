@@ -28,9 +28,12 @@ from training.members.order import Order
 from training.members.out_of_fold import cuts_of, out_of_fold, thinned
 from training.panel.panel import UNKNOWN, Flags, Floats, Ints, Kinds, Panel
 from training.targets.target import kinds
+from training.targets.weights import uniqueness
 
 __all__ = ["ALPHA", "Crafted", "Order", "craft"]
 
+BARRIER = "barrier"
+"""The target whose labels the weights of a panel are about."""
 ALPHA = 0.1
 """Of the conformal sets."""
 
@@ -137,7 +140,15 @@ def labelled(order: Order, panel: Panel, teaching: Flags) -> Lesson:
         )
     followed = panel.followed[order.target.name]
     kind = kinds(followed, _bounds(order, panel, order.target.name, teaching))
-    return Lesson(panel, kind, panel.weight, beside)
+    return Lesson(panel, kind, weights(order, panel), beside)
+
+
+def weights(order: Order, panel: Panel) -> Floats:
+    """Give how much each row counts: the uniqueness of its answer; the panel's own is that of barriers."""
+    if order.target.name == BARRIER:
+        return panel.weight
+    told = panel.followed[order.target.name]
+    return uniqueness(panel.instrument, panel.ts, told.ts_end, panel.spec.decision.ns)
 
 
 def _bounds(order: Order, panel: Panel, name: str, teaching: Flags) -> tuple[float, ...]:
@@ -150,7 +161,8 @@ def _known(order: Order, panel: Panel) -> Flags:
     every = np.ones(len(panel), np.bool_)
     followed = panel.followed[order.target.name]
     known: Flags = kinds(followed, _bounds(order, panel, order.target.name, every)) != UNKNOWN
-    return known
+    # What a trade would have made must be known too: thresholds and the card's trades rest on it.
+    return known & np.isfinite(panel.paid.long_return)
 
 
 def _speak(order: Order, maker: Maker, lesson: Lesson, spans: splits.Spans, say: Say) -> Spoken:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.errors import DataError
 from inference.artifact import scaled
 from inference.card import RobustScaler
 from inference.features.spec import FLAT
-from training import columns, normalise
+from training import normalise
+from training.panel.build import kept_columns
 from training.panel.panel import Ints, Matrix, Panel
 
 _SAMPLE = 50_000
@@ -23,7 +23,7 @@ _SAMPLE = 50_000
 class Seen:
     """Columns that are kept of each tensor, the tensors' scalers and their shapes without the batch.
 
-    A tensor of which nothing is kept is not read. Without `scalers` columns come as they are.
+    Without `scalers` columns come as they are.
     """
 
     kept: Mapping[str, tuple[int, ...]]
@@ -46,31 +46,11 @@ class Seen:
 
 
 def seen(panel: Panel, *, scale: bool = True) -> Seen:
-    """Choose columns and scale on training rows; DataError where no column says anything."""
+    """Choose columns and scale on training rows."""
     kept = kept_columns(panel)
-    if not kept:
-        raise DataError(
-            f"feature spec {panel.spec.name}: expected columns that vary over {len(panel):,} training rows; "
-            "found none"
-        )
-    rows = _sample(panel)
+    rows = np.arange(0, len(panel), max(1, len(panel) // _SAMPLE))
     scalers = {name: normalise.fit(newest(panel, name, rows)) for name in kept} if scale else {}
     return Seen(kept, scalers, {name: panel.shapes[name] for name in kept})
-
-
-def kept_columns(panel: Panel) -> dict[str, tuple[int, ...]]:
-    """Give each tensor's columns that vary and are no twin of an earlier one, in these rows."""
-    rows = _sample(panel)
-    names = panel.newest_names
-    dropped = columns.spare(panel.newest(rows), names).dropped
-    found, first = {}, 0
-    for name, shape in panel.shapes.items():
-        count = shape[-1]
-        left = tuple(k for k in range(count) if names[first + k] not in dropped)
-        if left:
-            found[name] = left
-        first += count
-    return found
 
 
 def newest(panel: Panel, tensor: str, rows: Ints) -> Matrix:
@@ -81,7 +61,3 @@ def newest(panel: Panel, tensor: str, rows: Ints) -> Matrix:
         assert panel.flat is not None
         return panel.flat[rows]
     return panel.beside[tensor][rows]
-
-
-def _sample(panel: Panel) -> Ints:
-    return np.arange(0, len(panel), max(1, len(panel) // _SAMPLE))

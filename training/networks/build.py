@@ -69,8 +69,9 @@ def network(
     }
     windows = {tensor: (shape[0], shape[1]) for tensor, shape in used.items() if len(shape) == WINDOW}
     flats = {tensor: shape[0] for tensor, shape in used.items() if len(shape) == FLAT}
-    if name not in TABULAR and not windows:
-        raise UsageError(f"{name}: expected a tensor with a window; found {_shown(shapes)}")
+    if not windows and (name not in TABULAR or not flats):
+        wanted = "a tensor" if name in TABULAR else "a tensor with a window"
+        raise UsageError(f"{name}: expected {wanted}; found {_shown(shapes)}")
     body: nn.Module
     if name in TABULAR:
         columns = sum(flats.values()) + sum(shape[1] for shape in windows.values())
@@ -127,8 +128,10 @@ def _check(
     for tensor, shape in shapes.items():
         if len(shape) not in (FLAT, WINDOW) or min(shape) < 1:
             raise UsageError(f"{name}: expected (steps, columns) or (columns,) of {tensor}; found {shape}")
+    if strange := [tensor for tensor in kept if tensor not in shapes]:
+        raise UsageError(f"{name}: expected columns kept of {', '.join(shapes)}; found {', '.join(strange)}")
     for tensor, columns in kept.items():
-        count = shapes[tensor][-1] if tensor in shapes else 0
+        count = shapes[tensor][-1]
         if not columns or len(set(columns)) < len(columns) or not set(columns) <= set(range(count)):
             raise UsageError(f"{name}: expected columns of {tensor} from 0 to {count - 1}; found {columns}")
 

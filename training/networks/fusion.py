@@ -5,6 +5,7 @@ Must not know what timeframes mean to a market. Built by training.networks.build
 
 from collections.abc import Mapping
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +24,8 @@ class Fusion(nn.Module):
     def __init__(self, windows: Mapping[str, tuple[int, int]], hyper: Hyper) -> None:
         super().__init__()
         self.names = tuple(windows)
+        # Several memories of three quarters: whole ones would take the shipped windows beyond 2.5 MFLOP.
+        hyper = msgspec.structs.replace(hyper, units=max(1, hyper.units * 3 // 4))
         self.branches = nn.ModuleList(Hybrid(columns, steps, hyper) for steps, columns in windows.values())
         # Its bias is the mark of the timeframe: each branch has a projection of its own.
         self.tokens = nn.ModuleList(nn.Linear(branch.size, hyper.token) for branch in self.branches)

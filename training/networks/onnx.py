@@ -25,6 +25,13 @@ OPSET = 18
 BATCHES = (1, 2, 7, 64)
 EXAMPLE = 3
 """Rows of the traced example: with one the exporter would take the batch for a constant."""
+REMARKS = (
+    # One dimension is shared by all tensors on purpose; the exporter names it once and says so.
+    "# The axis name: batch",
+    # Tracing a recurrent layer swaps its own list of weights and looks at gradients on the way.
+    "The tensor attributes? .*_flat_weights",
+    "The .grad attribute of a Tensor that is not a leaf",
+)
 
 Matrix = npt.NDArray[np.float32]
 
@@ -152,8 +159,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
-            # One dimension is shared by all tensors on purpose; the exporter names it once and says so.
-            warnings.filterwarnings("ignore", message="# The axis name: batch", category=UserWarning)
+            for remark in REMARKS:
+                warnings.filterwarnings("ignore", message=remark, category=UserWarning)
             yield
     finally:
         logger.setLevel(level)

@@ -6,6 +6,7 @@ detector and the tasks.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from training.networks.causal import CausalLayer, channels_first, steps_first
@@ -27,6 +28,12 @@ class Dilated(nn.Module):
             CausalLayer(width, width, taps=taps, dilation=dilation, dropout=dropout, norm=norm)
             for dilation in dilations
         )
+        if not norm:
+            # Without normalisation every block would add as much again as has come in: what is carried
+            # through the stack would double each time, and fast rates would diverge.
+            with torch.no_grad():
+                for block in self.blocks:
+                    block.conv.conv.weight.mul_(len(self.blocks) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:

@@ -1,75 +1,49 @@
-"""`training train --config`: a plan of models worked off or checked, told as lines or JSON.
+"""`training smoke`: every path of the training package once, in little, as a table.
 
-Must not know how a model is made. Called by training.cli's `train`, which owns the options.
+Must not know how anything is computed. Mounted by training.cli. Nothing heavy is imported before it runs.
 """
 
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
-import msgspec
+import typer
 
-from core.errors import ModelError
-from training.plan import run
-from training.plan.job import Made, Place
-from training.plan.schema import chosen, read_plan
-from training.plan.show import following
+app = typer.Typer(rich_markup_mode=None)
 
 
-class Asked(NamedTuple):
-    """The options of a plan's run."""
+@app.command(
+    help="""Train, export, prove and trade a small member of every kind from the bars in the repository.
 
-    config: Path
-    place: Place
-    only: tuple[str, ...]
-    workers: int
-    resume: bool
-    check: bool
-    as_json: bool
+    Run it in the checkout. What it makes is worth nothing: it shows that every path is whole.
 
+    \b
+    Examples:
+      training smoke
+      training smoke --out _exp/smoke --workers 2 --json
+    """
+)
+def smoke(
+    out: Annotated[Path | None, typer.Option(help="Folder to keep it all in; else a temporary one.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Models at a time, one thread each.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Make one of everything; see `help` above."""
+    import msgspec
 
-def train(asked: Asked) -> None:
-    """Work the plan off and tell what came of it; ModelError if a check finds a difference."""
-    plan = read_plan(asked.config)
-    names = [order.name for order in chosen(plan, asked.only, whole=asked.check)]
-    where = asked.place.work / "check" if asked.check else asked.place.work
-    with following(where, names) as on_done:
-        if asked.check:
-            differing = run.check(
-                plan, asked.config, asked.place, only=asked.only, workers=asked.workers, on_done=on_done
-            )
-            made: tuple[Made, ...] = ()
-        else:
-            made = run.train(
-                plan,
-                asked.config,
-                asked.place,
-                only=asked.only,
-                workers=asked.workers,
-                resume=asked.resume,
-                on_done=on_done,
-            )
-            differing = ()
-    if asked.as_json:
-        told = {"made": made} if not asked.check else {"checked": names, "different": differing}
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
-    elif asked.check:
-        for one in differing:
-            print(f"{one.name}: expected {one.expected[:64]}; found {one.found[:64]}")
-        print(f"{len(names)} models made again in {where}, {len(differing)} of them different")
-    else:
-        for line in lines(made):
-            print(line)
-    if differing:
-        shown = ", ".join(one.name for one in differing)
-        raise ModelError(f"expected the same hashes as in {asked.place.out}; found others: {shown}")
+    from training.plan import smoke as small
+    from training.plan.schema import read_plan
+    from training.plan.show import following
 
-
-def lines(made: tuple[Made, ...]) -> list[str]:
-    """Give a table of what was made."""
-    rows = [f"{'model':22} {'hash':12} {'bytes':>9} {'seconds':>8}"]
-    for one in made:
-        took = "kept" if one.found else f"{one.seconds:.1f}"
-        rows.append(f"{one.name:22} {one.model_hash[:12] or '-':12} {one.bytes:9,} {took:>8}")
-    rows.append(f"{len(made)} models, {sum(one.bytes for one in made):,} bytes")
-    return rows
+    with ExitStack() as stack:
+        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seamark-smoke-")))
+        names = [order.name for order in read_plan(small.PLAN).orders]
+        with following(folder / "work", names) as on_done:
+            found = small.smoke(folder, workers=workers, on_done=on_done)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        return
+    for line in small.lines(found):
+        print(line)

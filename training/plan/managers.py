@@ -10,14 +10,12 @@ from core.errors import ConfigError
 from feeds.lake import BarArrays
 from training.manager import recipe
 from training.manager.recipe import ManagerOrder
+from training.members.catalogue import maker
 from training.members.member import Maker
 from training.plan.job import Job, Say, bars_of
-from training.plan.makers import network_maker, simple
 from training.plan.networks import FITS
-from training.plan.schema import Manager
+from training.plan.schema import NETWORK, Manager
 from training.provenance import read
-
-NETWORK = "network"
 
 
 def make(job: Job, order: Manager, say: Say) -> None:
@@ -29,7 +27,7 @@ def make(job: Job, order: Manager, say: Say) -> None:
         _order(job, order, bars.test_start),
         series,
         [_maker(job, order, word) for word in order.makers],
-        rivals=[simple(word) for word in order.rivals],
+        rivals=[maker(word) for word in order.rivals],
         out=job.place.out / order.name,
         work=job.place.work,
         say=say,
@@ -54,12 +52,10 @@ def _order(job: Job, order: Manager, test_start: int | None) -> ManagerOrder:
 
 def _maker(job: Job, order: Manager, word: str) -> Maker:
     if word != NETWORK:
-        return simple(word)
-    return network_maker(
-        order.name,
-        network=order.network,
-        variant=order.variant,
-        hyper=order.hyper,
+        return maker(word)
+    return maker(
+        order.network,
+        hyper={"variant": order.variant, **order.hyper},
         fit=order.fit,
         folder=job.place.work / FITS / order.name,
     )

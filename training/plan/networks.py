@@ -3,6 +3,7 @@
 Must not know how a network is fitted or judged. Called by training.plan.job.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from inference.card import Kind
 from inference.features.spec import SPECS
 from training.labels import BarrierTerms
 from training.members import recipe
+from training.members.catalogue import maker
 from training.members.member import Lesson, Maker
 from training.members.order import Order
 from training.panel.build import build
 from training.plan.job import Job, Say, bars_of
-from training.plan.makers import network_maker, simple
-from training.plan.schema import Network, Pretraining, day
+from training.plan.schema import HEAD_TARGETS, Network, Pretraining, day
 from training.provenance import read
 from training.synthetic.market import market
 from training.targets.catalogue import target
@@ -24,8 +25,6 @@ from training.targets.target import Target
 
 PANELS, FITS = "panels", "fits"
 """Folders of the work folder: built panels, found again by content; checkpoints and metrics of fits."""
-HEAD_TARGETS = {"magnitude": "magnitude", "volatility": "volatility", "volume": "volume_up"}
-"""What each head beside direction is asked."""
 NO_PRETRAIN = "_no_pretrain"
 
 
@@ -36,7 +35,7 @@ def make(job: Job, order: Network, say: Say) -> None:
     series = read(bars, job.place.data)
     terms = BarrierTerms(spec.decision, order.barrier_atr, order.horizon_bars)
     asked = target(order.target, spec.decision, terms)
-    heads = {head: target(HEAD_TARGETS.get(head, head), spec.decision, terms) for head in order.heads}
+    heads = {head: target(HEAD_TARGETS[head], spec.decision, terms) for head in order.heads}
     say("folding features, walking labels")
     panel = build(series, spec, [asked, *heads.values()], terms, cache=job.place.work / PANELS)
     assert bars.test_start is not None
@@ -45,7 +44,7 @@ def make(job: Job, order: Network, say: Say) -> None:
         kind=Kind(order.kind),
         target=asked,
         maker=_network(order, job.place.work),
-        baselines=tuple(map(simple, order.baselines)),
+        baselines=tuple(map(maker, order.baselines)),
         terms=terms,
         venue=bars.venue,
         source=order.source,
@@ -74,25 +73,17 @@ def _pretrained(job: Job, order: Network, bare: Order, terms: Pretraining, say: 
     known = panel.only(np.isfinite(panel.paid.long_return))
     lesson = recipe.labelled(bare, known, np.ones(len(known), np.bool_))
     beside: tuple[Maker, ...] = (_network(order, job.place.work, called=order.network + NO_PRETRAIN),)
-    return _with(
+    return replace(
         bare,
         maker=_network(order, job.place.work, pretrain=lesson.only(lesson.kind >= 0)),
         baselines=(*bare.baselines, *(beside if terms.beside else ())),
     )
 
 
-def _with(order: Order, **changed: object) -> Order:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(order, **changed)
-
-
 def _network(order: Network, work: Path, *, pretrain: Lesson | None = None, called: str = "") -> Maker:
-    return network_maker(
-        order.name,
-        network=order.network,
-        variant=order.variant,
-        hyper=order.hyper,
+    return maker(
+        order.network,
+        hyper={"variant": order.variant, **order.hyper},
         fit=order.fit,
         heads=order.heads,
         pretrain=pretrain,

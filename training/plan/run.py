@@ -1,6 +1,6 @@
 """A plan worked off: what stands on nothing first and side by side, then what stands on that.
 
-Must not know how a model is made or how progress is shown. Called by training.plan.cli and
+Must not know how a model is made or how progress is shown. Called by training.plan.told and
 training.plan.smoke. A model that is finished stays whatever becomes of the others.
 """
 

@@ -1,6 +1,6 @@
 """A training plan: which models to make of which bars under which terms, read from TOML.
 
-Must not know how a model is made. Read by training.plan.cli, worked off by training.plan.run. Every table
+Must not know how a model is made. Read by training.plan.told, worked off by training.plan.run. Every table
 is a kind of order; what one model takes from another is named by it, so the file's order means nothing.
 """
 
@@ -15,9 +15,15 @@ from core.errors import ConfigError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
 from inference.features.spec import SPECS
+from training.fit.terms import FitTerms
+from training.members.catalogue import BASELINES, NETWORKS
+from training.networks.hyper import read_hyper
 
 Kind = Literal["entry", "regime", "volume"]
-Baseline = Literal["persistence", "logistic", "boosted", "xgboost", "perceptron"]
+HEAD_TARGETS = {"magnitude": "magnitude", "volatility": "volatility", "volume": "volume_up"}
+"""What each head beside direction is asked."""
+NETWORK = "network"
+"""Among a manager's makers: the network that the order describes."""
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +87,7 @@ class Network(Bars, frozen=True, kw_only=True):
     fit: dict[str, Any] = msgspec.field(default_factory=dict)
     heads: tuple[str, ...] = ()
     pretrain: Pretraining | None = None
-    baselines: tuple[Baseline, ...] = ("persistence", "logistic", "boosted")
+    baselines: tuple[str, ...] = ("persistence", "logistic", "lightgbm")
     folds: int = 3
     max_rows: int = 60_000
     max_answers: int = 400_000
@@ -114,8 +120,8 @@ class Manager(Bars, frozen=True, kw_only=True):
     """
 
     name: str
-    makers: tuple[Baseline | Literal["network"], ...] = ("logistic", "boosted", "network")
-    rivals: tuple[Baseline, ...] = ("persistence",)
+    makers: tuple[str, ...] = ("logistic", "lightgbm", NETWORK)
+    rivals: tuple[str, ...] = ("persistence",)
     network: str = "hybrid"
     variant: str = "balanced"
     hyper: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -161,8 +167,8 @@ class Plan(_Strict, frozen=True, kw_only=True):
 
     @property
     def orders(self) -> tuple[Order, ...]:
-        """All orders, kind by kind."""
-        return (*self.trees, *self.network, *self.meta, *self.manager, *self.ensemble)
+        """All orders; those that take longest stand first, so that nothing waits for one of them alone."""
+        return (*self.network, *self.manager, *self.trees, *self.meta, *self.ensemble)
 
 
 def read_plan(path: Path) -> Plan:
@@ -261,11 +267,34 @@ def _wrong_members(order: Order, plan: Plan, names: list[str]) -> Iterator[tuple
 def _wrong_order(order: Order) -> Iterator[tuple[str, str, str]]:
     if isinstance(order, Bars):
         yield from _bad_days(f"{order.name}.", order)
+    if isinstance(order, Network | Manager):
+        yield from _wrong_network(order)
     if isinstance(order, Trees | Network) and order.spec not in SPECS:
         yield f"{order.name}.spec", f"one of {', '.join(SPECS)}", repr(order.spec)
     for field in ("barrier_atr", "horizon_bars", "max_rows", "max_answers", "trials"):
         if not getattr(order, field, 1) > 0:
             yield f"{order.name}.{field}", "a number above 0", str(getattr(order, field))
+
+
+def _wrong_network(order: Network | Manager) -> Iterator[tuple[str, str, str]]:
+    """Hold what only a fit would find out against what a fit knows, before the first model is made."""
+    if order.network not in NETWORKS:
+        yield f"{order.name}.network", f"one of {', '.join(NETWORKS)}", repr(order.network)
+    asked = order.baselines if isinstance(order, Network) else (*order.makers, *order.rivals)
+    usual = BASELINES if isinstance(order, Network) else (*BASELINES, NETWORK)
+    for name in asked:
+        if name not in usual:
+            yield f"{order.name}.makers", f"names of {', '.join(usual)}", repr(name)
+    for head in order.heads if isinstance(order, Network) else ():
+        if head not in HEAD_TARGETS:
+            yield f"{order.name}.heads", f"names of {', '.join(HEAD_TARGETS)}", repr(head)
+    try:
+        read_hyper({"variant": order.variant, **order.hyper})
+        msgspec.convert(order.fit, FitTerms)
+    except (UsageError, msgspec.ValidationError) as wrong:
+        expected, _, found = str(wrong).partition("; found ")
+        yield f"{order.name}", expected.removeprefix("expected "), found or "another"
+
 
 def _bad_days(prefix: str, holder: Plan | Bars) -> Iterator[tuple[str, str, str]]:
     for field in ("test_start", "vault_start"):

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from core.clock import DAY
 from feeds.lake import BarArrays
 from inference.artifact import INPUT, load, open_session
 from inference.card import CLASSES
@@ -20,13 +19,12 @@ from training import columns, export, recipe, regime, volatility, volume
 from training.dataset import Rows, build, fingerprint, joined
 from training.members import kept
 from training.members.kept import Kept, Subject
+from training.members.out_of_fold import cuts_of
 from training.panel.panel import Floats
 from training.plan.job import Job, Say, recipe_of
 from training.plan.schema import Trees
 from training.provenance import Recipe, read
 
-FIRST_SHARE = 2 / 5
-"""Of the rows' time before the test span: what the first fold learns from."""
 FOLD_ROWS = 60_000
 """Training rows of a fold at most: its answers feed other models, it is not shipped."""
 
@@ -49,7 +47,7 @@ def make(job: Job, order: Trees, say: Say) -> None:
     if not order.folds:
         return
     assert plan.test_start is not None
-    cuts = fold_cuts(int(rows.outcomes.ts.min()), plan.test_start, order.folds)
+    cuts = cuts_of(int(rows.outcomes.ts.min()), plan.test_start, order.folds)
     found = _Answers(rows)
     for number, (start, end) in enumerate(zip(cuts, (*cuts[1:], plan.test_start), strict=True), 1):
         say(f"fold {number} of {order.folds}")
@@ -61,13 +59,6 @@ def make(job: Job, order: Trees, say: Say) -> None:
     say("keeping the answers")
     subject = _subject(plan, series, written.model_hash, written.edge_threshold, rows)
     kept.save(job.place.kept(order.name), found.kept(subject, seen))
-
-
-def fold_cuts(first: int, test_start: int, folds: int) -> tuple[int, ...]:
-    """Give the starts (ns, at midnight) of so many folds of one length that end where the test begins."""
-    begin = first + int((test_start - first) * FIRST_SHARE)
-    step = (test_start - begin) // folds
-    return tuple(at - at % DAY for at in (begin + number * step for number in range(folds)))
 
 
 class _Answers:

@@ -90,12 +90,16 @@ class Seated:
 def seat(kepts: Sequence[Kept], policy: Policy, priors: Sequence[float] = ()) -> Seated:
     """Give what voters would have said together, in their order; the first one's rows are the decisions.
 
-    Priors default to 1 each. DataError for voters that were not cut at one instant, are no entry models or
-    decide at closes that do not meet.
+    Left out are closes of which some voter has no answer about any instrument, for its answers begin later
+    or are thinned there: a live voter is not silent on those grounds. Priors default to 1 each. DataError
+    for voters that were not cut at one instant, are no entry models or decide at closes that do not meet.
     """
     anchor = kepts[0]
     _together(kepts)
-    rows = anchor.only(np.asarray((anchor.kind != UNKNOWN) & np.isfinite(anchor.p).all(axis=1)))
+    kept = np.asarray((anchor.kind != UNKNOWN) & np.isfinite(anchor.p).all(axis=1))
+    for one in kepts[1:]:
+        kept &= _answered(one, anchor.ts, policy)
+    rows = anchor.only(kept)
     heard = [_heard(rows, one, policy) for one in kepts]
     p = np.stack([one[0] for one in heard], axis=1)
     age = np.stack([one[1] for one in heard], axis=1)
@@ -111,6 +115,16 @@ def seat(kepts: Sequence[Kept], policy: Policy, priors: Sequence[float] = ()) ->
     took = np.where(rows.kind == np.where(side > 0, UP, DOWN), TAKE, SKIP).astype(np.int8)
     seated = Seated(tuple(one.subject for one in kepts), rows, p, voted, found, side, took)
     return seated.only(np.asarray((side != 0) & (voted.sum(axis=1) >= policy.min_votes)))
+
+
+def _answered(kept: Kept, ts: Ints, policy: Policy) -> Flags:
+    """Tell at which instants a voter has an answer about anybody that is young enough to count."""
+    closes = np.unique(kept.ts[np.isfinite(kept.p).all(axis=1)])
+    if not len(closes):
+        return np.zeros(len(ts), np.bool_)
+    newest = np.searchsorted(closes, ts, side="right") - 1
+    age = (ts - closes[newest]) / Timeframe(kept.subject.decision).ns
+    return np.asarray((newest >= 0) & (age < policy.max_age_bars))
 
 
 def _picked(found: Blend, at: Flags | Ints) -> Blend:
@@ -175,5 +189,5 @@ def _blended(p: Floats, voted: Flags, age: Floats, standing: Standing, policy: P
         weights = weigh(p[at], voted[at], age[at], own, policy)
         parts.append(blend(p[at], voted[at], weights))
     if not parts:
-        raise DataError("expected rows that the first voter answered; found none")
+        raise DataError("expected closes that every voter answered; found none")
     return Blend(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -73,9 +73,11 @@ def bars(
     high = middle + 0.5 * np.sqrt(moved - 2.0 * sigma * sigma * np.log(up))
     low = middle - 0.5 * np.sqrt(moved - 2.0 * sigma * sigma * np.log(down))
     prices = np.exp(np.array([opened, high, low, closed]))
-    # exp rounds: the ends must still lie within the extremes.
+    # Roots and exponents round: the ends must still lie within the extremes, and be them without noise.
     first, top, bottom, last = prices
-    top, bottom = np.maximum(top, np.maximum(first, last)), np.minimum(bottom, np.minimum(first, last))
+    above, below = np.maximum(first, last), np.minimum(first, last)
+    top = np.where(sigma > 0.0, np.maximum(top, above), above)
+    bottom = np.where(sigma > 0.0, np.minimum(bottom, below), below)
     usual = busy * busyness(rng, under.excess)
     return BarArrays(
         instrument,

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from core.clock import MINUTE
-from core.errors import UsageError
 from core.market import Timeframe
 from feeds.lake import BarArrays, aggregate
 from feeds.lake_rows import MS

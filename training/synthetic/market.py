@@ -1,6 +1,6 @@
 """Whole made markets: every pattern and mood strung together, each instrument on its own.
 
-Must not know files or models. Called by training.synthetic.lessons, .cli and by tests. Unlike the null
+Must not know models. Called by training.synthetic.lessons, .cli and by tests. Unlike the null
 market of training.guard it can be foreseen, since patterns are completed: it is for learning shapes and
 never for judging.
 """
@@ -8,17 +8,21 @@ never for judging.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from core.clock import DAY, MINUTE
 from core.errors import UsageError
 from feeds.lake import BarArrays
+from feeds.lake_rows import MS
+from feeds.shards import write_parquet
 from training.guard.market import START
 from training.synthetic.catalogue import COMMON, PATTERNS, Param, Pattern, settled
 from training.synthetic.draw import PART, STRAY, Floats, bars, disturbance, weather
-from training.synthetic.oracle import Actions, best_actions
+from training.synthetic.oracle import WORDS, Actions, best_actions
 
 MOODS = {"calm": 2.0, "usual": 4.0, "wild": 8.0}
 """Deviation of a usual minute in bps, drawn for each stretch."""
@@ -74,6 +78,22 @@ def shares(found: Sequence[Made]) -> dict[str, float]:
         for stretch in one.stretches:
             counts[stretch.pattern] += stretch.minutes
     return {name: count / total for name, count in counts.items()}
+
+
+def write_actions(root: Path, found: Sequence[Made]) -> list[Path]:
+    """Write ts (ms), pattern and action of minutes to <root>/actions/<BASE-QUOTE>.parquet; give the files."""
+    written = []
+    for one in found:
+        names = np.repeat([s.pattern for s in one.stretches], [s.minutes for s in one.stretches])
+        rows = {
+            "ts": one.bars.ts_open // MS,
+            "pattern": pl.Series(names, dtype=pl.Enum(list(PATTERNS))),
+            "action": pl.Series(np.array(WORDS)[one.actions + 1], dtype=pl.Enum(WORDS)),
+        }
+        path = root / "actions" / f"{one.bars.instrument.replace('/', '-')}.parquet"
+        write_parquet(path, pl.DataFrame(rows))
+        written.append(path)
+    return written
 
 
 def _instrument(name: str, rng: np.random.Generator, days: int) -> Made:

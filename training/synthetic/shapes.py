@@ -186,7 +186,7 @@ def _swings(touches: int, *, low: float, high: float, heat: float, busy: float) 
 
 
 def _triangle(params: Params, *, falling: float, rising: float) -> Skeleton:
-    """Draw swings between two lines that meet: highs fall by `falling`, lows rise by `rising` till the end."""
+    """Draw swings between lines that meet: highs fall by `falling` till the end, lows rise by `rising`."""
     turns = 2 * int(params["touches"])
     legs: list[Leg] = []
     for number in range(1, turns + 1):

@@ -15,12 +15,13 @@ from core.errors import DataError, UsageError
 from core.market import Timeframe
 from feeds.lake import BarArrays
 from inference.card import CLASSES_OF, Kind
+from training import volume
 from training.panel.panel import Flags, Floats, Followed, Ints, Kinds
+from training.ranks import row_quantile
 from training.targets.coming import coming
 from training.targets.moves import above
 from training.targets.target import kinds, unknown
 from training.volatility import realised
-from training.volume import traded
 
 FEWEST = 20
 """Earlier spans that must be known before a range is held against them."""
@@ -66,7 +67,7 @@ class VolumeUp(_Ahead, frozen=True):
         return CLASSES_OF[Kind.VOLUME]
 
     def followed(self, bars: BarArrays, ts_close: Ints, atr: Floats) -> Followed:
-        value = traded(bars, ts_close, self.horizon_ns).ahead
+        value = volume.ahead(bars, ts_close, self.horizon_ns)
         return Followed(above(value, 1.0), value, ts_close + self.horizon_ns)
 
 
@@ -96,9 +97,7 @@ class Expansion(_Ahead, frozen=True):
             return np.where(span.whole, ranges[span.first], np.nan)
 
         before = np.column_stack([of(ts_close - k * self.horizon_ns) for k in range(1, self.past + 1)])
-        enough = np.isfinite(before).sum(axis=1) >= FEWEST
-        usual = np.full(len(ts_close), np.nan)
-        usual[enough] = np.nanmedian(before[enough], axis=1)
+        usual = row_quantile(before, 0.5, FEWEST)
         value = np.divide(of(ts_close), usual, out=np.full(len(usual), np.nan), where=usual > 0)
         return Followed(above(value, self.times), value, ts_close + self.horizon_ns)
 

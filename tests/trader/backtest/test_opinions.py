@@ -37,8 +37,9 @@ def ensembles(tmp_path_factory):
         shutil.copytree(SHIPPED / name, root / name)
     write_model(root / "fast", "entry_5m", seed=2, calibration=Calibration(1.3, (0.0, 0.1, 0.0)))
     write_model(root / "regime", "entry_1h", Kind.REGIME, seed=4, pull=0.1)
-    inputs = {"votes": (5,), **SPECS["entry_15m"].shapes}
-    write_model(root / "meta", "entry_15m", Kind.META, seed=5, inputs=inputs, pull=0.1)
+    inputs = {"votes": (5,), "members": (12,), **SPECS["entry_15m"].shapes}
+    voters = ("entry-15m", "entry-1h", "fast")
+    write_model(root / "meta", "entry_15m", Kind.META, seed=5, inputs=inputs, pull=0.1, voters=voters)
     write_ensemble(
         root / "blend",
         *(root / name for name in ("entry-15m", "entry-1h", "fast", "regime", "meta")),
@@ -110,6 +111,21 @@ def test_folded_ensemble_answers_as_the_live_source_does(both):
                 assert not other.ready
             ready += one.ready
     assert ready > 100
+
+
+def test_filters_are_told_beside_the_votes_live_and_folded(both):
+    _, answers = both
+    told = [(live, folded, one) for live, folded in answers for one in live.opinions if live.filters]
+    assert {tuple((f.name, f.role, f.says) for f in live.filters) for live, _, _ in told} == {
+        (("meta", "meta", "take"), ("regime", "regime", "high"))
+    }
+    assert all(live.filters == folded.filters for live, folded, _ in told)
+    asked = [one.findings for _, _, one in told if one.ready]
+    assert {finding.age_s for _, finding in asked} == {0.0, 900.0, 1800.0, 2700.0}
+    assert all(take.chance >= 0.4 and 0.1 <= high.chance <= 0.9 for take, high in asked)
+    refused = [one for _, _, one in told if one.reason.startswith("meta: 0.")]
+    assert refused
+    assert all(f"{one.findings[0].chance:.2f}" in one.reason for one in refused)
 
 
 def test_every_gate_had_its_say(both):

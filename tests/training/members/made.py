@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.clock import DAY, MINUTE
+from core.clock import DAY
 from core.market import Timeframe
 from core.text import parse_iso
-from inference.features.spec import Block, FeatureSpec
+from inference.features.spec import SPECS
 from training.labels import BarrierTerms
 from training.members.member import Lesson
 from training.panel.panel import Followed, Paid, Panel, Windows
@@ -15,9 +15,10 @@ from training.panel.panel import Followed, Paid, Panel, Windows
 START = parse_iso("2024-01-01")
 BAR = Timeframe.M15.ns
 HORIZON = 4
-WINDOW = 8
-COLUMNS = ("rsi", "return_1", "ema_9", "missing", "atr")
-SPEC = FeatureSpec("made", Timeframe.M15, (Block(Timeframe.M15, COLUMNS, WINDOW),), clock=())
+SPEC = SPECS["seq_15m"]
+WINDOW, COLUMNS = SPEC.windows[0].window, SPEC.windows[0].columns
+SIGNAL, AGITATED, STILL = (COLUMNS.index(name) for name in ("return_1", "volatility", "vwap_distance"))
+FIRST, TWIN = (COLUMNS.index(name) for name in ("di_plus", "di_minus"))
 TERMS = BarrierTerms(Timeframe.M15, 3.0, HORIZON)
 
 
@@ -46,22 +47,24 @@ UP = Asked("volume_up", ("normal", "rising"))
 def panel(rows: int = 3_000, pairs: int = 2, *, edge: float = 1.0, seed: int = 1) -> Panel:
     """Give `pairs` times `rows` decisions, one each quarter of an hour.
 
-    Column return_1 of the newest bar is the signal: the score of class k is edge * (k - 1) * signal. Column
-    `missing` is constant, `atr` twice `ema_9`. Volatility ahead is what column rsi says, and noise.
+    Column SIGNAL of the newest bar says it: the score of class k is edge * (k - 1) * signal. Column STILL
+    is constant, TWIN is FIRST doubled. Volatility ahead is what column AGITATED says, and noise.
     """
     rng = np.random.default_rng(seed)
     slots = rows + WINDOW
     matrices, at, owner = [], [], []
     for pair in range(pairs):
         x = rng.standard_normal((slots, len(COLUMNS))).astype(np.float32)
-        x[:, 3], x[:, 4] = 0.0, 2.0 * x[:, 2]
+        for column in (SIGNAL, AGITATED, FIRST):
+            x[:, column] = lasting(rng, slots)
+        x[:, STILL], x[:, TWIN] = 0.0, 2.0 * x[:, FIRST]
         matrices.append(x)
         at.append(pair * slots + WINDOW + np.arange(rows))
         owner.append(np.full(rows, pair, np.int32))
     matrix, index = np.concatenate(matrices), np.concatenate(at)
     newest = matrix[index].astype(np.float64)
-    kind = drawn(rng, edge * newest[:, 1])
-    ahead = np.exp(0.5 * newest[:, 0] + 0.5 * rng.standard_normal(len(kind)))
+    kind = drawn(rng, edge * newest[:, SIGNAL])
+    ahead = np.exp(0.5 * newest[:, AGITATED] + 0.5 * rng.standard_normal(len(kind)))
     ts = np.tile(START + (1 + np.arange(rows, dtype=np.int64)) * BAR, pairs)
     count = len(ts)
     ts_end = ts + rng.integers(1, HORIZON + 1, count) * BAR
@@ -73,19 +76,33 @@ def panel(rows: int = 3_000, pairs: int = 2, *, edge: float = 1.0, seed: int = 1
         ts=ts,
         close=np.full(count, 100.0),
         atr=np.ones(count),
-        volatility=np.exp(0.5 * newest[:, 0]),
-        momentum=newest[:, 1] + rng.standard_normal(count),
+        volatility=np.exp(0.5 * newest[:, AGITATED]),
+        momentum=newest[:, SIGNAL] + rng.standard_normal(count),
         weight=np.ones(count),
         paid=Paid(gain, -gain, ts_end, np.zeros(count, np.bool_)),
         followed={
             "barrier": Followed(kind, np.full(count, np.nan), ts_end),
             "vol_high": Followed(np.full(count, -1, np.int8), ahead, ts + HORIZON * BAR),
             "magnitude": Followed(np.full(count, -1, np.int8), np.abs(gain) * 100, ts + HORIZON * BAR),
-            "volume_up": Followed((newest[:, 2] > 1).astype(np.int8), newest[:, 2], ts + HORIZON * BAR),
+            "volume_up": Followed(
+                (newest[:, FIRST] > 1).astype(np.int8), newest[:, FIRST], ts + HORIZON * BAR
+            ),
         },
         blocks={"15m": Windows(matrix, index, WINDOW, COLUMNS)},
+        flat=rng.standard_normal((count, len(SPEC.names))).astype(np.float32),
         data_hash="0" * 64,
     )
+
+
+def lasting(rng: np.random.Generator, count: int, keep: float = 0.9) -> np.ndarray:
+    """Draw a series of variance 1 that remembers: a window says it more than once."""
+    fresh = rng.standard_normal(count) * np.sqrt(1 - keep**2)
+    found = np.empty(count)
+    value = rng.standard_normal()
+    for t in range(count):
+        value = keep * value + fresh[t]
+        found[t] = value
+    return found
 
 
 def drawn(rng: np.random.Generator, score: np.ndarray) -> np.ndarray:
@@ -103,7 +120,7 @@ def chances(score: np.ndarray) -> np.ndarray:
 
 def best(rows: Panel, edge: float) -> np.ndarray:
     """Give the chances that nothing can beat."""
-    return chances(edge * rows.newest()[:, COLUMNS.index("return_1")].astype(np.float64))
+    return chances(edge * rows.newest()[:, SIGNAL].astype(np.float64))
 
 
 def lesson(rows: Panel) -> Lesson:
@@ -116,6 +133,3 @@ def halves(rows: Panel) -> tuple[Lesson, Lesson]:
     cut = np.quantile(rows.ts, 0.75)
     whole = lesson(rows)
     return whole.only(rows.ts <= cut - DAY), whole.only(rows.ts > cut)
-
-
-assert BAR == 15 * MINUTE

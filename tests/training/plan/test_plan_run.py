@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from core.clock import DAY
 from core.market import Timeframe
 from core.text import parse_iso
 from inference import ensemble
@@ -16,8 +15,8 @@ from training.cli import run
 from training.dataset import build, joined
 from training.labels import BarrierTerms
 from training.members import kept
+from training.members.out_of_fold import cuts_of
 from training.plan import job as jobs
-from training.plan.trees import fold_cuts
 from training.provenance import Recipe, read
 
 PLAN = """
@@ -91,8 +90,7 @@ def test_kept_answers_are_those_of_models_that_had_not_seen_the_rows(made, place
     terms = BarrierTerms(Timeframe.M5)
     recipe = Recipe("x", SPECS["entry_5m"], "guard", Timeframe.M5, terms, instruments=subject.instruments)
     rows = joined(list(build(read(recipe, edge_lake), recipe.spec, recipe.terms)))
-    cuts = fold_cuts(int(rows.outcomes.ts.min()), parse_iso("2024-02-14"), 2)
-    assert cuts[1] - cuts[0] == pytest.approx(parse_iso("2024-02-14") - cuts[1], abs=2 * DAY)
+    cuts = cuts_of(int(rows.outcomes.ts.min()), parse_iso("2024-02-14"), 2)
     assert int(answers.ts.min()) >= cuts[0]
     for number in (1, 2):
         card = load(place / "work" / "folds" / f"fast-{number}").card

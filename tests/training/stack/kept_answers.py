@@ -33,7 +33,7 @@ def opinions(kind, seed: int, *, knows: float = 0.0):
 
 
 def kept(
-    name: str, decision: str = "15m", *, seed: int = 1, market: int = 1, knows: float = 0.0, step: int = 4
+    name: str, decision: str = "15m", *, seed: int = 1, market: int = 1, knows: float = 0.0, step: int = 8
 ) -> Kept:
     """Give one voter's answers; those of one `market` and timeframe are about the same rows."""
     timeframe = Timeframe(decision)

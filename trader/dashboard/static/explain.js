@@ -16,6 +16,28 @@ const MEMBERS = [
   { name: "Age", kind: "number", cell: (r) => age(r.age_s) },
 ];
 
+const ROLES = { meta: "take it?", regime: "market", manager: "open positions" };
+
+function needed({ role, low, high }) {
+  if (role === "manager") return "";
+  if (high >= 1) return `at least ${probability(low)}`;
+  return low <= 0 ? `at most ${probability(high)}` : `${probability(low)} to ${probability(high)}`;
+}
+
+function said(row) {
+  if (row.role === "manager") return h("span", { class: "muted" }, "speaks of open positions only");
+  if (row.chance === null) return h("span", { class: "muted" }, "nothing fresh");
+  const word = row.passed ? "passes" : "refuses";
+  return h("span", { class: row.passed ? null : "late" }, `${row.says} ${probability(row.chance)} `, h("small", {}, word));
+}
+
+const FILTERS = [
+  { name: "Filter", kind: "name", cell: (r) => h("span", {}, r.name, " ", h("small", {}, ROLES[r.role] ?? r.role)) },
+  { name: "Says", kind: "", cell: said },
+  { name: "Needed", kind: "number", cell: (r) => h("span", { class: "muted" }, needed(r)) },
+  { name: "Age", kind: "number", cell: (r) => (r.age_s === null || r.chance === null ? "" : age(r.age_s)) },
+];
+
 // Asks anew for the instrument; one question at a time, and one more if something moved meanwhile.
 export async function showWhy(instrument) {
   asked.instrument = instrument;
@@ -63,6 +85,7 @@ function reason(row) {
     h("h3", {}, `${row.trader} ${row.timeframe}`, " ", h("small", {}, `bar closed ${clock(row.at)}`)),
     h("p", { class: row.gate || row.late ? "late" : null }, row.verdict),
     row.members.length ? table(`Members of ${row.trader}`, MEMBERS, row.ready && row.members.length > 1 ? [...row.members, blend] : row.members, { cards: false }) : null,
+    row.filters.length ? table(`Filters of ${row.trader}`, FILTERS, row.filters, { cards: false }) : null,
     h("p", { class: "under" }, figures.filter(Boolean).join(" \u00b7 ")),
   );
 }
