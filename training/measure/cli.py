@@ -20,7 +20,8 @@ DESK = Path("configs/walkforward/desk.toml")
     help="""Write the page of results: every kept model by pair and timeframe, after fees, with intervals.
 
     Reads the answers that `training train` and `training grid` kept (*.npz) and trades them through the real
-    backtest at every fee schedule. Writes the page, its figures as .json beside it, and pictures.
+    backtest at every fee schedule (runs are kept in `runs` of the first folder, and found again). Writes
+    the page, a page by pair, the figures as .json and pictures.
 
     \b
     Examples:
@@ -49,7 +50,7 @@ def report(
         written = write(
             [Path(name) for name in _listed(work)],
             out,
-            Options(lake, desk, workers, seed),
+            Options(lake, desk, workers, seed, runs=Path(_listed(work)[0]) / "runs"),
             command=_command(work, out, model, seed),
             models=_listed(model),
             on_done=on_done,

@@ -91,6 +91,8 @@ class Options(NamedTuple):
     desk: Path
     workers: int = 1
     seed: int = 1
+    runs: Path | None = None
+    """Where runs are kept and found again; None = nowhere."""
 
 
 def read(folders: Sequence[Path], models: Sequence[str] = ()) -> list[Kept]:
@@ -119,7 +121,7 @@ def figures(
 ) -> Figures:
     """Measure and trade every voice; `on_done` is told how many backtests are done, of how many."""
     jobs = [
-        traded.job(kept, voice, options.lake, options.desk, seed=options.seed)
+        traded.job(kept, voice, options.lake, options.desk, seed=options.seed, runs=options.runs)
         for kept in kepts
         if traded.trades_of(kept)
         for voice in kept.voices

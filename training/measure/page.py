@@ -155,7 +155,11 @@ def _voices(figures: Figures, models: Sequence[Model]) -> Iterator[tuple[Model, 
     for model in models:
         if model.family != NETWORK:
             yield model, model.own
-    for names in (TREE_VOICES, LINEAR_VOICES, NAIVE_VOICES):
+    families = (TREE_VOICES, LINEAR_VOICES, NAIVE_VOICES)
+    known = {voice for names in families for voice in names}
+    for model in models:
+        yield from ((model, voice) for voice in model.voices if voice not in known and voice != model.own)
+    for names in families:
         found = [(m, voice) for m in models for voice in names if voice in m.voices and voice != m.own]
         yield from found[:2]
 
