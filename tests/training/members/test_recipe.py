@@ -233,6 +233,8 @@ def test_a_network_with_heads_and_a_start_on_synthetic_rows_beside_the_same_with
     assert set(crafted.kept.voices) == {"tcn", "tcn_no_pretrain", "persistence"}
     assert card.parameters["pretrained"] == 1.0
     assert 1 <= card.parameters["epochs"] <= 2
+    assert [(head.name, head.size) for head in card.heads] == [("magnitude", 1), ("volume", 2)]
+    assert "docs/labels.md" in card.heads[0].says
     assert card.metrics.auc.low > 0.55
     assert sum("on synthetic rows: epoch 1/1" in line for line in told) == 3
     assert not np.array_equal(crafted.kept.voices["tcn"], crafted.kept.voices["tcn_no_pretrain"])
