@@ -14,6 +14,7 @@ from feeds.lake import Lake
 from inference.card import Interval
 from tests.training.measure.by_hand import kept_of, noise
 from training.measure import compare, gather, report, tables, verdicts
+from training.measure.carded import Carded
 from training.measure.gather import Options
 from training.measure.traded import AtFees, Traded
 from training.members.kept import TEST, save
@@ -54,7 +55,7 @@ def work(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def page(work, tmp_path_factory) -> tuple[Path, report.Written]:
     out = tmp_path_factory.mktemp("out") / "models.md"
-    options = Options(MARKET, DESK, runs=work / "runs")
+    options = Options(MARKET, DESK, runs=work / "runs", shipped=Path("configs/models"))
     return out, report.write([work], out, options, command="training report")
 
 
@@ -72,6 +73,7 @@ def test_all_parts_are_there(page):
     for part in (
         "## By timeframe",
         "### fusion-15m",
+        "### regime-1h",
         "ratio above 0.8",
         "- minutes: there are none",
         "| flat |",
@@ -88,7 +90,10 @@ def test_the_same_answers_write_the_same_bytes_and_runs_are_found_again(page, wo
     assert len(list((work / "runs").iterdir())) == 2
     before = {file: file.stat().st_mtime_ns for file in (work / "runs").iterdir()}
     again = report.write(
-        [work], tmp_path / "models.md", Options(MARKET, DESK, runs=work / "runs"), command="training report"
+        [work],
+        tmp_path / "models.md",
+        Options(MARKET, DESK, runs=work / "runs", shipped=Path("configs/models")),
+        command="training report",
     )
     assert again == written
     assert {file: file.stat().st_mtime_ns for file in (work / "runs").iterdir()} == before
@@ -171,6 +176,48 @@ def test_a_loss_is_said_as_plainly_as_a_profit():
     assert good.startswith(
         "1 of 1 runs earn Kraken's base fees (0.0 would by chance): net-1h; look for a leak"
     )
+
+
+def test_a_voice_that_never_trades_is_no_loss_and_no_profit():
+    still = msgspec.structs.replace(run_of("net-1h", "gross", NONE).fees[0], trades=0)
+    one = msgspec.structs.replace(run_of("net-1h", "gross", NONE), fees=(still,))
+    assert "1 of 1 voices never traded" in verdicts.fees(figures_of(one))
+
+
+def card_of(gain: Interval, rival: float) -> Carded:
+    return Carded(
+        name="regime-1h",
+        kind="regime",
+        decision="1h",
+        venue="binance",
+        pairs=9,
+        says="high",
+        rule="",
+        start="",
+        end="",
+        rows=100,
+        trials=1,
+        share=0.2,
+        gain=gain,
+        auc=interval(0.6, 0.8),
+        rival="an average",
+        auc_rival=interval(0.6, 0.8),
+        log_loss=0.40,
+        log_loss_base=0.50,
+        log_loss_rival=rival,
+    )
+
+
+@pytest.mark.parametrize(
+    "gain, rival, good",
+    [
+        (interval(0.05, 0.15), 0.45, "telling when it will be high"),
+        (interval(0.05, 0.15), 0.35, "no more than an average, which is simpler"),
+        (interval(-0.05, 0.15), 0.45, "nothing that was measured here"),
+    ],
+)
+def test_a_card_is_judged_beside_its_rival(gain, rival, good):
+    assert f"**Good for: {good}.**" in verdicts.of_card(card_of(gain, rival))
 
 
 def test_the_floor_of_a_sharpe_ratio_asks_for_the_interval_too():
