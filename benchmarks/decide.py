@@ -19,10 +19,10 @@ from benchmarks.setup import (
     final,
     midnight,
     needed,
-    shipped_ensembles,
     specs_of,
     started,
     warmed,
+    whole,
 )
 from benchmarks.synthetic import bars_at, instruments, quotes_at
 from core.clock import LiveClock
@@ -78,9 +78,8 @@ class Stopwatch:
 
 
 def measure() -> Found:
-    sorts = {TWINS: final()}
-    if ensembles := shipped_ensembles():
-        sorts["shipped " + ", ".join(one.name for one in ensembles.values())] = ensembles
+    shipped = whole()
+    sorts = {"shipped " + " ".join(shipped): shipped, TWINS: final()}
     found = {name: decisions(sort) for name, sort in sorts.items()}
     worst = max(p99(one.ms) for one in found.values())
     return Found({"decide.p99_ms": worst}, "; ".join(told(name, one) for name, one in found.items()))

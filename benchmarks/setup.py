@@ -44,6 +44,12 @@ def shipped_ensembles() -> dict[str, Ensemble]:
     return {path.name.replace("-", "_"): load(path) for path in folders}
 
 
+def whole() -> dict[str, Ensemble]:
+    """Load the shipped ensemble that has the most members, which the daemon has to keep up with."""
+    largest = max(shipped_ensembles().values(), key=lambda one: len(one.members))
+    return {largest.name: largest}
+
+
 def final() -> dict[str, Ensemble]:
     """Give one trader with the untrained twins of the final networks.
 

@@ -23,7 +23,7 @@ def told(capsys) -> str:
 def test_help_imports_nothing_heavy_and_shows_examples():
     script = (
         "import sys; from training.cli import run; code = run(sys.argv[1:]);"
-        "heavy = {'numpy', 'numba', 'lightgbm', 'onnx', 'onnxruntime', 'polars', 'sklearn'};"
+        "heavy = {'numpy', 'numba', 'lightgbm', 'onnx', 'onnxruntime', 'polars', 'sklearn', 'torch'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules); sys.exit(code)"
     )
     shown = (
@@ -35,8 +35,17 @@ def test_help_imports_nothing_heavy_and_shows_examples():
         "vault open",
         "vault status",
         "vault verify",
+        "labels list",
+        "labels measure",
         "significance run",
         "significance noise",
+        "registry list",
+        "registry activate",
+        "registry rollback",
+        "export",
+        "smoke",
+        "report",
+        "compare",
         "synthetic list",
         "synthetic show",
         "synthetic write",

@@ -1,7 +1,7 @@
 """What a person sees while a plan is worked off: a line with a bar for each model, on stderr.
 
-Must not know how a model is made. Called by training.plan.told and training.plan.cli. The workers are other processes, so their
-lines of progress are read from the files that they write anyway.
+Must not know how a model is made. Called by training.plan.told and training.plan.cli. The workers are
+other processes, so their lines of progress are read from the files that they write anyway.
 """
 
 import re

@@ -4,6 +4,7 @@ Must not know how a model is made. Called by training.cli's `train`, which owns 
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,23 +54,27 @@ def train(asked: Asked) -> None:
     if asked.as_json:
         told = {"made": made} if not asked.check else {"checked": names, "different": differing}
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
-    elif asked.check:
-        for one in differing:
-            print(f"{one.name}: expected {one.expected[:64]}; found {one.found[:64]}")
-        print(f"{len(names)} models made again in {where}, {len(differing)} of them different")
     else:
-        for line in lines(made):
-            print(line)
+        shown = checked(names, differing, where) if asked.check else lines(made)
+        sys.stdout.write("\n".join(shown) + "\n")
     if differing:
-        shown = ", ".join(one.name for one in differing)
-        raise ModelError(f"expected the same hashes as in {asked.place.out}; found others: {shown}")
+        others = ", ".join(one.name for one in differing)
+        raise ModelError(f"expected the same hashes as in {asked.place.out}; found others: {others}")
 
 
-def lines(made: tuple[Made, ...]) -> list[str]:
+def checked(names: Sequence[str], differing: Sequence[run.Difference], where: Path) -> list[str]:
+    """Give a line for each model that came out otherwise, and their number."""
+    rows = [f"{one.name}: expected {one.expected[:64]}; found {one.found[:64]}" for one in differing]
+    return [*rows, f"{len(names)} models made again in {where}, {len(differing)} of them different"]
+
+
+def lines(made: Sequence[Made]) -> list[str]:
     """Give a table of what was made."""
-    rows = [f"{'model':22} {'hash':12} {'bytes':>9} {'seconds':>8}"]
+    rows = [f"{'model':22} {'hash':12} {'bytes':>9} {'seconds':>8} {'cpu s':>8}"]
     for one in made:
         took = "kept" if one.found else f"{one.seconds:.1f}"
-        rows.append(f"{one.name:22} {one.model_hash[:12] or '-':12} {one.bytes:9,} {took:>8}")
+        rows.append(
+            f"{one.name:22} {one.model_hash[:12] or '-':12} {one.bytes:9,} {took:>8} {one.cpu_s:8.1f}"
+        )
     rows.append(f"{len(made)} models, {sum(one.bytes for one in made):,} bytes")
     return rows
