@@ -27,6 +27,7 @@ from training.registry.cli import app as registry
 from training.registry.cli import hand_over
 from training.significance.cli import app as significance
 from training.synthetic.cli import app as synthetic
+from training.targets.cli import app as labels
 from training.tasks.cli import app as tasks
 from training.vault.cli import app as vault
 from training.walkforward.cli import app as walkforward
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.add_typer(guard, name="guard")
 app.add_typer(manager, name="manager")
 app.add_typer(registry, name="registry")
+app.add_typer(labels, name="labels")
 app.add_typer(significance, name="significance")
 app.add_typer(synthetic, name="synthetic")
 app.add_typer(tasks, name="tasks")

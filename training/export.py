@@ -58,10 +58,20 @@ def check_parity(model: bytes, x: npt.NDArray[np.float32], expected: npt.NDArray
     return error
 
 
-def golden(tensors: Mapping[str, npt.NDArray[np.float32]], p: npt.NDArray[np.floating]) -> vectors.Arrays:
-    """Pick rows spread evenly over the tensors [n, ...] with their probabilities p [n, classes]."""
+def golden(
+    tensors: Mapping[str, npt.NDArray[np.float32]],
+    p: npt.NDArray[np.floating],
+    heads: Mapping[str, npt.NDArray[np.floating]] | None = None,
+) -> vectors.Arrays:
+    """Pick rows spread evenly over the tensors [n, ...] with their probabilities p [n, classes].
+
+    `heads` are what further outputs say of them, [n, size] by name.
+    """
     picked = np.linspace(0, len(p) - 1, GOLDEN_ROWS).astype(np.int64)
-    return {name: x[picked] for name, x in tensors.items()} | {vectors.ANSWERS: p[picked].astype(np.float32)}
+    answers = {vectors.ANSWERS: p, **(heads or {})}
+    return {name: x[picked] for name, x in tensors.items()} | {
+        name: said[picked].astype(np.float32) for name, said in answers.items()
+    }
 
 
 def shortest(value: np.float32) -> float:

@@ -35,6 +35,8 @@ def test_help_imports_nothing_heavy_and_shows_examples():
         "vault open",
         "vault status",
         "vault verify",
+        "labels list",
+        "labels measure",
         "significance run",
         "significance noise",
         "registry list",

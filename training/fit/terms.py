@@ -20,7 +20,7 @@ class FitTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     along a half cosine over `epochs`, unless `schedule` is constant. `patience` epochs without a better
     validation log loss end it; 0 = never. `per_epoch` rows, drawn anew each time, make an epoch; 0 = all.
     `prior_bias` starts the last layer at the training shares. Classes are never weighted: that would bend
-    the chances (docs/training.md). `head_loss` weighs the auxiliary losses by head.
+    the chances. `head_loss` weighs the auxiliary losses by head.
     """
 
     epochs: int = 12

@@ -112,18 +112,31 @@ def write(
     Examples:
       training guard check --seeds 5
       training guard check --specs entry_15m,entry_1h --seeds 1 --json
+      training guard check --maker persistence,logistic,lightgbm,perceptron,hybrid --seeds 5 --out FILE.md
+      training guard check --maker fusion --specs mtf --seeds 1
     """
 )
 def check(
-    specs: Annotated[str, typer.Option(help="entry_15m,...; empty = all that trees can be trained on.")] = "",
+    specs: Annotated[
+        str, typer.Option(help="entry_15m,...; empty = all for trees, with --maker seq_15m.")
+    ] = "",
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Markets of each kind for each spec.")] = 1,
     pairs: Pairs = 3,
+    maker: Annotated[
+        str, typer.Option(help="Kinds of model (hybrid,lightgbm,...) to prove on panels instead of trees.")
+    ] = "",
+    decisions: Annotated[int, typer.Option(min=500, help="With --maker: rows of each instrument.")] = 16_000,
+    out: Annotated[Path | None, typer.Option(help="With --maker: Markdown page to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """Prove pipelines on made markets; see `help` above. Exit code 1 if one fails."""
     from inference.features.spec import SPECS
     from training.guard.check import as_row, check, shipped
 
+    if maker:
+        kinds = tuple(name for name in maker.split(",") if name)
+        _prove(kinds, specs or "seq_15m", seeds, pairs, decisions, out, as_json=as_json)
+        return
     named = tuple(name for name in specs.split(",") if name) or shipped()
     if strange := [name for name in named if name not in SPECS]:
         raise UsageError(f"--specs: expected some of {', '.join(SPECS)}; found {', '.join(strange)}")
@@ -139,6 +152,44 @@ def check(
                 passed &= finding.passed
                 print(_line(finding) if as_json else as_row(finding), flush=True)
     if not passed:
+        raise typer.Exit(1)
+
+
+def _prove(
+    kinds: tuple[str, ...],
+    specs: str,
+    seeds: int,
+    pairs: int,
+    decisions: int,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from inference.features.spec import SPECS
+    from training.guard import makers
+    from training.members.member import silent
+
+    named = tuple(name for name in specs.split(",") if name)
+    if strange := [name for name in named if name not in SPECS]:
+        raise UsageError(f"--specs: expected some of {', '.join(SPECS)}; found {', '.join(strange)}")
+    proofs: list[makers.Proof] = []
+    if not as_json:
+        print(f"{makers.HEAD}\n{makers.RULE}")
+    for name in named:
+        spec = SPECS[name]
+        for market in makers.MARKETS:
+            for seed in range(1, seeds + 1):
+                fresh = makers.shipped(spec, kinds)
+                found = makers.prove(spec, market, seed, fresh, silent, pairs=pairs, decisions=decisions)
+                proofs += found
+                for proof in found:
+                    print(_line(proof) if as_json else makers.as_row(proof), flush=True)
+    if out is not None:
+        command = f"training guard check --maker {','.join(kinds)} --specs {specs} --seeds {seeds}"
+        text = "\n".join(makers.page(proofs, f"{command} --pairs {pairs} --decisions {decisions}")) + "\n"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text)
+    if not all(one[-1] for one in makers.over_seeds(proofs)):
         raise typer.Exit(1)
 
 

@@ -28,6 +28,7 @@ from training.manager.entry_model import EntryTerms, opinions
 from training.manager.heard import Cutting, Heard, hear, judged, spans_of
 from training.manager.policy import FEWEST_ACTED
 from training.manager.rows import TARGET_NAME, InTrade, InTradeTerms, build
+from training.manager.sided import SidedMaker
 from training.manager.value import Value
 from training.members.kept import Kept, Subject, save
 from training.members.member import Maker, Say
@@ -99,7 +100,7 @@ def craft(
     say(f"looking into {len(trades):,} open positions")
     looks = build(trades, series, SPECS[SPEC], order.in_trade, data_hash=fingerprint(series))
     cutting = _cutting(order, test_start)
-    heard = hear((*rivals, *makers), looks, cutting, say)
+    heard = hear([SidedMaker(maker) for maker in (*rivals, *makers)], looks, cutting, say)
     rows = judged(looks, heard)
     compared = value.compare(looks, heard, rows, len(rivals), order.seed)
     chosen = next(one for one in heard if one.name == value.simplest(compared))

@@ -28,6 +28,9 @@ from training.targets.weights import uniqueness
 
 REVERSE, CONTINUE = 0, 1
 TARGET_NAME = "in_trade"
+LATE_NAME = "in_trade_late"
+"""The same question by somebody who leaves a minute later: what only the next open could earn was a price
+that bounced between bid and ask."""
 
 
 class InTradeTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +100,7 @@ class _Part(NamedTuple):
     volatility: Floats
     momentum: Floats
     followed: Followed
+    late: Followed
     moved: Floats
     """From the next open to the mean close of the label's minutes, a fraction; NaN = not known."""
     position: Matrix
@@ -143,13 +147,16 @@ def looks(first: Ints, minute: Ints, every: int) -> tuple[Ints, Ints]:
     return of, first[of] + step * every - 1
 
 
-def followed(bars: BarArrays, minutes: Ints, side: Floats, atr: Floats, terms: InTradeTerms) -> Followed:
+def followed(
+    bars: BarArrays, minutes: Ints, side: Floats, atr: Floats, terms: InTradeTerms, *, leave: int = 1
+) -> Followed:
     """Label looks at the close of `minutes` [rows] of positions on `side`; `atr` of a minute, in price units.
 
-    `value` is the move in the position's direction in ATRs. UNKNOWN inside the band, without an ATR, and
-    where a minute is missing before the last that is asked for.
+    `leave` is the coming minute at whose open one would be out. `value` is the move in the position's
+    direction in ATRs. UNKNOWN inside the band, without an ATR, and where a minute is missing before the last
+    that is asked for.
     """
-    moved = _moved(bars, minutes, terms)
+    moved = _moved(bars, minutes, terms, leave)
     value = np.full(len(minutes), np.nan)
     known = np.isfinite(moved) & (atr > 0)
     np.divide(side * moved, atr, out=value, where=known)
@@ -159,8 +166,8 @@ def followed(bars: BarArrays, minutes: Ints, side: Floats, atr: Floats, terms: I
     return Followed(kind, value, bars.ts_close[minutes] + terms.horizon_ns)
 
 
-def _moved(bars: BarArrays, minutes: Ints, terms: InTradeTerms) -> Floats:
-    """Give the mean close of the asked minutes less the next open, in price units; NaN = not known."""
+def _moved(bars: BarArrays, minutes: Ints, terms: InTradeTerms, leave: int = 1) -> Floats:
+    """Give the mean close of the asked minutes less the open of `leave`, in price units; NaN = not known."""
     last = minutes + terms.latest
     inside = last < len(bars)
     last = np.where(inside, last, 0)
@@ -169,7 +176,7 @@ def _moved(bars: BarArrays, minutes: Ints, terms: InTradeTerms) -> Floats:
     steps = np.arange(terms.soonest, terms.latest + 1)
     at = np.where(covered, minutes, 0)
     ahead = np.minimum(at[:, None] + steps, len(bars) - 1)
-    level: Floats = bars.close[ahead].mean(axis=1) - bars.open[np.minimum(at + 1, len(bars) - 1)]
+    level: Floats = bars.close[ahead].mean(axis=1) - bars.open[np.minimum(at + leave, len(bars) - 1)]
     return np.where(covered, level, np.nan)
 
 
@@ -190,6 +197,7 @@ def _part(trades: Trades, picked: Ints, bars: BarArrays, folded: Folded, terms: 
         volatility=folded.volatility[minutes],
         momentum=side * (bars.close[minutes] - bars.close[back]) / np.where(atr > 0, atr, np.inf),
         followed=followed(bars, minutes, side, atr, terms),
+        late=followed(bars, minutes, side, atr, terms, leave=2),
         moved=_moved(bars, minutes, terms) / bars.open[np.minimum(minutes + 1, len(bars) - 1)],
         position=position.astype(np.float32),
         flat=folded.rest[minutes],
@@ -218,7 +226,7 @@ def _joined(
     trade = np.concatenate([part.trade for part in parts])
     ts = np.concatenate([part.ts for part in parts])
     instrument = trades.instrument[trade]
-    answers = Followed(*(np.concatenate(column) for column in zip(*(p.followed for p in parts), strict=True)))
+    answers, late = _answers([part.followed for part in parts]), _answers([part.late for part in parts])
     moved = np.concatenate([part.moved for part in parts])
     panel = Panel(
         spec=spec,
@@ -231,7 +239,7 @@ def _joined(
         momentum=np.concatenate([part.momentum for part in parts]),
         weight=uniqueness(instrument, ts, answers.ts_end, MINUTE),
         paid=Paid(moved, -moved, answers.ts_end, np.zeros(len(ts), np.bool_)),
-        followed={TARGET_NAME: answers},
+        followed={TARGET_NAME: answers, LATE_NAME: late},
         blocks=_blocks([part.blocks for part in parts]),
         flat=np.concatenate([part.flat for part in parts]) if spec.names else None,
         beside={POSITION: np.concatenate([part.position for part in parts])},
@@ -239,6 +247,10 @@ def _joined(
     )
     assert panel.beside[POSITION].shape[1] == len(POSITION_COLUMNS)
     return InTrade(panel, trade, np.concatenate([part.minute for part in parts]))
+
+
+def _answers(parts: Sequence[Followed]) -> Followed:
+    return Followed(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _blocks(parts: Sequence[Mapping[str, Windows]]) -> dict[str, Windows]:

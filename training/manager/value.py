@@ -20,7 +20,7 @@ from training.manager import policy
 from training.manager.entries import Trades
 from training.manager.heard import Heard
 from training.manager.policy import Chosen, Gain
-from training.manager.rows import CONTINUE, REVERSE, TARGET_NAME, InTrade
+from training.manager.rows import CONTINUE, LATE_NAME, REVERSE, TARGET_NAME, InTrade
 from training.manager.walk import HOW
 from training.members.kept import TEST
 from training.panel.panel import Floats, Ints, Kinds
@@ -40,13 +40,17 @@ class Skill(msgspec.Struct, frozen=True):
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """One maker out of fold and on the test span. `behind`: its log loss less the best one's, out of fold."""
+    """One maker out of fold and on the test span. `behind`: its log loss less the best one's, out of fold.
+
+    `late` is its AUC on the test span against the label of somebody who leaves a minute later.
+    """
 
     name: str
     rival: bool
     early: Skill
     test: Skill
     behind: Interval
+    late: Interval
 
 
 class Entries(msgspec.Struct, frozen=True):
@@ -95,6 +99,7 @@ def compare(looks: InTrade, heard: Sequence[Heard], rows: Ints, rivals: int, see
             early=skill(looks, one, early, seed),
             test=skill(looks, one, test, seed),
             behind=mean(loss - best, days, weights),
+            late=late(looks, one, test, seed),
         )
         for number, (one, loss) in enumerate(zip(heard, losses, strict=True))
     ]
@@ -129,6 +134,14 @@ def skill(looks: InTrade, heard: Heard, rows: Ints, seed: int) -> Skill:
         gain=mean(base - loss, days, weights),
         auc=area(p[:, CONTINUE], went_on, days, weights),
     )
+
+
+def late(looks: InTrade, heard: Heard, rows: Ints, seed: int) -> Interval:
+    """Give the AUC of the same chances against the label that starts a minute later."""
+    kind = looks.panel.followed[LATE_NAME].kind
+    known = rows[kind[rows] >= 0]
+    days, weights = _days(looks.panel.ts[known], seed)
+    return area(heard.chances[known][:, CONTINUE], kind[known] == CONTINUE, days, weights)
 
 
 def acted(

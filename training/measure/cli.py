@@ -20,11 +20,12 @@ DESK = Path("configs/walkforward/desk.toml")
     help="""Write the page of results: every kept model by pair and timeframe, after fees, with intervals.
 
     Reads the answers that `training train` and `training grid` kept (*.npz) and trades them through the real
-    backtest at every fee schedule. Writes the page, its figures as .json beside it, and pictures.
+    backtest at every fee schedule (runs are kept in `runs` of the first folder, and found again). Writes
+    the page, a page by pair, the figures as .json and pictures.
 
     \b
     Examples:
-      training report --work _exp/train --lake DIR --out docs/results/models.md
+      training report --work _exp/train,_exp/grid --shipped configs/models --lake DIR
       training report --work _exp/train,_exp/grid --lake DIR --out models.md --workers 2
       training report --work _exp/train --lake DIR --model fusion-15m --json
     """
@@ -36,6 +37,9 @@ def report(
         "docs/results/models.md"
     ),
     model: Annotated[str, typer.Option(help="Only these models, with commas.")] = "",
+    shipped: Annotated[
+        Path | None, typer.Option(help="Folder of models whose cards are told where no answers are.")
+    ] = None,
     desk: Annotated[Path, typer.Option(help="Configuration of the trader: account and policy.")] = DESK,
     workers: Annotated[int, typer.Option(min=1, help="Backtests at a time, each in a process.")] = 2,
     seed: Annotated[int, typer.Option(help="Same seed and answers give the same bytes.")] = 1,
@@ -49,8 +53,8 @@ def report(
         written = write(
             [Path(name) for name in _listed(work)],
             out,
-            Options(lake, desk, workers, seed),
-            command=_command(work, out, model, seed),
+            Options(lake, desk, workers, seed, runs=Path(_listed(work)[0]) / "runs", shipped=shipped),
+            command=_command(work, out, model, seed, shipped),
             models=_listed(model),
             on_done=on_done,
         )
@@ -127,11 +131,13 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _command(work: str, out: Path, model: str, seed: int) -> str:
+def _command(work: str, out: Path, model: str, seed: int, shipped: Path | None) -> str:
     """Give the command line without this machine's folders."""
     folders = ",".join("DIR" if Path(name).is_absolute() else name for name in _listed(work))
     place = out.name if out.is_absolute() else out.as_posix()
     told = f"training report --work {folders} --lake DIR --out {place}"
+    if shipped is not None:
+        told += f" --shipped {'DIR' if shipped.is_absolute() else shipped.as_posix()}"
     told += f" --model {model}" if model else ""
     return told if seed == 1 else f"{told} --seed {seed}"
 

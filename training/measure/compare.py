@@ -79,8 +79,9 @@ def of_kept(one: Kept, voice: str, other: Kept, rival: str, *, seed: int) -> Com
     if not len(mine):
         raise DataError(f"compare: expected rows that {names[0]} and {names[1]} share; found none")
     drawn = days(mine.ts, seed)
-    a, b = said(mine, voice, before(one)), said(theirs, rival, before(other))
     same = one.subject.classes == other.subject.classes and bool(np.array_equal(mine.kind, theirs.kind))
+    base = before(one)  # one for both, so that the difference of gains is that of losses
+    a, b = said(mine, voice, base), said(theirs, rival, base if same else before(other))
     auc = apart(area_sums(a, drawn), area_sums(b, drawn), bootstrap.binned_auc, drawn.weights)
     gain = apart(gain_sums(a, drawn), gain_sums(b, drawn), bootstrap.ratio, drawn.weights)
     return Compared(

@@ -17,6 +17,7 @@ from inference.card import Interval
 from trader.backtest.parallel import each
 from training import bootstrap
 from training.measure import tables, traded
+from training.measure.carded import Carded, carded
 from training.measure.figures import reliability
 from training.measure.sharpe import Floats, sharpe_apart
 from training.measure.tables import Compared, Multiplicity, Row
@@ -82,6 +83,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     multiplicity: Multiplicity
     bootstrap: str
     not_measured: tuple[str, ...]
+    cards: tuple[Carded, ...] = ()
+    """Models without kept answers, as their cards have them."""
 
 
 class Options(NamedTuple):
@@ -91,6 +94,10 @@ class Options(NamedTuple):
     desk: Path
     workers: int = 1
     seed: int = 1
+    runs: Path | None = None
+    """Where runs are kept and found again; None = nowhere."""
+    shipped: Path | None = None
+    """The folder of models whose cards are told where no answers were kept."""
 
 
 def read(folders: Sequence[Path], models: Sequence[str] = ()) -> list[Kept]:
@@ -119,7 +126,7 @@ def figures(
 ) -> Figures:
     """Measure and trade every voice; `on_done` is told how many backtests are done, of how many."""
     jobs = [
-        traded.job(kept, voice, options.lake, options.desk, seed=options.seed)
+        traded.job(kept, voice, options.lake, options.desk, seed=options.seed, runs=options.runs)
         for kept in kepts
         if traded.trades_of(kept)
         for voice in kept.voices
@@ -148,6 +155,7 @@ def figures(
         multiplicity=tables.multiplicity(rows),
         bootstrap=bootstrap.NAME,
         not_measured=tuple(not_measured),
+        cards=carded(options.shipped, {kept.subject.name for kept in kepts}),
     )
 
 

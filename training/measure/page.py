@@ -79,6 +79,14 @@ def _lines(figures: Figures, command: str, detail: str) -> Iterator[str]:
         yield ""
         yield f"{_about(model)}. {verdicts.paragraph(figures, model)}"
         yield ""
+    for card in figures.cards:
+        yield f"### {card.name}"
+        yield ""
+        yield (
+            f"A {card.kind} model that decides at {card.decision} closes; {card.venue}, {card.pairs} pairs, "
+            f"{card.start} to {card.end}, figures of its card. {card.rule} {verdicts.of_card(card)}"
+        )
+        yield ""
     yield "## How it was measured"
     yield ""
     yield from _method(figures)
@@ -92,10 +100,12 @@ def _lines(figures: Figures, command: str, detail: str) -> Iterator[str]:
 def _many(figures: Figures) -> Iterator[str]:
     count, trials = figures.multiplicity, sum(model.trials for model in figures.models)
     runs = sum(len(one.fees) for one in figures.traded)
+    voices = {(row.model, row.voice) for row in figures.rows}
     yield (
-        f"{len(figures.models)} models with {len({(row.model, row.voice) for row in figures.rows})} voices, "
-        f"{trials} configurations tried on these spans, {len(figures.rows):,} rows of figures, {runs:,} "
-        f"backtests. Of {count.rows} rows by voice and pair, {count.above} have an AUC whose interval lies "
+        f"{_count(len(figures.models), 'model')} with {_count(len(voices), 'voice')}, "
+        f"{_count(trials, 'configuration')} tried on these spans, {_count(len(figures.rows), 'row')} of "
+        f"figures, {_count(runs, 'backtest')}. Of {count.rows} rows by voice and pair of the test span, "
+        f"{count.above} have an AUC whose interval lies "
         f"above 0.5 and {count.below} one that lies below; {count.by_chance:.1f} of either would by chance, "
         "if pairs were independent, which they are not."
     )
@@ -155,7 +165,11 @@ def _voices(figures: Figures, models: Sequence[Model]) -> Iterator[tuple[Model, 
     for model in models:
         if model.family != NETWORK:
             yield model, model.own
-    for names in (TREE_VOICES, LINEAR_VOICES, NAIVE_VOICES):
+    families = (TREE_VOICES, LINEAR_VOICES, NAIVE_VOICES)
+    known = {voice for names in families for voice in names}
+    for model in models:
+        yield from ((model, voice) for voice in model.voices if voice not in known and voice != model.own)
+    for names in families:
         found = [(m, voice) for m in models for voice in names if voice in m.voices and voice != m.own]
         yield from found[:2]
 
@@ -324,6 +338,10 @@ def _called(model: Model, voice: str) -> str:
 def _milli(gain: Interval) -> str:
     parts = (None if part is None else 1e3 * part for part in (gain.value, gain.low, gain.high))
     return shown(Interval(*parts), 1)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _plain(value: float | None) -> str:

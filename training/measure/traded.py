@@ -29,6 +29,7 @@ from trader.backtest.source import GridLake, Recorded
 from trader.config import Config
 from trader.evaluation.daily import returns_of
 from training import bootstrap
+from training.measure import shelf
 from training.measure.sharpe import chance, daily, held, sharpe
 from training.members.kept import TEST, Kept
 from training.thresholds import Tuned, tune
@@ -115,16 +116,18 @@ class Job(NamedTuple):
     desk: Path
     schedules: tuple[str, ...] = NAMES
     seed: int = 1
+    runs: Path | None = None
+    """Where runs are kept and found again."""
 
     def __str__(self) -> str:
         return f"{self.kept.subject.name} {self.voice}"
 
 
-def job(kept: Kept, voice: str, lake: Path, desk: Path, *, seed: int = 1) -> Job:
+def job(kept: Kept, voice: str, lake: Path, desk: Path, *, seed: int = 1, runs: Path | None = None) -> Job:
     """Give the job of one voice, without the others' answers: it travels to another process."""
     rows = kept.only(np.flatnonzero(np.isfinite(kept.voices[voice]).all(axis=1)))
     alone = replace(rows, voices={voice: rows.voices[voice]})
-    return Job(alone, voice, lake, desk, seed=seed)
+    return Job(alone, voice, lake, desk, seed=seed, runs=runs)
 
 
 def trades_of(kept: Kept) -> bool:
@@ -152,38 +155,62 @@ def work(job: Job) -> Outcome:
     traders = [subject.instruments[number] for number in np.unique(tested.instrument).tolist()]
     path = walked_on(Lake(job.lake), kept, traders)
     series = [Series(subject.venue, name, path) for name in traders]
-    table = tabled(tested, job.voice, traders)
-    figures, returns = [], {}
-    drawn = bootstrap.day_weights((end - start) // DAY, job.seed)
     with only(job.lake, series) as lake, tempfile.TemporaryDirectory(prefix="seamark-no-model-") as none:
         config = desk(job.desk, subject.venue, traders, Path(none))
         recorded = Recorded(GridLake(lake, config), series, start, end, keep=True)
+        name = shelf.key(
+            kept, recorded.content_hash(), job.desk.read_bytes(), job.voice, job.schedules, job.seed
+        )
+        if (known := shelf.find(job.runs, name)) is not None:
+            return _unfolded(known)
         bars = [recorded.bars(one, start, end) for one in series]
-        holding = held(bars, start, end)
-        for fees in SCHEDULES:
-            if fees.name not in job.schedules:
-                continue
-            tuned = tune(outcomes(early), sides(early, job.voice), fees, seed=job.seed)
-            acts = _sized(acting(config, fees.name, min(1.0, tuned.threshold)), len(traders), kept)
-            (trader,) = acts.traders
-            opinions = TabledOpinions({trader.name: table})
-            result = trade(
-                acts, recorded, opinions, {trader.name: _terms(kept, job.voice)}, start=start, end=end
-            )
-            at, lines = _figures(result, tuned, bars, schedule=fees.name, drawn=drawn, seed=job.seed)
-            figures.append(at)
-            returns[fees.name] = lines
-    told = msgspec.structs.replace(
-        head,
-        bars=path.value,
-        start=iso(start)[:10],
-        end=iso(end)[:10],
-        days=(end - start) // DAY,
+        told = msgspec.structs.replace(
+            head,
+            bars=path.value,
+            start=iso(start)[:10],
+            end=iso(end)[:10],
+            days=(end - start) // DAY,
+        )
+        outcome = _lived(job, told, config, recorded, bars=bars, rows=(early, tested))
+        shelf.keep(job.runs, name, _folded(outcome))
+    # Read back even what was made just now: a run that is found must not differ by a digit.
+    return _unfolded(_folded(outcome))
+
+
+def _lived(
+    job: Job,
+    told: Traded,
+    config: Config,
+    recorded: Recorded,
+    *,
+    bars: list[BarArrays],
+    rows: tuple[Kept, Kept],
+) -> Outcome:
+    """Trade the rows of the test span, the second of `rows`, at each schedule."""
+    (early, tested), figures, returns = rows, [], {}
+    start, end = recorded.since, recorded.end
+    drawn = bootstrap.day_weights((end - start) // DAY, job.seed)
+    names = [one.instrument for one in bars]
+    table, terms = tabled(tested, job.voice, names), _terms(tested, job.voice)
+    for fees in SCHEDULES:
+        if fees.name not in job.schedules:
+            continue
+        tuned = tune(outcomes(early), sides(early, job.voice), fees, seed=job.seed)
+        acts = _sized(acting(config, fees.name, min(1.0, tuned.threshold)), len(names), tested)
+        (trader,) = acts.traders
+        opinions = TabledOpinions({trader.name: table})
+        result = trade(acts, recorded, opinions, {trader.name: terms}, start=start, end=end)
+        at, lines = _figures(result, tuned, bars, schedule=fees.name, drawn=drawn, seed=job.seed)
+        figures.append(at)
+        returns[fees.name] = lines
+    holding = held(bars, start, end)
+    whole = msgspec.structs.replace(
+        told,
         hold=sharpe(holding, drawn),
         hold_total=float(np.prod(1.0 + holding) - 1.0),
         fees=tuple(figures),
     )
-    return Outcome(told, returns, start // DAY)
+    return Outcome(whole, returns, start // DAY)
 
 
 def walked_on(lake: Lake, kept: Kept, instruments: list[str]) -> Timeframe:
@@ -240,6 +267,23 @@ def sides(kept: Kept, voice: str) -> Floats:
 def outcomes(kept: Kept) -> Outcomes:
     """Give what each row would have led to."""
     return Outcomes(kept.instrument, kept.ts, kept.ts_end, kept.long_return, kept.short_return)
+
+
+class _Shelved(msgspec.Struct, frozen=True):
+    traded: Traded
+    returns: dict[str, list[float]]
+    first: int
+
+
+def _folded(outcome: Outcome) -> bytes:
+    lines = {name: line.tolist() for name, line in outcome.returns.items()}
+    return msgspec.json.encode(_Shelved(outcome.traded, lines, outcome.first))
+
+
+def _unfolded(body: bytes) -> Outcome:
+    found = msgspec.json.decode(body, type=_Shelved)
+    lines = {name: np.array(line, np.float64) for name, line in found.returns.items()}
+    return Outcome(found.traded, lines, found.first)
 
 
 def _terms(kept: Kept, voice: str) -> ModelTerms:

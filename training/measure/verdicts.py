@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from inference.card import Interval
+from training.measure.carded import Carded
 from training.measure.gather import FLOOR, NETWORK, TREE_VOICES, Figures, Model
 from training.measure.sharpe import Floats
 from training.measure.tables import ALL, TESTED, Compared, Row
@@ -65,6 +66,8 @@ def fees(figures: Figures) -> str:
             f"interval lies above 0{top}."
         )
     free = [(one, run) for one, run in at if run.schedule == "gross"]
+    if still := sum(not run.trades for _, run in free):
+        parts.append(f"{still} of {len(free)} voices never traded.")
     good = [one for one, run in free if above(run.sharpe)]
     if free:
         names = f" ({', '.join(name_of(one) for one in good)})" if 0 < len(good) <= 6 else ""
@@ -146,6 +149,27 @@ def paragraph(figures: Figures, model: Model) -> str:
     return " ".join(said)
 
 
+def of_card(card: Carded) -> str:
+    """Say what a model is good for of which only the card is there."""
+    ranks, gains = above(card.auc, 0.5), above(card.gain)
+    beaten = card.log_loss < card.log_loss_rival
+    rival = card.rival or "its rival"
+    good = (
+        "telling when it will be " + card.says
+        if ranks and gains and beaten
+        else "nothing that was measured here"
+    )
+    if ranks and gains and not beaten:
+        good = f"no more than {rival}, which is simpler"
+    return (
+        f"On {card.rows:,} rows it tells {card.says} from the rest "
+        f"{'better than chance' if ranks else 'no better than chance'} (AUC {shown(card.auc, 4)}, {rival} "
+        f"{shown(card.auc_rival, 4)}); its chances are {_worth(card.gain)} the base rate (gain "
+        f"{shown(card.gain, 5)} nats; log loss {card.log_loss:.5f}, {rival} {card.log_loss_rival:.5f}). "
+        f"**Good for: {good}.**"
+    )
+
+
 def above(figure: Interval, floor: float = 0.0) -> bool:
     """Tell whether an interval lies above `floor`."""
     return figure.low is not None and figure.low > floor
@@ -221,6 +245,8 @@ def _money(one: Traded) -> str:
         return f"It was not traded: {one.why_not}."
     earning = [run.schedule for run in one.fees if above(run.sharpe)]
     losing = [run.schedule for run in one.fees if below(run.sharpe)]
+    if not any(run.trades for run in one.fees):
+        return "It never traded: nothing that it said reached the confidence set before the test span."
     base: AtFees | None = next((run for run in one.fees if run.schedule == BASE_TIER), None)
     words = []
     if earning:

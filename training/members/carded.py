@@ -4,9 +4,11 @@ Must not know how anything was fitted or chosen. Called by training.members.reci
 """
 
 import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from core.clock import SECOND
@@ -21,6 +23,7 @@ from inference.card import (
     Conformal,
     DataUsed,
     FeatureRef,
+    Head,
     Kind,
     LabelTerms,
     Metrics,
@@ -28,7 +31,7 @@ from inference.card import (
 )
 from training import export
 from training.members import parity
-from training.members.member import Fitted
+from training.members.member import Fitted, Headed
 from training.members.order import Order
 from training.members.seen import newest
 from training.panel.panel import Floats, Ints, Panel
@@ -60,7 +63,30 @@ def write(out: Path, order: Order, panel: Panel, spans: Spans, result: Result) -
     parity.check(graph, result.final, panel.only(test), order.name)
     tensors = panel.tensors(picked := test[_spread(len(test))])
     shown = {name: tensors[name] for name in result.final.inputs}
-    return export.write(out, card(order, panel, spans, result), graph, export.golden(shown, result.p[picked]))
+    bare, beside = card(order, panel, spans, result), _beside(result.final, panel.only(picked))
+    if beside:
+        bare = msgspec.structs.replace(bare, heads=_heads(order, beside))
+    return export.write(out, bare, graph, export.golden(shown, result.p[picked], beside))
+
+
+def _beside(final: Fitted, panel: Panel) -> dict[str, Floats]:
+    """Give what further heads say of rows, [rows, size] by name; the written folder is proved on them."""
+    if not isinstance(final, Headed):
+        return {}
+    said = final.answers(panel)
+    return {name: said[name].reshape(len(panel), -1) for name in final.heads}
+
+
+def _heads(order: Order, beside: Mapping[str, Floats]) -> tuple[Head, ...]:
+    """Say what each head was asked, by its target."""
+    found = []
+    for name, said in beside.items():
+        target = order.heads[name]
+        classes = f": {', '.join(target.classes)}" if target.classes else ""
+        unit = "chances" if target.classes else "as in docs/labels.md"
+        says = f"{target.name} as docs/labels.md has it{classes}"
+        found.append(Head(name, says, unit, said.shape[1]))
+    return tuple(found)
 
 
 def card(order: Order, panel: Panel, spans: Spans, result: Result) -> Card:

@@ -7,7 +7,7 @@ same from here, baselines stand beside networks on the same rows, under the same
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,18 @@ class Fitted(Protocol):
 
     def to_onnx(self) -> bytes:
         """Give one self-contained graph from scaled tensors to `probabilities`, any size of batch."""
+
+
+@runtime_checkable
+class Headed(Protocol):
+    """A fitted model that answers more than one question; its graph has an output for each of `heads`."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What it says beside the probabilities, in the graph's order."""
+
+    def answers(self, panel: Panel) -> Mapping[str, Floats]:
+        """Give each head's chances [rows, size] or numbers [rows], as the graph has them."""
 
 
 class Maker(Protocol):

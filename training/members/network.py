@@ -155,9 +155,14 @@ class FittedNetwork:
                     parts.setdefault(name, []).append(told.numpy())
         return {name: np.concatenate(found) for name, found in parts.items()}
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What it says beside direction."""
+        return tuple(name for name in self.network.heads if name != DIRECTION)
+
     def to_onnx(self) -> bytes:
-        """Give the graph of direction's chances."""
-        return to_onnx(self.network, self.seen.shapes)
+        """Give the graph of direction's chances and of every head's answers."""
+        return to_onnx(self.network, self.seen.shapes, heads=bool(self.heads))
 
 
 def _taught(lesson: Lesson, view: Seen, where: torch.device) -> Taught:

@@ -24,8 +24,9 @@ class Order:
     `target` is asked, `heads` are further targets by head, for networks that have them. `terms` are the
     barriers of the panel's `paid`. `baselines` are fitted on the same rows; the first is the card's rival.
     Rows from `vault_start` on are not looked at. `folds` fits answer the rows before the test out of
-    fold. More than `max_rows` training rows are thinned by a stride; more than `max_answers` decisions before
-    the test are thinned to whole instants, so that all instruments and models keep the same ones.
+    fold. More than `max_rows` training rows are thinned by a stride. More than `max_answers` decisions before
+    the test are thinned to every third instant, ninth, and so on: for all instruments alike, so that what a
+    slower model keeps, a quicker one of the same timeframe keeps too, and at changing hours of the day.
     """
 
     name: str
@@ -49,8 +50,6 @@ class Order:
     rule: str = ""
     """The label in one sentence, for kinds other than entry; by default the target's name and span."""
     heads: Mapping[str, Target] = field(default_factory=dict)
-    every: int = 1
-    """Every n-th decision before the test is answered out of fold, at least; see `max_answers`."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -13,14 +13,15 @@ from inference.card import RobustScaler
 from training.members.member import Fitted, Lesson, Say, silent
 from training.panel.panel import Floats, Ints, Panel
 
-BINS = 5
+BINS = 6
+"""An even number: the middle bound is the median, so a momentum's sign is one of the things told apart."""
 _PRIOR = 20.0
 """Rows' worth of the overall shares that each state starts with."""
 
 
 @dataclass(frozen=True)
 class PersistenceMaker:
-    """Class shares by where a past measure stands among the training rows' fifths.
+    """Class shares by where a past measure stands among the training rows' sixths.
 
     `past`: `momentum` (the past return over one horizon in ATRs: what side the last move had) for targets
     of direction, `volatility` for those of volatility, or a column of the newest bar by its name.

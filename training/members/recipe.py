@@ -34,6 +34,8 @@ __all__ = ["ALPHA", "Crafted", "Order", "craft"]
 
 BARRIER = "barrier"
 """The target whose labels the weights of a panel are about."""
+APART = 3
+"""Strides of answers are powers of it, so that they nest."""
 ALPHA = 0.1
 """Of the conformal sets."""
 
@@ -117,7 +119,9 @@ def asked(order: Order, panel: Panel) -> Panel:
     before = known & (panel.ts < order.test_start)
     if not before.any():
         raise DataError(f"{order.name}: expected rows before {iso(order.test_start)}; found none")
-    stride = max(order.every, -(-int(before.sum()) // order.max_answers))
+    stride = 1
+    while int(before.sum()) > stride * order.max_answers:
+        stride *= APART
     whole = panel.ts // panel.spec.decision.ns % stride == 0
     return panel.only(known & (whole | (panel.ts >= order.test_start)))
 

@@ -46,6 +46,18 @@ _FOLLOWED = ("kind", "value", "ts_end")
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """What a panel is made of, and how."""
+
+    series: Sequence[BarArrays]
+    spec: FeatureSpec
+    targets: tuple[Target, ...]
+    terms: BarrierTerms
+    workers: int
+    on_done: Callable[[str], None] | None
+
+
+@dataclass(frozen=True)
 class _Job:
     """One instrument: its bars, those of others that the specification looks at, and where parts go."""
 
@@ -79,17 +91,15 @@ def build(
     of one name and for terms of another timeframe than the specification decides at.
     """
     _require(spec, targets, terms)
+    asked = _Asked(series, spec, tuple(targets), terms, workers, on_done)
     if cache is None:
         with tempfile.TemporaryDirectory(prefix="seamark-panel-") as place:
             folder = Path(place) / "panel"
-            manifest = _made(folder, "", series, spec, tuple(targets), terms, workers, on_done)
-            return _opened(folder, manifest, spec, targets, mapped=False)
+            return _opened(folder, _made(folder, "", asked), spec, targets, mapped=False)
     key = content(series, spec, targets, terms)
     with store.alone(cache, key) as folder:
-        found = store.whole(folder, key) or _made(
-            folder, key, series, spec, tuple(targets), terms, workers, on_done
-        )
-        return _opened(folder, found, spec, targets, mapped=True)
+        manifest = store.whole(folder, key) or _made(folder, key, asked)
+        return _opened(folder, manifest, spec, targets, mapped=True)
 
 
 def content(
@@ -109,10 +119,12 @@ def kept_columns(rows: Panel) -> dict[str, tuple[int, ...]]:
     """Tell which columns of each tensor say something, by position; never none.
 
     A column goes that is nearly constant or whose |correlation| with an earlier one of its tensor is above
-    training.columns.TWIN, judged on the newest bar of at most 20,000 of the rows given, which must be
-    training rows alone.
+    training.columns.TWIN, judged on the newest bar of at most 20,000 of the rows given, drawn by their
+    number alone; they must be training rows alone.
     """
-    at = np.arange(0, len(rows), max(1, len(rows) // _SAMPLE))
+    # Drawn, not every n-th: a step that divides the day would show one hour of it, and its clock stand still.
+    drawn = np.random.default_rng(len(rows)).permutation(len(rows))[:_SAMPLE]
+    at = np.sort(drawn)
     seen: dict[str, Matrix] = {name: one.newest(at) for name, one in rows.blocks.items()}
     if rows.flat is not None:
         seen[FLAT] = rows.flat[at]
@@ -149,29 +161,22 @@ def _code() -> str:
     return whole.hexdigest()
 
 
-def _made(
-    folder: Path,
-    key: str,
-    series: Sequence[BarArrays],
-    spec: FeatureSpec,
-    targets: tuple[Target, ...],
-    terms: BarrierTerms,
-    workers: int,
-    on_done: Callable[[str], None] | None,
-) -> store.Manifest:
+def _made(folder: Path, key: str, asked: _Asked) -> store.Manifest:
+    series, spec, terms = asked.series, asked.spec, asked.terms
     with store.fresh(folder) as place:
         jobs = [
-            _Job(bars, others_of(bars, series, spec), spec, targets, terms, place / f"part-{number:04}")
+            _Job(bars, others_of(bars, series, spec), spec, asked.targets, terms, place / f"part-{number:04}")
             for number, bars in enumerate(series)
         ]
+        on_done = asked.on_done
         each(
             _work,
             jobs,
-            workers=workers,
+            workers=asked.workers,
             on_done=None if on_done is None else lambda job: on_done(job.bars.instrument),
             name=lambda job: job.bars.instrument,
         )
-        _join([job.folder for job in jobs], place, spec, len(targets), terms)
+        _join([job.folder for job in jobs], place, spec, len(asked.targets), terms)
         instruments = tuple(bars.instrument for bars in series)
         return store.seal(place, key, {"instruments": instruments, "data_hash": (fingerprint(series),)})
 

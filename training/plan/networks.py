@@ -6,8 +6,6 @@ Must not know how a network is fitted or judged. Called by training.plan.job.
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from inference.card import Kind
 from inference.features.spec import SPECS
 from training.labels import BarrierTerms
@@ -19,9 +17,8 @@ from training.panel.build import build
 from training.plan.job import Job, Say, bars_of
 from training.plan.schema import HEAD_TARGETS, Network, Pretraining, day
 from training.provenance import read
-from training.synthetic.market import market
+from training.synthetic.lessons import lesson
 from training.targets.catalogue import target
-from training.targets.target import Target
 
 PANELS, FITS = "panels", "fits"
 """Folders of the work folder: built panels, found again by content; checkpoints and metrics of fits."""
@@ -66,16 +63,20 @@ def make(job: Job, order: Network, say: Say) -> None:
 def _pretrained(job: Job, order: Network, bare: Order, terms: Pretraining, say: Say) -> Order:
     """Give the order whose network has seen synthetic markets first, and the bare one beside it."""
     say("drawing synthetic markets")
-    spec = SPECS[order.spec]
-    targets: list[Target] = [bare.target, *bare.heads.values()]
-    drawn = market(terms.pairs, terms.days, terms.seed)
-    panel = build(drawn, spec, targets, bare.terms, cache=job.place.work / PANELS)
-    known = panel.only(np.isfinite(panel.paid.long_return))
-    lesson = recipe.labelled(bare, known, np.ones(len(known), np.bool_))
+    taught = lesson(
+        SPECS[order.spec],
+        bare.target,
+        bare.terms,
+        pairs=terms.pairs,
+        days=terms.days,
+        seed=terms.seed,
+        heads=bare.heads,
+        cache=job.place.work / PANELS,
+    )
     beside: tuple[Maker, ...] = (_network(order, job.place.work, called=order.network + NO_PRETRAIN),)
     return replace(
         bare,
-        maker=_network(order, job.place.work, pretrain=lesson.only(lesson.kind >= 0)),
+        maker=_network(order, job.place.work, pretrain=taught),
         baselines=(*bare.baselines, *(beside if terms.beside else ())),
     )
 

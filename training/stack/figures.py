@@ -5,6 +5,7 @@ Must not know how stackers learn or files. Called by training.stack.meta.
 
 import hashlib
 import importlib.metadata
+import importlib.util
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -106,6 +107,8 @@ def card_of(
     hashes = sorted({one.data_hash for one in seated.abouts})
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     names = {"lightgbm", "onnx", "onnxmltools", "onnxruntime", "numpy", "scikit-learn", "scipy"}
+    if importlib.util.find_spec("xgboost") is not None:
+        names.add("xgboost")
     versions = {name: importlib.metadata.version(name) for name in sorted(names | {*LIBRARIES})}
     return Card(
         schema=SCHEMA,

@@ -91,7 +91,7 @@ class Extreme:
         """Ask the trees."""
         xgboost = import_module("xgboost")
         found: Floats = self.booster.predict(xgboost.DMatrix(x)).astype(np.float64)
-        return found
+        return found if found.ndim == 2 else np.column_stack([1.0 - found, found])
 
 
 def learners(logs: Logs) -> tuple[Learner, ...]:
@@ -137,9 +137,10 @@ def _boosted(x: Matrix, kind: Kinds, classes: int, seed: int) -> Stacker:
 
 def _extreme(x: Matrix, kind: Kinds, classes: int, seed: int) -> Stacker:
     xgboost = import_module("xgboost")
+    # Two classes as one score: of two scores the converter makes other answers (onnxmltools 1.16).
+    several = {"objective": "multi:softprob", "num_class": classes}
     settings = {
-        "objective": "multi:softprob",
-        "num_class": classes,
+        **({"objective": "binary:logistic"} if classes == 2 else several),
         "max_depth": 3,
         "eta": trees.PARAMETERS["learning_rate"],
         "subsample": trees.PARAMETERS["bagging_fraction"],
@@ -160,7 +161,8 @@ def _extreme(x: Matrix, kind: Kinds, classes: int, seed: int) -> Stacker:
         evals_result=told,
         verbose_eval=False,
     )
-    rounds = int(np.argmin(told["tail"]["mlogloss"])) + 1
+    (losses,) = told["tail"].values()
+    rounds = int(np.argmin(losses)) + 1
     return Extreme(xgboost.train(settings, xgboost.DMatrix(x, kind), rounds))
 
 

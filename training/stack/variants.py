@@ -66,23 +66,25 @@ _PLAIN = Policy()
 def tempered(
     name: str,
     voters: Sequence[Kept],
-    meta: Kept,
+    meta: Kept | None,
     regimes: Sequence[Kept] = (),
     *,
     base: Policy = _PLAIN,
     priors: Sequence[float] = (),
 ) -> tuple[Policy, dict[str, float]]:
     """Give what `policy` does of voters as they were kept, in the ensemble's order."""
-    return policy(name, seat(voters, base, priors), meta, regimes, base=base)
+    early = [one.only(one.ts < one.subject.test_start) for one in voters]
+    return policy(name, seat(early, base, priors), meta, regimes, base=base)
 
 
 def policy(
-    name: str, seated: Seated, meta: Kept, regimes: Sequence[Kept] = (), *, base: Policy = _PLAIN
+    name: str, seated: Seated, meta: Kept | None, regimes: Sequence[Kept] = (), *, base: Policy = _PLAIN
 ) -> tuple[Policy, dict[str, float]]:
     """Give a variant's policy, and for each regime member by name its own lower bound.
 
     `meta` and `regimes` are kept answers, `seated` the voters' (training.stack.seating.seat); all else of
-    the policy is `base`'s. UsageError for an unknown name, DataError without rows before the test span.
+    the policy is `base`'s, `min_take` too where there is no meta-model. UsageError for an unknown name,
+    DataError without rows before the test span.
     """
     if name not in VARIANTS:
         raise UsageError(f"variant: expected one of {', '.join(VARIANTS)}; found {name!r}")
@@ -95,7 +97,7 @@ def policy(
         bounds = dict.fromkeys(bounds, 0.0)
     found = msgspec.structs.replace(
         base,
-        min_take=_least(_early(meta), temper.taken, meta.subject.name),
+        min_take=base.min_take if meta is None else _least(_early(meta), temper.taken, meta.subject.name),
         min_votes=max(1, int(np.ceil(temper.voting * voters))),
         abstain="spread" if temper.agreed < 1.0 and voters > 1 else "none",
         max_spread=base.max_spread if temper.agreed >= 1.0 else max(-spread, 1e-6),

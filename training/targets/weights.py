@@ -10,7 +10,13 @@ from training.panel.panel import Floats, Ints
 
 
 def uniqueness(instrument: npt.NDArray[np.int32], ts: Ints, ts_end: Ints, bar_ns: int) -> Floats:
-    """Give each label's average uniqueness over the bars that it spans, scaled to mean 1 over all.
+    """Give each label's average uniqueness, scaled to mean 1 over all: what it weighs in training."""
+    found = average_uniqueness(instrument, ts, ts_end, bar_ns)
+    return found / found.mean() if len(found) else found
+
+
+def average_uniqueness(instrument: npt.NDArray[np.int32], ts: Ints, ts_end: Ints, bar_ns: int) -> Floats:
+    """Give each label's average uniqueness over the bars that it spans, in (0, 1].
 
     A bar of `bar_ns` on which c labels of one instrument are open gives 1/c to each of them; a label's
     uniqueness is the mean of that over the bars that [ts, ts_end) touches (Lopez de Prado 2018, Advances in
@@ -27,4 +33,4 @@ def uniqueness(instrument: npt.NDArray[np.int32], ts: Ints, ts_end: Ints, bar_ns
         open_labels = np.cumsum(opened)[:bars]
         shares = np.concatenate([[0.0], np.cumsum(1.0 / np.maximum(open_labels, 1))])
         found[rows] = (shares[stop] - shares[first]) / (stop - first)
-    return found / found.mean() if len(found) else found
+    return found

@@ -71,6 +71,7 @@ def test_planted_edge_is_found_and_acting_on_it_pays(planted, made):
     _, found = made
     (own,) = [one for one in found.value.compared if not one.rival]
     assert own.test.auc.low > 0.6
+    assert own.late.low > 0.6  # a drift that lasts is still there a minute later
     assert found.value.threshold.pays
     gross = next(one for one in found.value.gains if (one.policy, one.schedule) == ("manager", "gross"))
     assert gross.bps.low > 0

@@ -50,6 +50,15 @@ def test_label_compares_the_mean_close_of_minutes_three_to_ten_with_the_next_ope
     assert label(closes, opens, atr=0.0)[0] == UNKNOWN
 
 
+def test_label_of_somebody_a_minute_late_starts_at_the_open_after_the_next():
+    closes = [100.0, 150.0, 50.0, 101, 102, 103, 104, 101, 102, 103, 104]
+    bars = minutes([(c + 7, c + 9, c - 1, c) for c in closes])
+    on_time, late = (
+        followed(bars, np.array([0]), np.ones(1), np.ones(1), TERMS, leave=leave).value[0] for leave in (1, 2)
+    )
+    assert (on_time, late) == (pytest.approx(102.5 - 157), pytest.approx(102.5 - 57))
+
+
 def test_no_label_without_all_its_minutes():
     walk = list(wandering(12, 1).close)
     assert label(walk[:11])[0] != UNKNOWN or abs(label(walk[:11])[1]) <= 0.5

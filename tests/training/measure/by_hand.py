@@ -11,7 +11,7 @@ START = 19_700 * DAY
 
 
 def kept_of(
-    kind: Sequence[int],
+    came: Sequence[int],
     voices: Mapping[str, np.ndarray],
     *,
     ts: Sequence[int] | None = None,
@@ -22,7 +22,7 @@ def kept_of(
     **subject: object,
 ) -> Kept:
     """Give one row an hour of one instrument, in the test span, unless told otherwise."""
-    n = len(kind)
+    n = len(came)
     times = np.asarray(START + np.arange(1, n + 1) * HOUR if ts is None else ts, np.int64)
     returns = np.zeros(n) if moved is None else np.asarray(moved, np.float64)
     told = {
@@ -49,7 +49,7 @@ def kept_of(
         ts=times,
         ts_end=times + HOUR,
         fold=np.full(n, TEST, np.int8) if fold is None else np.asarray(fold, np.int8),
-        kind=np.asarray(kind, np.int8),
+        kind=np.asarray(came, np.int8),
         close=np.full(n, 100.0),
         atr=np.ones(n),
         volatility=np.full(n, 10.0),

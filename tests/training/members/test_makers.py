@@ -158,16 +158,17 @@ def test_the_final_fit_does_not_look_at_validation(rows):
 
 
 def test_persistence_by_hand():
-    """Five states of two rows each; a prior of twenty rows at the overall shares of 0.2, 0.5 and 0.3."""
-    panel = made.panel(5)
-    past = np.array([0.0, 1, 2, 3, 4, 0, 1, 2, 3, 4])
+    """Six states of two rows each; a prior of twenty rows at the overall shares of 3/12, 5/12 and 4/12."""
+    panel = made.panel(6)
+    past = np.array([0.0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])
     lesson = made.lesson(replace(panel, momentum=past))
-    lesson = replace(lesson, kind=np.array([0, 1, 1, 1, 2, 0, 1, 1, 2, 2], np.int8))
+    lesson = replace(lesson, kind=np.array([0, 1, 1, 1, 2, 2, 0, 1, 1, 0, 2, 2], np.int8))
     found = PersistenceMaker().fit(lesson, lesson, classes=3, seed=1)
-    p = found.chances(replace(panel, momentum=np.array([-9.0, 3, 9, 1, 2, 0, 0, 0, 0, 0])))
-    np.testing.assert_allclose(p[0], [(4 + 2) / 22, 10 / 22, 6 / 22])
-    np.testing.assert_allclose(p[1], [4 / 22, 11 / 22, 7 / 22])
-    np.testing.assert_allclose(p[2], [4 / 22, 10 / 22, 8 / 22])
+    p = found.chances(replace(panel, momentum=np.array([-9.0, 3, 9, *[0.0] * 9])))
+    down, hold, up = 20 * 3 / 12, 20 * 5 / 12, 20 * 4 / 12
+    np.testing.assert_allclose(p[0], np.array([down + 2, hold, up]) / 22)
+    np.testing.assert_allclose(p[1], np.array([down + 1, hold + 1, up]) / 22)
+    np.testing.assert_allclose(p[2], np.array([down, hold, up + 2]) / 22)
 
 
 def test_persistence_of_a_column_and_of_none():

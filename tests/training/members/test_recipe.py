@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.clock import DAY
+from core.clock import DAY, HOUR
 from core.errors import DataError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
@@ -195,6 +195,10 @@ def test_thinning_keeps_whole_instants_and_all_of_the_test_span():
     assert set(counts.tolist()) == {3}
     assert before.sum() <= 3_000
     assert (~before).sum() == (PANEL.ts >= TEST_START).sum()
+    fewer = asked(order(max_answers=500), PANEL)
+    assert set(fewer.ts.tolist()) < set(rows.ts.tolist())
+    hours = (fewer.ts[fewer.ts < TEST_START] // HOUR) % 24
+    assert len(set(hours.tolist())) > 10  # no stride that meets the same hours each day
 
 
 def test_rows_without_a_known_answer_or_a_known_trade_are_left_out():
@@ -233,6 +237,8 @@ def test_a_network_with_heads_and_a_start_on_synthetic_rows_beside_the_same_with
     assert set(crafted.kept.voices) == {"tcn", "tcn_no_pretrain", "persistence"}
     assert card.parameters["pretrained"] == 1.0
     assert 1 <= card.parameters["epochs"] <= 2
+    assert [(head.name, head.size) for head in card.heads] == [("magnitude", 1), ("volume", 2)]
+    assert "docs/labels.md" in card.heads[0].says
     assert card.metrics.auc.low > 0.55
     assert sum("on synthetic rows: epoch 1/1" in line for line in told) == 3
     assert not np.array_equal(crafted.kept.voices["tcn"], crafted.kept.voices["tcn_no_pretrain"])

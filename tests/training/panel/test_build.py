@@ -18,7 +18,7 @@ from training.guard.market import Shape, null_market
 from training.labels import UNKNOWN, BarrierTerms, label
 from training.panel import store
 from training.panel.build import build, content, kept_columns
-from training.panel.panel import Panel
+from training.panel.panel import Paid, Panel
 from training.targets.catalogue import target
 from training.targets.weights import uniqueness
 
@@ -310,3 +310,26 @@ def test_only_the_rows_given_decide_which_columns_are_kept(panel):
             "15m"
         ]
     )
+
+
+def test_the_clock_moves_whatever_the_number_of_rows():
+    """Every sixth of 120,000 four-hour rows is of one hour of the day."""
+    hours = np.tile(np.arange(6), 20_000)
+    clock = np.column_stack([np.sin(hours * np.pi / 3), np.cos(hours * np.pi / 3)]).astype(np.float32)
+    nothing = np.zeros(len(hours))
+    rows = Panel(
+        spec=SPEC,
+        instruments=("A/USD",),
+        instrument=nothing.astype(np.int32),
+        ts=hours,
+        close=nothing,
+        atr=nothing,
+        volatility=nothing,
+        momentum=nothing,
+        weight=nothing,
+        paid=Paid(nothing, nothing, hours, nothing > 0),
+        followed={},
+        blocks={},
+        flat=clock,
+    )
+    assert kept_columns(rows) == {FLAT: (0, 1)}
