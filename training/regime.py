@@ -21,6 +21,7 @@ from feeds.lake import BarArrays
 from inference import calibrate as calibrated
 from inference.artifact import INPUT
 from inference.card import BinaryMetrics, Calibration, Card, Kind, LabelTerms
+from inference.features.fold import Folded
 from inference.features.spec import FLAT, FeatureSpec
 from training import bootstrap, calibrate, columns, export, trees
 from training.dataset import folds
@@ -77,7 +78,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ts)
 
-    def only(self, mask: npt.NDArray[np.bool_]) -> "Rows":
+    def only(self, mask: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Rows":
         """Give the rows where `mask` holds."""
         return Rows(*(getattr(self, field.name)[mask] for field in fields(self)))
 
@@ -96,9 +97,23 @@ def train(question: Question, recipe: Recipe, lake: Path, out: Path, say: Say) -
     say("reading bars")
     series = read(recipe, lake)
     say("folding features, measuring what followed")
-    rows = build(question, series, recipe.spec, recipe.terms.horizon_ns)
+    return fit(
+        question, recipe, series, build(question, series, recipe.spec, recipe.terms.horizon_ns), out, say
+    )
+
+
+def fit(
+    question: Question, recipe: Recipe, series: Sequence[BarArrays], rows: Rows, out: Path, say: Say
+) -> Card:
+    """Run the recipe on `rows` made of `series`, write the artifact to `out`, as `train` says."""
     start = recipe.test_start or default_test_start(rows.ts)
-    spans = cut(rows.ts, rows.ts_end, test_start=start, embargo=recipe.terms.horizon_ns)
+    spans = cut(
+        rows.ts,
+        rows.ts_end,
+        test_start=start,
+        embargo=recipe.terms.horizon_ns,
+        test_end=recipe.test_end,
+    )
     instruments = [bars.instrument for bars in series]
     known = rows.only(spans.train)
     columns.require_variety(known.x, known.instrument, recipe.spec.names, instruments)
@@ -109,7 +124,7 @@ def train(question: Question, recipe: Recipe, lake: Path, out: Path, say: Say) -
     say("fitting the trees")
     fitted, unseen = rows.only(spans.train & every), rows.only(spans.test)
     bound = question.bound(fitted.ahead)
-    kind = _kind(fitted, bound)
+    kind = kinds(fitted, bound)
     booster = trees.fit(fitted.x, kind, recipe.seed, settled.rounds, classes=2)
     say("measuring on the test span")
     raw = trees.chances(booster, unseen.x)
@@ -133,10 +148,18 @@ def train(question: Question, recipe: Recipe, lake: Path, out: Path, say: Say) -
     )
 
 
-def build(question: Question, series: Sequence[BarArrays], spec: FeatureSpec, horizon_ns: int) -> Rows:
-    """Give the rows of all instruments; DataError if there are none."""
+def build(
+    question: Question,
+    series: Sequence[BarArrays],
+    spec: FeatureSpec,
+    horizon_ns: int,
+    on_fold: Callable[[BarArrays, Folded], None] | None = None,
+) -> Rows:
+    """Give the rows of all instruments; DataError if there are none. `on_fold` as training.dataset.build."""
     parts = []
     for number, (bars, folded) in enumerate(zip(series, folds(series, spec), strict=True)):
+        if on_fold is not None:
+            on_fold(bars, folded)
         around = question.measure(bars, folded.ts_close, horizon_ns)
         whole = np.isfinite(around.ahead) & np.isfinite(around.behind).all(axis=1)
         kept = np.flatnonzero(folded.ready & whole)
@@ -150,9 +173,14 @@ def build(question: Question, series: Sequence[BarArrays], spec: FeatureSpec, ho
     return Rows(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Rows)))
 
 
+def kinds(rows: Rows, bound: float) -> npt.NDArray[np.int8]:
+    """Give the classes of rows under a bound in the question's unit."""
+    return np.where(rows.ahead > bound, HIGH, NORMAL).astype(np.int8)
+
+
 def measure(question: Question, fitted: Rows, unseen: Rows, p: Floats, *, bound: float) -> BinaryMetrics:
     """Measure the test span: model `p` [n, 2] beside the rival and the shares of the training rows."""
-    known, kind = _kind(fitted, bound), _kind(unseen, bound)
+    known, kind = kinds(fitted, bound), kinds(unseen, bound)
     share, rival = float(known.mean()), _rival(fitted, unseen, known)
     hours = _by_hour(fitted, known.astype(np.float64))[_hour(unseen)]
     high = kind == HIGH
@@ -182,8 +210,8 @@ def measure(question: Question, fitted: Rows, unseen: Rows, p: Floats, *, bound:
 
 def _settle(question: Question, early: Rows, validation: Rows, seed: int) -> Settled:
     bound = question.bound(early.ahead)
-    booster = trees.fit(early.x, _kind(early, bound), seed, classes=2)
-    seen = _kind(validation, bound)
+    booster = trees.fit(early.x, kinds(early, bound), seed, classes=2)
+    seen = kinds(validation, bound)
     rounds = trees.best_rounds(booster, validation.x, seen)
     return Settled(rounds, calibrate.fit(trees.chances(booster, validation.x, rounds), seen, HIGH))
 
@@ -212,10 +240,6 @@ def _by_hour(rows: Rows, values: Floats) -> Floats:
     hours = _hour(rows)
     count = np.maximum(np.bincount(hours, minlength=24), 1)
     return np.bincount(hours, values, 24) / count
-
-
-def _kind(rows: Rows, bound: float) -> npt.NDArray[np.int8]:
-    return np.where(rows.ahead > bound, HIGH, NORMAL).astype(np.int8)
 
 
 def _label(question: Question, recipe: Recipe, bound: float) -> LabelTerms:

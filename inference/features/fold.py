@@ -50,15 +50,19 @@ class Folded(NamedTuple):
     @property
     def x(self) -> Matrix:
         """The tensor `x` of all rows, made anew at each call."""
-        return self.tensors(np.arange(len(self.ts_close)))[FLAT]
+        return self.flat(np.arange(len(self.ts_close)))
 
-    def tensors(self, rows: Ints) -> dict[str, Matrix]:
-        """Give the tensors of some rows, bit for bit as Inputs has them for rows that are ready."""
+    def flat(self, rows: Ints) -> Matrix:
+        """Give the tensor `x` of some rows; no window is gathered for it."""
         x: Matrix = np.empty((len(rows), len(self.spec.names)), np.float32)
         # A few rows of all blocks at a time: a row's cache lines are shared by neighbouring blocks.
         for first in range(0, len(rows) if self.spec.names else 0, _TILE):
             self._join(rows[first : first + _TILE], x[first : first + _TILE])
-        tensors = {FLAT: x} if self.spec.names else {}
+        return x
+
+    def tensors(self, rows: Ints) -> dict[str, Matrix]:
+        """Give the tensors of some rows, bit for bit as Inputs has them for rows that are ready."""
+        tensors = {FLAT: self.flat(rows)} if self.spec.names else {}
         for block, matrix, at in self.placed:
             if block.window > 1:
                 tensors[block.name] = np.empty((len(rows), block.window, len(block.columns)), np.float32)

@@ -205,7 +205,7 @@ def _work(job: _Job) -> None:
         found = target.followed(bars, folded.ts_close, folded.atr)
         arrays |= {f"target.{number}.{name}": getattr(found, name)[kept] for name in _FOLLOWED}
     if spec.names:
-        arrays["flat"] = folded.tensors(kept)[FLAT]
+        arrays["flat"] = folded.flat(kept)
     for number, (_, matrix, at) in enumerate(one for one in folded.placed if one.block.window > 1):
         arrays |= {f"block.{number}.matrix": matrix, f"block.{number}.at": at[kept]}
     store.save(job.folder, arrays)

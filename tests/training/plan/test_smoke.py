@@ -45,4 +45,4 @@ def test_a_small_member_of_every_kind_is_made_proved_and_traded(told):
 def test_what_the_smoke_makes_keeps_answers_for_a_report(told):
     root, _ = told
     kept = {path.stem for path in (root / "work").glob("*.npz")}
-    assert {"entry", "hybrid", "cnn", "fusion", "ft", "sweep", "meta", "manager"} <= kept
+    assert {"entry", "regime", "hybrid", "cnn", "fusion", "ft", "sweep", "meta", "manager"} <= kept
