@@ -4,7 +4,7 @@ Must not know Markdown or pictures. Called by training.measure.report. Models ar
 the folders; a shipped model has a hash, a study of another market has none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ TREE_VOICES = ("lightgbm", "xgboost", "boosted")
 LINEAR_VOICES = ("logistic",)
 NAIVE_VOICES = ("persistence",)
 OTHER = "other"
+"""A model over other models' answers, or of open positions."""
 FLOOR = 0.8
 """The Sharpe ratio that a trial was hoped to pass."""
 
@@ -149,7 +150,8 @@ def figures(
             for kept in kepts
             for voice in kept.voices
             if voice != kept.subject.model
-        ),
+        )
+        + tuple(_beside_trees(kepts, options.seed)),
         against_hour=tuple(_against_hour(kepts, outcomes, options.seed)),
         curves=tuple(_curves(kepts)),
         multiplicity=tables.multiplicity(rows),
@@ -186,10 +188,29 @@ def family(kept: Kept, voice: str) -> str:
     for name, voices in known:
         if voice in voices:
             return name
-    if voice != kept.subject.model or kept.subject.kind in ("meta", "manager"):
+    stacked = voice.startswith(("stack", "blend"))
+    if voice != kept.subject.model or stacked or kept.subject.kind in ("meta", "manager"):
         return OTHER
     windows = kept.subject.spec.startswith(("seq_", "sweep_", "mtf", "manager_"))
     return NETWORK if windows else TREES
+
+
+def _beside_trees(kepts: Sequence[Kept], seed: int) -> Iterator[Compared]:
+    """Hold every network against the shipped trees that decide at the same closes of the same market."""
+    for kept in kepts:
+        if family(kept, kept.subject.model) != NETWORK or kept.subject.kind != "entry":
+            continue
+        for other in kepts:
+            same = _market(kept) == _market(other) and other.subject.model_hash
+            if same and family(other, other.subject.model) == TREES:
+                found = tables.against(kept, other, seed=seed)
+                if found is not None:
+                    yield found
+
+
+def _market(kept: Kept) -> tuple[str, ...]:
+    subject = kept.subject
+    return subject.venue, subject.decision, subject.target, *subject.classes
 
 
 def _against_hour(kepts: Sequence[Kept], outcomes: Sequence[Outcome], seed: int) -> list[Against]:
@@ -250,6 +271,10 @@ def _curves(kepts: Sequence[Kept]) -> list[Curve]:
     return found
 
 
+def _is_study(kept: Kept) -> bool:
+    return not kept.subject.model_hash and family(kept, kept.subject.model) != OTHER
+
+
 def _order(kept: Kept) -> tuple[object, ...]:
     subject = kept.subject
-    return (not subject.model_hash, subject.venue, Timeframe(subject.decision).ns, subject.name)
+    return (_is_study(kept), subject.venue, Timeframe(subject.decision).ns, subject.name)

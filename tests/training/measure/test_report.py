@@ -169,6 +169,22 @@ def test_who_beats_whom_follows_from_the_interval(gain, said):
     assert said in verdicts.headline(figures_of(gain=gain))
 
 
+def test_networks_stand_beside_the_shipped_trees_of_their_closes(tmp_path):
+    trees = made("entry-1h", skill=0.0, spec="entry_1h", model_hash="cd")
+    trees = replace(
+        trees, voices={"trees": trees.p}, subject=msgspec.structs.replace(trees.subject, model="trees")
+    )
+    network = made("fusion-1h", spec="mtf", model_hash="ab", kind="entry")
+    still = [replace(kept, fold=np.zeros(len(kept), np.int8)) for kept in (network, trees)]
+    found = gather.figures(still, Options(MARKET, DESK))
+    assert [(one.model, one.second) for one in found.compared] == [
+        ("fusion-1h", "lightgbm"),
+        ("fusion-1h", "entry-1h"),
+    ]
+    assert verdicts.trees_against_fusion(found).count("beats the trees") == 2
+    assert {one.why_not for one in found.traded} == {"no out-of-fold rows to set a threshold by"}
+
+
 def test_a_loss_is_said_as_plainly_as_a_profit():
     bad = verdicts.fees(figures_of(run_of("net-1h", "kraken", interval(-3.0, 1.0))))
     assert bad.startswith("Nothing earns Kraken's base fees: of 1 runs none")
