@@ -31,6 +31,8 @@ LINEAR_VOICES = ("logistic",)
 NAIVE_VOICES = ("persistence",)
 OTHER = "other"
 """A model over other models' answers, or of open positions."""
+ENDS = ("gross", "kraken")
+"""The cheapest and the dearest schedule."""
 FLOOR = 0.8
 """The Sharpe ratio that a trial was hoped to pass."""
 
@@ -99,6 +101,8 @@ class Options(NamedTuple):
     """Where runs are kept and found again; None = nowhere."""
     shipped: Path | None = None
     """The folder of models whose cards are told where no answers were kept."""
+    quick: bool = False
+    """Trade baselines without fees and at Kraken's base tier alone."""
 
 
 def read(folders: Sequence[Path], models: Sequence[str] = ()) -> list[Kept]:
@@ -126,12 +130,7 @@ def figures(
     on_done: Callable[[int, int], None] | None = None,
 ) -> Figures:
     """Measure and trade every voice; `on_done` is told how many backtests are done, of how many."""
-    jobs = [
-        traded.job(kept, voice, options.lake, options.desk, seed=options.seed, runs=options.runs)
-        for kept in kepts
-        if traded.trades_of(kept)
-        for voice in kept.voices
-    ]
+    jobs = [_job(kept, voice, options) for kept in kepts if traded.trades_of(kept) for voice in kept.voices]
     done = [0]
 
     def count(_: traded.Job) -> None:
@@ -159,6 +158,11 @@ def figures(
         not_measured=tuple(not_measured),
         cards=carded(options.shipped, {kept.subject.name for kept in kepts}),
     )
+
+
+def _job(kept: Kept, voice: str, options: Options) -> traded.Job:
+    whole = traded.job(kept, voice, options.lake, options.desk, seed=options.seed, runs=options.runs)
+    return whole._replace(schedules=ENDS) if options.quick and voice != kept.subject.model else whole
 
 
 def model(kept: Kept) -> Model:
@@ -229,7 +233,7 @@ def _against_hour(kepts: Sequence[Kept], outcomes: Sequence[Outcome], seed: int)
     for name, one in own.items():
         if name == hour or one.traded.venue != venue:
             continue
-        for schedule in ("gross", "kraken"):
+        for schedule in ENDS:
             if schedule in one.returns and schedule in own[hour].returns:
                 a, b = _shared(one, own[hour], schedule)
                 if len(a) >= bootstrap.LEAST_DAYS:

@@ -107,6 +107,21 @@ def test_the_same_answers_write_the_same_bytes_and_runs_are_found_again(page, wo
         assert (tmp_path / name).read_bytes() == (out.parent / name).read_bytes(), name
 
 
+def test_the_json_is_the_figures_a_line_each(page):
+    _, written = page
+    found = msgspec.json.decode(written.json, type=gather.Figures)
+    assert {model.name for model in found.models} == {"fusion-15m", "regime"}
+    assert len(written.json.splitlines()) > len(found.rows)
+
+
+def test_quick_trades_baselines_at_both_ends_alone(work):
+    kepts = gather.read([work], ["fusion-15m"])
+    found = gather.figures(kepts, Options(MARKET, DESK, runs=work / "runs", quick=True))
+    counts = {one.voice: [at.schedule for at in one.fees] for one in found.traded}
+    assert len(counts["hybrid"]) == 5
+    assert counts["lightgbm"] == ["gross", "kraken"]
+
+
 def test_folders_without_answers_are_refused(work, tmp_path):
     with pytest.raises(DataError, match=r"expected kept answers"):
         gather.read([tmp_path])
