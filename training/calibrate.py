@@ -14,6 +14,7 @@ Floats = npt.NDArray[np.float64]
 MAX_TEMPERATURE = 10.0
 """Forecasts that validation does not bear out at all are flattened this much, never turned round."""
 MIN_TEMPERATURE = 0.2
+_FLATTEST, _STEEPEST = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
 _STEPS = 50
 _SETTLED = 1e-10
 
@@ -42,9 +43,13 @@ def fit(p: Floats, kind: npt.NDArray[np.int8], free: int) -> Calibration:
                 [np.mean(cross), np.mean(own * (1.0 - own))],
             ]
         )
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
+        if (slope <= _FLATTEST and gradient[0] > 0) or (slope >= _STEEPEST and gradient[0] < 0):
+            # The slope stays at its bound: a bias that made room for a step not taken would run away.
+            step = np.array([0.0, gradient[1] / (curvature[1, 1] + 1e-9)])
+        else:
+            step = np.linalg.solve(curvature + 1e-9 * np.eye(2), gradient)
         step *= min(1.0, 1.0 / float(np.abs(step).max() + _SETTLED))
-        slope = float(np.clip(slope - step[0], 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE))
+        slope = float(np.clip(slope - step[0], _FLATTEST, _STEEPEST))
         bias -= float(step[1])
         if float(np.abs(step).max()) < _SETTLED:
             break

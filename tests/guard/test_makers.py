@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from core.clock import MINUTE
+from core.errors import UsageError
 from core.market import Timeframe
 from feeds.lake import BarArrays
 from inference.card import Interval
 from inference.features.spec import SPECS
+from training.cli import run
 from training.guard import makers
 from training.guard.makers import NextSide, Proof, as_row, leaks, over_seeds, page, prove
 from training.members.catalogue import maker
@@ -94,3 +96,25 @@ def test_the_page_says_in_its_first_line_what_failed():
     assert "| tcn | seq_15m | planted | 1 | 0.6000 | +0.0100 | yes |" in lines
     assert list(page([proof()], "x"))[2].startswith("All kinds stay within chance")
     assert all(len(line) <= 120 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--maker", "oracle"], "maker: expected one of persistence, logistic"),
+        (["--maker", "logistic", "--specs", "nothing"], "--specs: expected some of"),
+    ],
+)
+def test_the_command_refuses_kinds_and_specifications_that_are_not_there(options, said, capsys):
+    assert run(["guard", "check", *options]) == UsageError.exit_code
+    assert said in capsys.readouterr().err
+
+
+def test_the_command_writes_its_page(tmp_path, capsys):
+    out = tmp_path / "results" / "guard-makers.md"
+    options = ["--maker", "persistence", "--decisions", "1000", "--pairs", "1", "--out", str(out)]
+    assert run(["guard", "check", *options]) in (0, 1)  # so few rows may miss the optimum
+    assert capsys.readouterr().out.count("| persistence | seq_15m |") == 2
+    text = out.read_text()
+    assert "`training guard check --maker persistence --specs seq_15m --seeds 1 --pairs 1" in text
+    assert "| persistence | seq_15m | planted | 1 |" in text

@@ -59,3 +59,18 @@ def test_which_way_the_market_went_is_not_learned():
     p /= p.sum(axis=1, keepdims=True)
     kind = rng.choice(np.int8([0, 1, 2]), 4_000, p=[0.1, 0.3, 0.6])
     assert fit(p, kind, HOLD).bias[0] == fit(p, kind, HOLD).bias[2] == 0.0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_forecasts_that_hardly_vary_and_are_wrong_still_become_base_rates(seed):
+    """Slope and bias are next to the same thing there, and the slope wants to be below its bound."""
+    rng = np.random.default_rng(seed)
+    kind = (rng.random(4_000) < 0.36).astype(np.int8)
+    take = 0.4 + 0.02 * rng.standard_normal(4_000) - 0.02 * kind
+    p = np.column_stack([1.0 - take, take])
+    found = fit(p, kind, 1)
+    after = applied.apply(found, p).astype(np.float64)
+    assert found.temperature == MAX_TEMPERATURE
+    assert after[:, 1].mean() == pytest.approx(kind.mean(), abs=1e-4)
+    share = np.array([[1.0 - kind.mean(), kind.mean()]])
+    assert log_loss(after, kind).mean() < log_loss(share, kind).mean() + 3e-3

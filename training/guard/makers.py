@@ -110,7 +110,7 @@ def prove(
         kind=Kind.REGIME,
         target=target,
         maker=makers[0],
-        baselines=tuple(makers[1:]) or (_rival(spec),),
+        baselines=tuple(makers[1:]) or (_rival(spec, "rival"),),
         terms=terms,
         venue=VENUE,
         source=source,
@@ -223,8 +223,8 @@ def as_row(proof: Proof) -> str:
     return f"{about} | {shown} | {said} |"
 
 
-def _rival(spec: FeatureSpec) -> Maker:
-    return maker("persistence", {"past": f"{spec.decision.value}.{SEEN_IN}"})
+def _rival(spec: FeatureSpec, called: str = "") -> Maker:
+    return maker("persistence", {"past": f"{spec.decision.value}.{SEEN_IN}"}, called=called)
 
 
 def _maker(name: str) -> Maker:

@@ -18,9 +18,9 @@ from training.guard.edge import Edge
 from training.guard.market import null_market, planted_market
 from training.guard.score import holds, share
 from training.manager.entries import TradeTerms
-from training.manager.page import MANAGER
 from training.manager.recipe import Crafted, ManagerOrder, craft
 from training.manager.rows import CONTINUE
+from training.manager.value import BEYOND
 from training.members.boosted import BoostedMaker
 from training.members.kept import TEST, Kept, Subject
 from training.members.member import Maker, silent
@@ -43,7 +43,8 @@ class Finding(msgspec.Struct, frozen=True):
     """One pipeline on one made market, on the test span.
 
     `side` is the share of looks whose direction was named, `oracle` that of those which went to the side of
-    the planted drift at the look. `gain` is that of acting before fees, None without a threshold.
+    the planted drift at the look. `gain` is that of acting before fees, beyond leaving as many positions by
+    chance; None without a threshold.
     """
 
     market: str
@@ -70,7 +71,7 @@ def check(
     series = planted_market(pairs, days, seed, edge=EDGE) if planted else null_market(pairs, days, seed)
     made = crafted(series, seed, maker or BoostedMaker(), out)
     own = next(one for one in made.value.compared if not one.rival)
-    gains = [one for one in made.value.gains if (one.policy, one.schedule) == (MANAGER, "gross")]
+    gains = [one for one in made.value.gains if (one.policy, one.schedule) == (BEYOND, "gross")]
     gain = gains[0].bps if gains else None
     unseen = made.kept.only(made.kept.fold == TEST)
     hits = (unseen.p[:, CONTINUE] > 0.5) == (unseen.kind == CONTINUE)

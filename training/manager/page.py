@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from inference.card import Interval
 from training.manager.policy import Gain
-from training.manager.value import Compared, Value
+from training.manager.value import BEYOND, MANAGER, Compared, Value
 from training.thresholds import SPREAD_BPS
 from training.trades import SCHEDULES
 
 _NOTHING = "-"
-MANAGER = "manager"
 
 
 def verdict(worth: Value) -> str:
@@ -22,14 +21,19 @@ def verdict(worth: Value) -> str:
             "No threshold left enough positions early out of fold, so there is no policy to judge: "
             "the stops are left alone."
         )
-    gross = _of(worth.gains, MANAGER, "gross")
-    told = f"{_shown(gross.bps, 1)} bps a position before fees on the test span"
-    low, high = gross.bps.low, gross.bps.high
-    if high is not None and high < 0:
+    gross, beyond = (_of(worth.gains, policy, "gross").bps for policy in (MANAGER, BEYOND))
+    kraken = _of(worth.gains, MANAGER, "kraken").bps
+    told = (
+        f"{_shown(gross, 1)} bps a position before fees on the test span, {_shown(kraken, 1)} at Kraken's "
+        f"base tier, {_shown(beyond, 1)} before fees beyond leaving as many by chance"
+    )
+    if gross.high is not None and gross.high < 0:
         return f"Acting on this manager loses money against leaving the stops alone: {told}."
-    if low is not None and low > 0:
-        return f"Acting on this manager was better than the stops on this one test span: {told}."
-    return f"Acting on this manager cannot be told from leaving the stops alone: {told}."
+    if gross.low is None or gross.low <= 0:
+        return f"Acting on this manager cannot be told from leaving the stops alone: {told}."
+    if beyond.low is None or beyond.low <= 0:
+        return f"Acting was better than the stops, but not than leaving as many positions by chance: {told}."
+    return f"Acting on this manager was better than the stops on this one test span: {told}."
 
 
 def page(worth: Value) -> str:

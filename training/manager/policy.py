@@ -27,6 +27,8 @@ SHARES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 """Candidates of the threshold: the chance of a reversal that so many of the out-of-fold looks reach."""
 FEWEST_ACTED = 200
 """A threshold that leaves fewer positions early out of fold is not looked at; an order may say otherwise."""
+COINS = 16
+"""Draws of the policy by chance, of which the mean counts: one draw's own luck would be measured with it."""
 RULES = (
     ("break-even stop at +1 R", Rule(even=1.0)),
     ("trailing stop of 1 R", Rule(trail=1.0)),
@@ -134,15 +136,24 @@ def choose(
     return best
 
 
-def gains(name: str, alone: Trades, acted: Trades, seed: int) -> list[Gain]:
-    """Give one way of acting under every fee schedule, per position, with intervals over whole days."""
+def gains(
+    name: str, alone: Trades, ways: Sequence[Trades], seed: int, *, less: Sequence[Trades] = ()
+) -> list[Gain]:
+    """Give one way of acting under every fee schedule, per position, with intervals over whole days.
+
+    `ways` are the positions as acted on, several where chance draws: their mean counts. What the mean of
+    `less` gains, instead of leaving alone, is taken off.
+    """
     days, weights = _days(alone, seed)
-    touched = int(np.sum((acted.minute != alone.minute) | (acted.price != alone.price)))
-    r = mean(acted.r - alone.r, days, weights)
+    touched = np.mean([np.sum((one.minute != alone.minute) | (one.price != alone.price)) for one in ways])
+    r = _mean([one.r for one in ways]) - _mean([one.r for one in less or (alone,)])
     found = []
     for fees in SCHEDULES:
-        net = acted.gross_bps - cost_bps(acted, fees) - (alone.gross_bps - cost_bps(alone, fees))
-        found.append(Gain(name, fees.name, len(alone), touched, mean(net, days, weights), r))
+        kept, given = (
+            _mean([one.gross_bps - cost_bps(one, fees) for one in each]) for each in (ways, less or (alone,))
+        )
+        net = mean(kept - given, days, weights)
+        found.append(Gain(name, fees.name, len(alone), round(touched), net, mean(r, days, weights)))
     return found
 
 
@@ -173,6 +184,11 @@ def by_chance(trades: Trades, trade: Ints, minute: Ints, acted: int, seed: int) 
 def _days(trades: Trades, seed: int) -> tuple[Ints, Floats]:
     days = trades.ts // DAY - trades.ts.min() // DAY
     return days, bootstrap.day_weights(int(days.max()) + 1, seed)
+
+
+def _mean(values: Sequence[Floats]) -> Floats:
+    found: Floats = np.mean(values, axis=0)
+    return found
 
 
 def _low(gain: Interval) -> float:

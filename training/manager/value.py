@@ -25,6 +25,10 @@ from training.manager.walk import HOW
 from training.members.kept import TEST
 from training.panel.panel import Floats, Ints, Kinds
 
+MANAGER, CHANCE = "manager", "as often by chance"
+BEYOND = "manager less chance"
+"""What leaving just these positions at just these looks gained over leaving as many anywhere: where
+positions lose in the mean, whoever leaves early gains."""
 _SE = 2 * 1.96
 
 
@@ -164,12 +168,22 @@ def acted(
     if chosen.threshold is not None:
         leave = policy.left_early(trades, *at, reversal >= chosen.threshold)[tested]
         managed = policy.replayed(alone, series, leave)
-        gains += policy.gains("manager", alone, managed, seed)
+        gains += policy.gains(MANAGER, alone, [managed], seed)
         mine = np.isin(looks.trade, tested)
-        coin = policy.by_chance(trades, looks.trade[mine], looks.minute[mine], gains[0].acted, seed)[tested]
-        gains += policy.gains("as often by chance", alone, policy.replayed(alone, series, coin), seed)
+        coins = [
+            policy.replayed(
+                alone,
+                series,
+                policy.by_chance(
+                    trades, looks.trade[mine], looks.minute[mine], gains[0].acted, seed + number
+                )[tested],
+            )
+            for number in range(policy.COINS)
+        ]
+        gains += policy.gains(CHANCE, alone, coins, seed)
+        gains += policy.gains(BEYOND, alone, [managed], seed, less=coins)
     for name, rule in policy.RULES:
-        gains += policy.gains(name, alone, policy.replayed(alone, series, rule=rule), seed)
+        gains += policy.gains(name, alone, [policy.replayed(alone, series, rule=rule)], seed)
     return chosen, policy.results("left alone", alone, seed), gains
 
 

@@ -41,6 +41,7 @@ def report(
         Path | None, typer.Option(help="Folder of models whose cards are told where no answers are.")
     ] = None,
     desk: Annotated[Path, typer.Option(help="Configuration of the trader: account and policy.")] = DESK,
+    quick: Annotated[bool, typer.Option(help="Trade baselines at no fees and at Kraken's alone.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Backtests at a time, each in a process.")] = 2,
     seed: Annotated[int, typer.Option(help="Same seed and answers give the same bytes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -53,8 +54,10 @@ def report(
         written = write(
             [Path(name) for name in _listed(work)],
             out,
-            Options(lake, desk, workers, seed, runs=Path(_listed(work)[0]) / "runs", shipped=shipped),
-            command=_command(work, out, model, seed, shipped),
+            Options(
+                lake, desk, workers, seed, runs=Path(_listed(work)[0]) / "runs", shipped=shipped, quick=quick
+            ),
+            command=_command(work, out, model, seed, shipped=shipped, quick=quick),
             models=_listed(model),
             on_done=on_done,
         )
@@ -131,13 +134,14 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _command(work: str, out: Path, model: str, seed: int, shipped: Path | None) -> str:
+def _command(work: str, out: Path, model: str, seed: int, *, shipped: Path | None, quick: bool) -> str:
     """Give the command line without this machine's folders."""
     folders = ",".join("DIR" if Path(name).is_absolute() else name for name in _listed(work))
     place = out.name if out.is_absolute() else out.as_posix()
     told = f"training report --work {folders} --lake DIR --out {place}"
     if shipped is not None:
         told += f" --shipped {'DIR' if shipped.is_absolute() else shipped.as_posix()}"
+    told += " --quick" if quick else ""
     told += f" --model {model}" if model else ""
     return told if seed == 1 else f"{told} --seed {seed}"
 

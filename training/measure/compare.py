@@ -14,10 +14,10 @@ from core.errors import DataError, UsageError
 from inference import artifact
 from inference.card import Card, Interval, Metrics
 from training import bootstrap
-from training.measure.figures import Ints, Scores, apart, area_sums, days, gain_sums, scores
-from training.measure.tables import before, said
+from training.measure.figures import Scores, apart, area_sums, days, gain_sums, scores
+from training.measure.tables import before, common, said
 from training.measure.verdicts import shown
-from training.members.kept import TEST, Kept, load
+from training.members.kept import Kept, load
 
 SUFFIX = ".npz"
 
@@ -73,7 +73,7 @@ def side_by_side(first: str, second: str, *, seed: int = 1) -> Compared:
 
 def of_kept(one: Kept, voice: str, other: Kept, rival: str, *, seed: int) -> Compared:
     """Compare two voices on the instants and instruments of the test span that both speak of."""
-    at, there = _common(one, voice, other, rival)
+    at, there = common(one, voice, other, rival)
     mine, theirs = one.only(at), other.only(there)
     names = [f"{kept.subject.name}:{v}" for kept, v in ((one, voice), (other, rival))]
     if not len(mine):
@@ -107,21 +107,6 @@ def of_cards(one: Card, other: Card) -> Compared:
         gain=none,
         sentence=f"Cards of {same}: a paired difference needs kept answers (FILE.npz) of both.",
     )
-
-
-def _common(one: Kept, voice: str, other: Kept, rival: str) -> tuple[Ints, Ints]:
-    """Give the positions of shared rows in each, in one order."""
-    keys = []
-    names = sorted({*one.subject.instruments, *other.subject.instruments})
-    for kept, name in ((one, voice), (other, rival)):
-        usable = (kept.fold == TEST) & (kept.kind >= 0) & np.isfinite(kept.voices[name]).all(axis=1)
-        rows = np.flatnonzero(usable)
-        code = np.array([names.index(i) for i in kept.subject.instruments])[kept.instrument[rows]]
-        pairs = np.empty(len(rows), dtype=[("ts", np.int64), ("instrument", np.int64)])
-        pairs["ts"], pairs["instrument"] = kept.ts[rows], code
-        keys.append((rows, pairs))
-    _, first, second = np.intersect1d(keys[0][1], keys[1][1], assume_unique=True, return_indices=True)
-    return keys[0][0][first], keys[1][0][second]
 
 
 def _voiced(text: str) -> tuple[Kept, str]:

@@ -4,7 +4,7 @@ Must not know Markdown or pictures. Called by training.measure.report. Models ar
 the folders; a shipped model has a hash, a study of another market has none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ TREE_VOICES = ("lightgbm", "xgboost", "boosted")
 LINEAR_VOICES = ("logistic",)
 NAIVE_VOICES = ("persistence",)
 OTHER = "other"
+"""A model over other models' answers, or of open positions."""
+ENDS = ("gross", "kraken")
+"""The cheapest and the dearest schedule."""
 FLOOR = 0.8
 """The Sharpe ratio that a trial was hoped to pass."""
 
@@ -98,6 +101,8 @@ class Options(NamedTuple):
     """Where runs are kept and found again; None = nowhere."""
     shipped: Path | None = None
     """The folder of models whose cards are told where no answers were kept."""
+    quick: bool = False
+    """Trade baselines without fees and at Kraken's base tier alone."""
 
 
 def read(folders: Sequence[Path], models: Sequence[str] = ()) -> list[Kept]:
@@ -125,12 +130,7 @@ def figures(
     on_done: Callable[[int, int], None] | None = None,
 ) -> Figures:
     """Measure and trade every voice; `on_done` is told how many backtests are done, of how many."""
-    jobs = [
-        traded.job(kept, voice, options.lake, options.desk, seed=options.seed, runs=options.runs)
-        for kept in kepts
-        if traded.trades_of(kept)
-        for voice in kept.voices
-    ]
+    jobs = [_job(kept, voice, options) for kept in kepts if traded.trades_of(kept) for voice in kept.voices]
     done = [0]
 
     def count(_: traded.Job) -> None:
@@ -149,7 +149,8 @@ def figures(
             for kept in kepts
             for voice in kept.voices
             if voice != kept.subject.model
-        ),
+        )
+        + tuple(_beside_trees(kepts, options.seed)),
         against_hour=tuple(_against_hour(kepts, outcomes, options.seed)),
         curves=tuple(_curves(kepts)),
         multiplicity=tables.multiplicity(rows),
@@ -157,6 +158,11 @@ def figures(
         not_measured=tuple(not_measured),
         cards=carded(options.shipped, {kept.subject.name for kept in kepts}),
     )
+
+
+def _job(kept: Kept, voice: str, options: Options) -> traded.Job:
+    whole = traded.job(kept, voice, options.lake, options.desk, seed=options.seed, runs=options.runs)
+    return whole._replace(schedules=ENDS) if options.quick and voice != kept.subject.model else whole
 
 
 def model(kept: Kept) -> Model:
@@ -186,10 +192,29 @@ def family(kept: Kept, voice: str) -> str:
     for name, voices in known:
         if voice in voices:
             return name
-    if voice != kept.subject.model or kept.subject.kind in ("meta", "manager"):
+    stacked = voice.startswith(("stack", "blend"))
+    if voice != kept.subject.model or stacked or kept.subject.kind in ("meta", "manager"):
         return OTHER
     windows = kept.subject.spec.startswith(("seq_", "sweep_", "mtf", "manager_"))
     return NETWORK if windows else TREES
+
+
+def _beside_trees(kepts: Sequence[Kept], seed: int) -> Iterator[Compared]:
+    """Hold every network against the shipped trees that decide at the same closes of the same market."""
+    for kept in kepts:
+        if family(kept, kept.subject.model) != NETWORK or kept.subject.kind != "entry":
+            continue
+        for other in kepts:
+            same = _market(kept) == _market(other) and other.subject.model_hash
+            if same and family(other, other.subject.model) == TREES:
+                found = tables.against(kept, other, seed=seed)
+                if found is not None:
+                    yield found
+
+
+def _market(kept: Kept) -> tuple[str, ...]:
+    subject = kept.subject
+    return subject.venue, subject.decision, subject.target, *subject.classes
 
 
 def _against_hour(kepts: Sequence[Kept], outcomes: Sequence[Outcome], seed: int) -> list[Against]:
@@ -208,7 +233,7 @@ def _against_hour(kepts: Sequence[Kept], outcomes: Sequence[Outcome], seed: int)
     for name, one in own.items():
         if name == hour or one.traded.venue != venue:
             continue
-        for schedule in ("gross", "kraken"):
+        for schedule in ENDS:
             if schedule in one.returns and schedule in own[hour].returns:
                 a, b = _shared(one, own[hour], schedule)
                 if len(a) >= bootstrap.LEAST_DAYS:
@@ -250,6 +275,10 @@ def _curves(kepts: Sequence[Kept]) -> list[Curve]:
     return found
 
 
+def _is_study(kept: Kept) -> bool:
+    return not kept.subject.model_hash and family(kept, kept.subject.model) != OTHER
+
+
 def _order(kept: Kept) -> tuple[object, ...]:
     subject = kept.subject
-    return (not subject.model_hash, subject.venue, Timeframe(subject.decision).ns, subject.name)
+    return (_is_study(kept), subject.venue, Timeframe(subject.decision).ns, subject.name)

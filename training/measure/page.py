@@ -16,6 +16,7 @@ from training.measure.gather import (
     NAIVE,
     NAIVE_VOICES,
     NETWORK,
+    OTHER,
     TREE_VOICES,
     TREES,
     Figures,
@@ -116,12 +117,13 @@ def _summary(figures: Figures) -> Iterator[str]:
     """One table for each decision timeframe and market of models whose answers are sides."""
 
     def place(model: Model) -> tuple[bool, str, int]:
-        return (not model.model_hash, model.venue, Timeframe(model.decision).ns)
+        study = not model.model_hash and model.family != OTHER
+        return (study, model.venue, Timeframe(model.decision).ns)
 
     entries = sorted((m for m in figures.models if m.kind == "entry"), key=place)
     for (_, venue, _), group in groupby(entries, key=place):
         models = list(group)
-        shipped = "" if models[0].model_hash else ", fitted on this market alone"
+        shipped = ", fitted on this market alone" if place(models[0])[0] else ""
         yield f"### {models[0].decision} decisions, {venue}{shipped}"
         yield ""
         yield _row(

@@ -16,6 +16,7 @@ from training.measure.figures import (
     Days,
     Flags,
     Floats,
+    Ints,
     Said,
     Scores,
     apart,
@@ -92,6 +93,39 @@ def compared(kept: Kept, first: str, second: str, *, seed: int = 1) -> Compared:
     auc = apart(area_sums(one, drawn), area_sums(other, drawn), bootstrap.binned_auc, drawn.weights)
     gain = apart(gain_sums(one, drawn), gain_sums(other, drawn), bootstrap.ratio, drawn.weights)
     return Compared(model=kept.subject.name, first=first, second=second, rows=len(both), auc=auc, gain=gain)
+
+
+def common(one: Kept, voice: str, other: Kept, rival: str) -> tuple[Ints, Ints]:
+    """Give the positions in each of the rows of the test span that both speak of, in one order."""
+    keys = []
+    names = sorted({*one.subject.instruments, *other.subject.instruments})
+    for kept, name in ((one, voice), (other, rival)):
+        usable = (kept.fold == TEST) & (kept.kind >= 0) & np.isfinite(kept.voices[name]).all(axis=1)
+        rows = np.flatnonzero(usable)
+        code = np.array([names.index(i) for i in kept.subject.instruments])[kept.instrument[rows]]
+        pairs = np.empty(len(rows), dtype=[("ts", np.int64), ("instrument", np.int64)])
+        pairs["ts"], pairs["instrument"] = kept.ts[rows], code
+        keys.append((rows, pairs))
+    _, first, second = np.intersect1d(keys[0][1], keys[1][1], assume_unique=True, return_indices=True)
+    return keys[0][0][first], keys[1][0][second]
+
+
+def against(one: Kept, other: Kept, *, seed: int = 1) -> Compared | None:
+    """Compare two models' own voices on the rows that both have, None where they were asked other things."""
+    at, there = common(one, one.subject.model, other, other.subject.model)
+    mine, theirs = one.only(at), other.only(there)
+    if len(mine) < FEWEST_ROWS or not np.array_equal(mine.kind, theirs.kind):
+        return None
+    drawn, base = days(mine.ts, seed), before(one)
+    a, b = said(mine, one.subject.model, base), said(theirs, other.subject.model, base)
+    return Compared(
+        model=one.subject.name,
+        first=one.subject.model,
+        second=other.subject.name,
+        rows=len(mine),
+        auc=apart(area_sums(a, drawn), area_sums(b, drawn), bootstrap.binned_auc, drawn.weights),
+        gain=apart(gain_sums(a, drawn), gain_sums(b, drawn), bootstrap.ratio, drawn.weights),
+    )
 
 
 def said(kept: Kept, voice: str, base: Floats) -> Said:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inference.card import Interval
 from training.measure.carded import Carded
-from training.measure.gather import FLOOR, NETWORK, TREE_VOICES, Figures, Model
+from training.measure.gather import FLOOR, NETWORK, TREE_VOICES, TREES, Figures, Model
 from training.measure.sharpe import Floats
 from training.measure.tables import ALL, TESTED, Compared, Row
 from training.measure.traded import AtFees, Traded
@@ -36,10 +36,11 @@ def headline(figures: Figures) -> str:
 
 def trees_against_fusion(figures: Figures) -> str:
     """Compare the trees with the fusion network on its own rows."""
-    named = {model.name: model for model in figures.models if _is_fusion(model)}
-    for one in figures.compared:
-        if one.model in named and one.second in TREE_VOICES and one.rows:
-            return _fusion_sentence(one)
+    named = {model.name for model in figures.models if _is_fusion(model)}
+    trees = {*TREE_VOICES, *(model.name for model in figures.models if model.family == TREES)}
+    found = [one for one in figures.compared if one.model in named and one.second in trees and one.rows]
+    if found:
+        return " ".join(map(_fusion_sentence, found))
     return "No fusion network was measured beside trees, so neither beats the other."
 
 
@@ -250,9 +251,9 @@ def _money(one: Traded) -> str:
     base: AtFees | None = next((run for run in one.fees if run.schedule == BASE_TIER), None)
     words = []
     if earning:
-        words.append(f"In the backtest it earns at {', '.join(earning)}")
+        words.append(f"In the backtest it earns at {', '.join(earning)},")
     else:
-        words.append("In the backtest it earns at no schedule, not even without fees")
+        words.append("In the backtest it earns at no schedule, not even without fees,")
     if losing:
         words.append(f"and loses for certain at {', '.join(losing)}")
     if base is not None:

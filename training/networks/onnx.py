@@ -5,6 +5,7 @@ imported when it is used: it takes seconds.
 """
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -19,20 +20,14 @@ from torch import Tensor, nn
 from core.errors import ModelError, UsageError
 from inference.artifact import OUTPUT, TOLERANCE, open_session
 from training.networks.network import DIRECTION, HEADS, Network
+from training.networks.onnx_recurrent import Graphed
+from training.networks.recurrent import Recurrent
 
 OPSET = 18
 """The newest for which torch's exporter writes graphs without converting them."""
 BATCHES = (1, 2, 7, 64)
 EXAMPLE = 3
 """Rows of the traced example: with one the exporter would take the batch for a constant."""
-REMARKS = (
-    # One dimension is shared by all tensors on purpose; the exporter names it once and says so.
-    "# The axis name: batch",
-    # Tracing a recurrent layer swaps its own list of weights and looks at gradients on the way.
-    "The tensor attributes? .*_flat_weights",
-    "The .grad attribute of a Tensor that is not a leaf",
-)
-
 Matrix = npt.NDArray[np.float32]
 
 
@@ -60,7 +55,7 @@ def to_onnx(network: Network, shapes: Mapping[str, tuple[int, ...]], *, heads: b
     """
     if dict(shapes) != network.shapes:
         raise UsageError(f"export: expected tensors {network.shapes}; found {dict(shapes)}")
-    answering = Answering(network, heads=heads)
+    answering = Answering(_graphed(network), heads=heads)
     batch = torch.export.Dim("batch", min=1)
     device = next(network.parameters()).device
     example = tuple(torch.zeros(EXAMPLE, *shapes[name], device=device) for name in network.names)
@@ -138,6 +133,16 @@ def _extremes(tensors: Mapping[str, Matrix]) -> Iterator[dict[str, Matrix]]:
         yield {name: np.full_like(x[:2], most(x)) for name, x in tensors.items()}
 
 
+def _graphed(network: Network) -> Network:
+    """Give a copy whose recurrent layers are nodes of ONNX."""
+    twin = copy.deepcopy(network)
+    for parent in list(twin.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Recurrent):
+                setattr(parent, name, Graphed(child.cell))
+    return twin
+
+
 @contextlib.contextmanager
 def _eval(network: nn.Module) -> Iterator[None]:
     """Switch dropout off and the running statistics on, and put it back."""
@@ -159,8 +164,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
-            for remark in REMARKS:
-                warnings.filterwarnings("ignore", message=remark, category=UserWarning)
+            # One dimension is shared by all tensors on purpose; the exporter names it once and says so.
+            warnings.filterwarnings("ignore", message="# The axis name: batch", category=UserWarning)
             yield
     finally:
         logger.setLevel(level)

@@ -83,10 +83,16 @@ def walk(learner: Learner, lesson: Lesson, times: Times, fold: Kinds, *, seed: i
     final: Stacker | None = None
     for number, cut in cuts(times, fold):
         known = np.flatnonzero(times.known_by(cut))
-        known = known[np.argsort(times.ts[known], kind="stable")][:: max(1, -(-len(known) // max_rows))]
+        known = _spread(known[np.argsort(times.ts[known], kind="stable")], max_rows)
         final = learner.fit(x[known], kind[known], classes, seed)
         mine = fold == number
         if mine.any():
             p[mine] = final.chances(x[mine])
     assert final is not None
     return Walked(p, final)
+
+
+def _spread(rows: Ints, most: int) -> Ints:
+    """Draw at most so many rows evenly: a whole stride would meet the same hours and pairs each day."""
+    count = min(len(rows), most)
+    return rows[np.arange(count) * len(rows) // max(count, 1)]

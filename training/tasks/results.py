@@ -114,9 +114,7 @@ def headline(lines: Sequence[Learned]) -> str:
     """Say first who did not learn what."""
     failed = [one for one in lines if not one.reached]
     if not failed:
-        return (
-            f"All {len(lines)} lines met the goal of {_number(lines[0].goal)}." if lines else "Nothing yet."
-        )
+        return f"Every line met the goal of {_number(lines[0].goal)}." if lines else "Nothing yet."
     names = ", ".join(f"{one.network} at {one.task} T = {one.steps:,}" for one in failed)
     return f"{len(lines) - len(failed)} of {len(lines)} lines met their goal; not met by {names}."
 

@@ -80,7 +80,7 @@ def test_gain_is_the_difference_to_the_same_positions_left_alone(positions):
     of, minute = looks(trades.first, trades.minute, 5)
     leave = policy.left_early(trades, of, minute, np.arange(len(of)) % 7 == 0)
     acted = policy.replayed(trades, series, leave)
-    by_name = {one.schedule: one for one in policy.gains("some", trades, acted, seed=1)}
+    by_name = {one.schedule: one for one in policy.gains("some", trades, [acted], seed=1)}
     assert by_name["gross"].bps.value == pytest.approx(np.mean(acted.gross_bps - trades.gross_bps))
     assert by_name["gross"].r.value == pytest.approx(np.mean(acted.r - trades.r))
     assert by_name["gross"].acted == np.sum(acted.how == LEFT)
@@ -112,7 +112,7 @@ def test_acting_on_noise_of_a_martingale_is_worth_nothing_beyond_chance():
         *((name, policy.replayed(later, series, rule=rule)) for name, rule in policy.RULES[:2]),
     ]
     for name, managed in ways:
-        gross = policy.gains(name, later, managed, seed=1)[0]
+        gross = policy.gains(name, later, [managed], seed=1)[0]
         assert gross.acted > 10, name
         assert holds(gross.bps, 0.0), name
 
@@ -150,3 +150,20 @@ def test_chance_leaves_as_many_positions_at_looks_of_their_own(positions):
     assert all((position, int(leave[position])) in pairs for position in left.tolist())
     assert np.array_equal(leave, policy.by_chance(trades, of, minute, 100, seed=2))
     assert not np.array_equal(leave, policy.by_chance(trades, of, minute, 100, seed=3))
+
+
+def test_gain_beyond_chance_is_the_difference_to_the_mean_of_the_draws(positions):
+    trades, series = positions
+    of, minute = looks(trades.first, trades.minute, 5)
+    coins = [
+        policy.replayed(trades, series, policy.by_chance(trades, of, minute, 200, seed=seed))
+        for seed in (1, 2)
+    ]
+    acted = policy.replayed(trades, series, rule=Rule(even=1.0))
+    alone, drawn, beyond = (
+        policy.gains("x", trades, ways, 1, less=less)[4]
+        for ways, less in (([acted], ()), (coins, ()), ([acted], coins))
+    )
+    assert beyond.bps.value == pytest.approx(alone.bps.value - drawn.bps.value)
+    assert beyond.r.value == pytest.approx(alone.r.value - drawn.r.value)
+    assert 150 < drawn.acted < 200  # one drawn at its last look leaves where time runs out anyway

@@ -107,6 +107,21 @@ def test_the_same_answers_write_the_same_bytes_and_runs_are_found_again(page, wo
         assert (tmp_path / name).read_bytes() == (out.parent / name).read_bytes(), name
 
 
+def test_the_json_is_the_figures_a_line_each(page):
+    _, written = page
+    found = msgspec.json.decode(written.json, type=gather.Figures)
+    assert {model.name for model in found.models} == {"fusion-15m", "regime"}
+    assert len(written.json.splitlines()) > len(found.rows)
+
+
+def test_quick_trades_baselines_at_both_ends_alone(work):
+    kepts = gather.read([work], ["fusion-15m"])
+    found = gather.figures(kepts, Options(MARKET, DESK, runs=work / "runs", quick=True))
+    counts = {one.voice: [at.schedule for at in one.fees] for one in found.traded}
+    assert len(counts["hybrid"]) == 5
+    assert counts["lightgbm"] == ["gross", "kraken"]
+
+
 def test_folders_without_answers_are_refused(work, tmp_path):
     with pytest.raises(DataError, match=r"expected kept answers"):
         gather.read([tmp_path])
@@ -167,6 +182,22 @@ def figures_of(*runs: Traded, gain: Interval = NONE) -> gather.Figures:
 )
 def test_who_beats_whom_follows_from_the_interval(gain, said):
     assert said in verdicts.headline(figures_of(gain=gain))
+
+
+def test_networks_stand_beside_the_shipped_trees_of_their_closes(tmp_path):
+    trees = made("entry-1h", skill=0.0, spec="entry_1h", model_hash="cd")
+    trees = replace(
+        trees, voices={"trees": trees.p}, subject=msgspec.structs.replace(trees.subject, model="trees")
+    )
+    network = made("fusion-1h", spec="mtf", model_hash="ab", kind="entry")
+    still = [replace(kept, fold=np.zeros(len(kept), np.int8)) for kept in (network, trees)]
+    found = gather.figures(still, Options(MARKET, DESK))
+    assert [(one.model, one.second) for one in found.compared] == [
+        ("fusion-1h", "lightgbm"),
+        ("fusion-1h", "entry-1h"),
+    ]
+    assert verdicts.trees_against_fusion(found).count("beats the trees") == 2
+    assert {one.why_not for one in found.traded} == {"no out-of-fold rows to set a threshold by"}
 
 
 def test_a_loss_is_said_as_plainly_as_a_profit():

@@ -79,3 +79,15 @@ def test_classes_without_sides_are_ranked_by_the_last():
     row = tables.measured(kept)[0]
     assert row.scores.auc.value == pytest.approx(row.scores.auc_rest[1])
     assert row.scores.ic.value is None
+
+
+def test_two_models_are_compared_where_they_were_asked_the_same(kept):
+    _, other = noise(1_200, 9)
+    told = {"ts": kept.ts, "instrument": kept.instrument, "fold": kept.fold}
+    trees = kept_of(kept.kind, {"trees": other}, name="entry-1h", **told)
+    found = tables.against(kept, trees.only(np.arange(1_200) % 2 == 0))
+    assert (found.first, found.second, found.rows) == ("net", "entry-1h", 300)
+    assert found.gain.low > 0
+    asked_else = kept_of((kept.kind + 1) % 3, {"trees": other}, name="entry-1h", **told)
+    assert tables.against(kept, asked_else) is None
+    assert tables.against(kept, trees.only(trees.fold != 0)) is None

@@ -13,7 +13,7 @@ from training.networks.recurrent import Recurrent
 from training.networks.tcn import TemporalConv
 
 ALL_HEADS = tuple(HEADS)
-CAUSAL = tuple(name for name in BRANCHES if name != "attention")
+CAUSAL = tuple(name for name, branch in BRANCHES.items() if hasattr(branch, "steps"))
 
 
 def built(name, *, classes=3, heads=ALL_HEADS, hyper=None, seed=1, **others):

@@ -68,7 +68,7 @@ def test_the_daemons_graph_has_one_output_and_the_same_bytes_in_another_process(
         "import hashlib, sys, torch; from training.networks.build import Hyper, network;"
         "from training.networks.onnx import to_onnx; torch.manual_seed(5); torch.set_num_threads(1);"
         "shapes = {'x': (4,), '1h': (12, 3)};"
-        "model = network('hybrid', shapes, Hyper(), classes=2, kept={'1h': (0, 2)});"
+        "model = network('hybrid', shapes, Hyper(layers=2, recurrent='gru'), classes=2, kept={'1h': (0, 2)});"
         "print(hashlib.sha256(to_onnx(model, shapes)).hexdigest())"
     )
     done = subprocess.run(
@@ -77,7 +77,7 @@ def test_the_daemons_graph_has_one_output_and_the_same_bytes_in_another_process(
     assert done.returncode == 0, done.stderr
     torch.manual_seed(5)
     small = {"x": (4,), "1h": (12, 3)}
-    model = network("hybrid", small, Hyper(), classes=2, kept={"1h": (0, 2)})
+    model = network("hybrid", small, Hyper(layers=2, recurrent="gru"), classes=2, kept={"1h": (0, 2)})
     data = to_onnx(model, small)
     assert done.stdout.strip() == hashlib.sha256(data).hexdigest()
     assert done.stderr == ""
