@@ -1,6 +1,6 @@
 """What each network costs: parameters of its variants, operations, time in ONNX Runtime, parity.
 
-`python -m benchmarks.networks [NAME ...]` prints a line for each, shaped as docs/networks.md has it.
+`python -m benchmarks.networks [NAME ...]` prints a line for each; docs/networks.md has them but for the times.
 Times are the best of five over 1,000 rows in chunks of 32, one thread, like a daemon's batch.
 """
 

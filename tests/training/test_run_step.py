@@ -1,5 +1,6 @@
 """The page of steps names commands and options that there are."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -38,3 +39,15 @@ def test_every_command_and_option_on_the_page_exists(line):
     used = {word.split("=")[0] for word in words if word.startswith("-")}
     assert used <= known, line
     assert not hasattr(command, "commands"), f"{line}: a group is no command"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_file_on_the_page_exists(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        # Pages of results are written by commands that the page of steps names.
+        assert target.startswith("results/") or (page.parent / target).exists(), target
+    for path in re.findall(r"configs/[\w/-]+\.toml", text):
+        assert (ROOT / path).is_file(), path
+    for path in re.findall(r"`(training/[\w/]+(?:\.py)?)`", text):
+        assert (ROOT / path).exists(), path

@@ -20,9 +20,11 @@ _COUNTED = re.compile(r"(\d+) (?:of|/) (\d+)|(\d+)/(\d+)")
 
 
 @contextmanager
-def following(work: Path, names: Iterable[str]) -> Iterator[Callable[[str], None] | None]:
+def following(
+    work: Path, names: Iterable[str], console: Console | None = None
+) -> Iterator[Callable[[str], None] | None]:
     """Show models at work at a terminal; give what is to be told of each that is done, None elsewhere."""
-    console = Console(stderr=True)
+    console = console or Console(stderr=True)
     if not console.is_terminal:
         yield None
         return
