@@ -7,6 +7,7 @@ that it was made of; places on disk do not count.
 
 import hashlib
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
@@ -24,8 +25,8 @@ from training.plan.schema import Bars, Ensemble, Manager, Meta, Network, Order, 
 from training.provenance import Recipe, read
 from training.walkforward.run import code_hash, versions
 
-RECORDS, LOGS = "made", "log"
-"""Folders of the work folder beside the answers: records of what was made, and lines of progress."""
+RECORDS, LOGS, FITS = "made", "log", "fits"
+"""Folders of the work folder beside the answers: records of what was made, lines of progress, checkpoints."""
 
 Say = Callable[[str], None]
 
@@ -73,6 +74,11 @@ class Job(msgspec.Struct, frozen=True):
         return f"training train --config {self.common.config} --data DIR --only {self.order.name}"
 
 
+def fits_of(job: Job) -> Path:
+    """Give the folder of an order's checkpoints; a fit goes on from one of this very program alone."""
+    return job.place.work / FITS / job.order.name / code_hash(versions())[:12]
+
+
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a job: the model's hash, empty where none was written, and the answers' file's.
 
@@ -109,6 +115,8 @@ def work(job: Job) -> Made:
             say("found")
             return there
         _record(job).unlink(missing_ok=True)
+        if not job.resume:
+            shutil.rmtree(job.place.work / FITS / job.order.name, ignore_errors=True)
         _make(job, say)
         made = msgspec.structs.replace(
             _looked_at(job, key),

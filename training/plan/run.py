@@ -4,6 +4,7 @@ Must not know how a model is made or how progress is shown. Called by training.p
 training.plan.smoke. A model that is finished stays whatever becomes of the others.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from trader.backtest.parallel import each
 from training.plan.job import Common, Job, Made, Place, work
 from training.plan.schema import Meta, Order, Plan, chosen, needs, stages
 
+CHECK = "check"
+"""Folder of the work folder in which a check makes models again."""
 OnDone = Callable[[str], None]
 
 
@@ -59,7 +62,8 @@ def check(
 
     Nothing that was kept is used, and nothing in `place.out` is changed.
     """
-    again = place.work / "check"
+    again = place.work / CHECK
+    shutil.rmtree(again, ignore_errors=True)
     elsewhere = Place(place.data, again / "models", again)
     names = tuple(order.name for order in chosen(plan, only, whole=True))
     made = train(plan, config, elsewhere, only=names, workers=workers, on_done=on_done)
