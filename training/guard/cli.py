@@ -136,7 +136,15 @@ def check(
 
     if maker:
         kinds = tuple(name for name in maker.split(",") if name)
-        _prove(kinds, specs or "seq_15m", range(first_seed, first_seed + seeds), pairs, decisions, out, as_json=as_json)
+        _prove(
+            kinds,
+            specs or "seq_15m",
+            range(first_seed, first_seed + seeds),
+            pairs,
+            decisions,
+            out,
+            as_json=as_json,
+        )
         return
     named = tuple(name for name in specs.split(",") if name) or shipped()
     if strange := [name for name in named if name not in SPECS]:
@@ -186,8 +194,9 @@ def _prove(
                 for proof in found:
                     print(_line(proof) if as_json else makers.as_row(proof), flush=True)
     if out is not None:
-        command = f"training guard check --maker {','.join(kinds)} --specs {specs} --seeds {len(seeds)} --first-seed {seeds.start}"
-        text = "\n".join(makers.page(proofs, f"{command} --pairs {pairs} --decisions {decisions}")) + "\n"
+        drawn = f"--seeds {len(seeds)} --first-seed {seeds.start} --pairs {pairs} --decisions {decisions}"
+        command = f"training guard check --maker {','.join(kinds)} --specs {specs} {drawn}"
+        text = "\n".join(makers.page(proofs, command)) + "\n"
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
     if not all(one[-1] for one in makers.over_seeds(proofs)):
