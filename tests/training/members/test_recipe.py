@@ -206,6 +206,17 @@ def test_thinned_answers_see_every_time_of_the_day(most):
     assert set(times.tolist()) == set(range(96))
 
 
+def test_classes_that_are_no_sides_are_never_written_as_an_entry_model(tmp_path):
+    sweep = made.Asked("sweep", ("none", "swept_low", "swept_high"))
+    asked_of = replace(PANEL, followed={"sweep": PANEL.followed["barrier"]})
+    with pytest.raises(UsageError, match=r"expected an entry model of target barrier .*; found sweep"):
+        craft(order(target=sweep), asked_of, tmp_path / "sweep", tmp_path, silent)
+    assert not (tmp_path / "sweep").exists()
+    kept = craft(order(target=sweep, folds=2), asked_of, None, tmp_path, silent).kept
+    assert kept.subject.classes == sweep.classes
+    assert kept.subject.edge_threshold == 0.0, "nothing is traded on p_swept_high - p_none"
+
+
 def test_rows_without_a_known_answer_or_a_known_trade_are_left_out():
     told = PANEL.followed["barrier"]
     lost = replace(
