@@ -24,9 +24,10 @@ class Order:
     `target` is asked, `heads` are further targets by head, for networks that have them. `terms` are the
     barriers of the panel's `paid`. `baselines` are fitted on the same rows; the first is the card's rival.
     Rows from `vault_start` on are not looked at. `folds` fits answer the rows before the test out of
-    fold. More than `max_rows` training rows are thinned by a stride. More than `max_answers` decisions before
-    the test are thinned to every third instant, ninth, and so on: for all instruments alike, so that what a
-    slower model keeps, a quicker one of the same timeframe keeps too, and at changing hours of the day.
+    fold. More than `max_rows` training rows are thinned evenly. More than `max_answers` decisions before the
+    test are thinned to every third instant, ninth, and so on: for all instruments alike, so that what a
+    slower model keeps, a quicker one of the same timeframe keeps too, and one later each day, so that every
+    time of the day is seen.
     """
 
     name: str

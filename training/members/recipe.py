@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.clock import DAY
 from core.errors import DataError, UsageError
 from core.text import iso
 from inference import calibrate as calibrated
 from inference import conformal
-from inference.card import BinaryMetrics, Calibration, Card, Kind, Metrics
+from inference.card import CLASSES, BinaryMetrics, Calibration, Card, Kind, Metrics
 from training import calibrate, export, splits
-from training.labels import HOLD
 from training.members import carded, figures
 from training.members.kept import TEST, Kept, Subject, save
 from training.members.member import Fitted, Lesson, Maker, Say
@@ -65,9 +65,15 @@ def craft(order: Order, panel: Panel, out: Path | None, work: Path, say: Say) ->
     """Carry the order out on the panel: answers to work/NAME.npz and, with `out`, a verified artifact.
 
     DataError where a span has no rows, UsageError for an `out` that holds something else, ModelError
-    if the written artifact fails its check or a network diverges.
+    if the written artifact fails its check or a network diverges. UsageError, too, for an entry model that
+    is to be written and was not asked which barrier comes first: its card and the daemon take it for that.
     """
     if out is not None:
+        if order.kind is Kind.ENTRY and order.target.name != BARRIER:
+            raise UsageError(
+                f"{order.name}: expected an entry model of target {BARRIER} where an artifact is written; "
+                f"found {order.target.name}"
+            )
         export.check_target(out)
     rows = asked(order, panel)
     spans = splits.cut(
@@ -94,7 +100,8 @@ def craft(order: Order, panel: Panel, out: Path | None, work: Path, say: Say) ->
         taught=lesson.kind[spans.train],
         seed=order.seed,
     )
-    chosen = figures.threshold(order.kind, judged, own.p)
+    sided = order.target.classes == CLASSES
+    chosen = figures.threshold(order.kind, judged, own.p) if sided else figures.Chosen()
     card = None
     if out is not None:
         say(f"{order.name}: measuring, exporting and checking")
@@ -122,7 +129,9 @@ def asked(order: Order, panel: Panel) -> Panel:
     stride = 1
     while int(before.sum()) > stride * order.max_answers:
         stride *= APART
-    whole = panel.ts // panel.spec.decision.ns % stride == 0
+    # A day's bars are a multiple of three, so a stride alone would show the same few hours of every day.
+    place = panel.ts // panel.spec.decision.ns + panel.ts // DAY
+    whole = place % stride == 0
     return panel.only(known & (whole | (panel.ts >= order.test_start)))
 
 
@@ -202,11 +211,16 @@ def _speak(order: Order, maker: Maker, lesson: Lesson, spans: splits.Spans, say:
     fold[before], kind[before], raw[before] = folded.fold, folded.kind, folded.p
     fold[spans.test], raw[spans.test] = TEST, final.chances(panel.only(spans.test))
     out = fold > TEST
-    calibration = calibrate.fit(raw[out], kind[out], HOLD if classes == 3 else figures.HIGH)
+    calibration = calibrate.fit(raw[out], kind[out], _free(order.target.classes))
     p = np.full_like(raw, np.nan)
     spoke = fold != UNKNOWN
     p[spoke] = calibrated.apply(calibration, raw[spoke])
     return Spoken(p, fold, kind, calibration, final)
+
+
+def _free(classes: tuple[str, ...]) -> int:
+    """Give the class whose bias calibration may move: the one of no event, or the middle."""
+    return next((number for number, name in enumerate(classes) if name in ("hold", "none")), 1)
 
 
 def _result(

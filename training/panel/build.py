@@ -35,6 +35,7 @@ _CODE_FILES = (
     "training/columns.py",
     "training/dataset.py",
     "training/labels.py",
+    "training/ranks.py",
     "training/volatility.py",
     "training/volume.py",
 )

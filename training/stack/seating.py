@@ -15,6 +15,7 @@ from core.errors import DataError
 from core.market import Timeframe
 from core.text import iso
 from inference.blend import Blend, Standing, blend, weigh
+from inference.card import CLASSES
 from inference.ensemble_card import Policy
 from inference.sitting import members_seen, votes_seen
 from training.labels import DOWN, UP
@@ -135,8 +136,11 @@ def _together(kepts: Sequence[Kept]) -> None:
     anchor = kepts[0].subject
     decision = Timeframe(anchor.decision).ns
     for one in (kept.subject for kept in kepts):
-        if one.kind != "entry" or len(one.classes) != 3:
-            raise DataError(f"{one.name}: expected answers of an entry model; found kind {one.kind}")
+        if one.kind != "entry" or one.classes != CLASSES:
+            raise DataError(
+                f"{one.name}: expected answers of an entry model, {', '.join(CLASSES)}; "
+                f"found kind {one.kind} of {', '.join(one.classes)}"
+            )
         if one.test_start != anchor.test_start:
             raise DataError(
                 f"{one.name}: expected a test span from {iso(anchor.test_start)}, as {anchor.name} has it; "

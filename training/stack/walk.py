@@ -17,7 +17,8 @@ from training.panel.panel import Flags, Floats, Ints, Kinds, Matrix
 from training.stack.stackers import Learner, Stacker
 
 NOBODY = -1
-"""The fold of rows before the first cut, of which no fit had seen only earlier ones."""
+"""The fold of rows before the first cut, of which no fit had seen only earlier ones, and of those whose label
+had not ended an embargo before the test span."""
 
 
 class Times(NamedTuple):
@@ -51,6 +52,7 @@ class Walked(NamedTuple):
 def folds(times: Times, count: int) -> Kinds:
     """Give each row's fold: NOBODY in the first of count + 1 equal spans before the test span, then 1, 2, ...
 
+    Rows before the test span that are not known by then are NOBODY's, too.
     DataError where a span would be empty, or nothing is known before it.
     """
     before = times.ts[times.ts < times.test_start]
@@ -61,6 +63,8 @@ def folds(times: Times, count: int) -> Kinds:
     edges -= edges % DAY
     found = np.searchsorted(edges, times.ts, side="right").astype(np.int8)
     found = np.where(found == 0, NOBODY, found).astype(np.int8)
+    # Calibration, threshold and choice rest on these rows, so no label may end in the test span.
+    found[~times.known_by(times.test_start)] = NOBODY
     found[times.ts >= times.test_start] = TEST
     for fold, cut in cuts(times, found):
         if not (times.known_by(cut).any() and (found == fold).any()):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.clock import DAY, HOUR
+from core.clock import DAY
 from core.errors import DataError, UsageError
 from core.market import Timeframe
 from core.text import parse_iso
@@ -197,8 +197,24 @@ def test_thinning_keeps_whole_instants_and_all_of_the_test_span():
     assert (~before).sum() == (PANEL.ts >= TEST_START).sum()
     fewer = asked(order(max_answers=500), PANEL)
     assert set(fewer.ts.tolist()) < set(rows.ts.tolist())
-    hours = (fewer.ts[fewer.ts < TEST_START] // HOUR) % 24
-    assert len(set(hours.tolist())) > 10  # no stride that meets the same hours each day
+
+
+@pytest.mark.parametrize("most", [5_000, 2_000])
+def test_thinned_answers_see_every_time_of_the_day(most):
+    fewer = asked(order(max_answers=most), PANEL)
+    times = (fewer.ts[fewer.ts < TEST_START] % DAY) // made.BAR
+    assert set(times.tolist()) == set(range(96))
+
+
+def test_classes_that_are_no_sides_are_never_written_as_an_entry_model(tmp_path):
+    sweep = made.Asked("sweep", ("none", "swept_low", "swept_high"))
+    asked_of = replace(PANEL, followed={"sweep": PANEL.followed["barrier"]})
+    with pytest.raises(UsageError, match=r"expected an entry model of target barrier .*; found sweep"):
+        craft(order(target=sweep), asked_of, tmp_path / "sweep", tmp_path, silent)
+    assert not (tmp_path / "sweep").exists()
+    kept = craft(order(target=sweep, folds=2), asked_of, None, tmp_path, silent).kept
+    assert kept.subject.classes == sweep.classes
+    assert kept.subject.edge_threshold == 0.0, "nothing is traded on p_swept_high - p_none"
 
 
 def test_rows_without_a_known_answer_or_a_known_trade_are_left_out():

@@ -1,5 +1,6 @@
 """A panel says what the daemon's frame says, nothing of the future, and the same however it was made."""
 
+import ast
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from inference.features.frame import FeatureFrame
 from inference.features.spec import FLAT, SPECS, Block, Cross, FeatureSpec
 from training.guard.market import Shape, null_market
 from training.labels import UNKNOWN, BarrierTerms, label
+from training.panel import build as building
 from training.panel import store
 from training.panel.build import build, content, kept_columns
 from training.panel.panel import Paid, Panel
@@ -333,3 +335,20 @@ def test_the_clock_moves_whatever_the_number_of_rows():
         flat=clock,
     )
     assert kept_columns(rows) == {FLAT: (0, 1)}
+
+
+def test_a_change_of_any_code_that_computes_a_panel_changes_its_name():
+    """What the code that counts imports of training counts, too, but for structs and what only reads."""
+    structs = {"training/provenance.py", "training/regime.py", "training/trades.py"}
+    root = Path(building.__file__).parents[2]
+    counted = {*building._CODE_FILES}
+    for package in building._CODE:
+        counted |= {str(path.relative_to(root)) for path in (root / package).rglob("*.py")}
+    called = set()
+    for name in counted:
+        for node in ast.walk(ast.parse((root / name).read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("training"):
+                module = str(node.module).replace(".", "/")
+                here = (root / f"{module}.py").exists()
+                called |= {f"{module}.py"} if here else {f"{module}/{one.name}.py" for one in node.names}
+    assert called - counted == structs

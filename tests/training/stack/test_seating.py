@@ -125,8 +125,11 @@ def test_answers_that_do_not_belong_together_are_refused():
     with pytest.raises(DataError, match=r"b: expected a test span from 2023-10-20.*as own has it"):
         seat([own, later], Policy())
     other = replace(own, subject=msgspec.structs.replace(own.subject, name="r", kind="regime"))
-    with pytest.raises(DataError, match="r: expected answers of an entry model; found kind regime"):
+    with pytest.raises(DataError, match=r"r: expected answers of an entry model, .*; found kind regime"):
         seat([own, other], Policy())
+    sweep = msgspec.structs.replace(own.subject, name="s", classes=("none", "swept_low", "swept_high"))
+    with pytest.raises(DataError, match=r"s: expected .* down, hold, up; found .* none, swept_low"):
+        seat([own, replace(own, subject=sweep)], Policy())
 
 
 def test_a_vote_fades_with_the_time_since_its_fit():
