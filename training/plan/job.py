@@ -6,8 +6,11 @@ that it was made of; places on disk do not count.
 """
 
 import hashlib
+import importlib.metadata
 import resource
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import assert_never
 
@@ -26,6 +29,10 @@ from training.walkforward.run import code_hash, versions
 
 RECORDS, LOGS = "made", "log"
 """Folders of the work folder beside the answers: records of what was made, and lines of progress."""
+PANELS, FITS = "panels", "fits"
+"""Others: built panels, found again by content; checkpoints and metrics of fits."""
+FITTERS = ("onnx", "onnxscript", "scikit-learn", "skl2onnx", "torch", "xgboost")
+"""Libraries that decide a result beside those of a walk-forward; not each of them is always there."""
 
 Say = Callable[[str], None]
 
@@ -148,11 +155,26 @@ def bars_of(job: Job, order: Bars) -> Recipe:
 
 def key_of(job: Job) -> str:
     """Give the hash of everything that decides the result."""
-    told: list[object] = [job.order, job.of, job.common, code_hash(versions())]
+    told: list[object] = [job.order, job.of, job.common, program()]
     if isinstance(job.order, Bars):
         told.append(fingerprint(read(bars_of(job, job.order), job.place.data)))
     told += [_made_of(job, name) for name in job.needs]
     return hashlib.sha256(msgspec.msgpack.encode(told)).hexdigest()
+
+
+@cache
+def program() -> str:
+    """Give one hash of the program and of all libraries that a model comes from."""
+    there = dict.fromkeys(FITTERS, "none")
+    for name in FITTERS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            there[name] = importlib.metadata.version(name)
+    return code_hash(versions() | there)
+
+
+def fits_of(job: Job) -> Path:
+    """Give the folder of this order's checkpoints: another program begins anew, as it may learn otherwise."""
+    return job.place.work / FITS / job.order.name / program()[:12]
 
 
 def _make(job: Job, say: Say) -> None:

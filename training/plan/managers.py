@@ -12,8 +12,7 @@ from training.manager import recipe
 from training.manager.recipe import ManagerOrder
 from training.members.catalogue import maker
 from training.members.member import Maker
-from training.plan.job import Job, Say, bars_of
-from training.plan.networks import FITS
+from training.plan.job import Job, Say, bars_of, fits_of
 from training.plan.schema import NETWORK, Manager
 from training.provenance import read
 
@@ -57,7 +56,7 @@ def _maker(job: Job, order: Manager, word: str) -> Maker:
         order.network,
         hyper={"variant": order.variant, **order.hyper},
         fit=order.fit,
-        folder=job.place.work / FITS / order.name,
+        folder=fits_of(job),
     )
 
 

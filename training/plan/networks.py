@@ -14,14 +14,12 @@ from training.members.catalogue import maker
 from training.members.member import Lesson, Maker
 from training.members.order import Order
 from training.panel.build import build
-from training.plan.job import Job, Say, bars_of
+from training.plan.job import PANELS, Job, Say, bars_of, fits_of
 from training.plan.schema import HEAD_TARGETS, Network, Pretraining, day
 from training.provenance import read
 from training.synthetic.lessons import lesson
 from training.targets.catalogue import target
 
-PANELS, FITS = "panels", "fits"
-"""Folders of the work folder: built panels, found again by content; checkpoints and metrics of fits."""
 NO_PRETRAIN = "_no_pretrain"
 
 
@@ -40,7 +38,7 @@ def make(job: Job, order: Network, say: Say) -> None:
         name=order.name,
         kind=Kind(order.kind),
         target=asked,
-        maker=_network(order, job.place.work),
+        maker=_network(order, fits_of(job)),
         baselines=tuple(map(maker, order.baselines)),
         terms=terms,
         venue=bars.venue,
@@ -73,21 +71,21 @@ def _pretrained(job: Job, order: Network, bare: Order, terms: Pretraining, say: 
         heads=bare.heads,
         cache=job.place.work / PANELS,
     )
-    beside: tuple[Maker, ...] = (_network(order, job.place.work, called=order.network + NO_PRETRAIN),)
+    beside: tuple[Maker, ...] = (_network(order, fits_of(job), called=order.network + NO_PRETRAIN),)
     return replace(
         bare,
-        maker=_network(order, job.place.work, pretrain=taught),
+        maker=_network(order, fits_of(job), pretrain=taught),
         baselines=(*bare.baselines, *(beside if terms.beside else ())),
     )
 
 
-def _network(order: Network, work: Path, *, pretrain: Lesson | None = None, called: str = "") -> Maker:
+def _network(order: Network, fits: Path, *, pretrain: Lesson | None = None, called: str = "") -> Maker:
     return maker(
         order.network,
         hyper={"variant": order.variant, **order.hyper},
         fit=order.fit,
         heads=order.heads,
         pretrain=pretrain,
-        folder=work / FITS / order.name,
+        folder=fits,
         called=called,
     )

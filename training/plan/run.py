@@ -4,6 +4,7 @@ Must not know how a model is made or how progress is shown. Called by training.p
 training.plan.smoke. A model that is finished stays whatever becomes of the others.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 
 from inference import ensemble
 from trader.backtest.parallel import each
-from training.plan.job import Common, Job, Made, Place, work
+from training.plan.job import FITS, PANELS, Common, Job, Made, Place, work
 from training.plan.schema import Meta, Order, Plan, chosen, needs, stages
 
 OnDone = Callable[[str], None]
@@ -60,6 +61,8 @@ def check(
     Nothing that was kept is used, and nothing in `place.out` is changed.
     """
     again = place.work / "check"
+    for kept in (PANELS, FITS):  # of an earlier check: a fit that is found proves nothing
+        shutil.rmtree(again / kept, ignore_errors=True)
     elsewhere = Place(place.data, again / "models", again)
     names = tuple(order.name for order in chosen(plan, only, whole=True))
     made = train(plan, config, elsewhere, only=names, workers=workers, on_done=on_done)
