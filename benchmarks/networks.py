@@ -1,7 +1,7 @@
 """What each network costs: parameters of its variants, operations, time in ONNX Runtime, parity.
 
-`python -m benchmarks.networks [NAME ...]` prints a line for each; docs/networks.md has them but for the times.
-Times are the best of five over 1,000 rows in chunks of 32, one thread, like a daemon's batch.
+`python -m benchmarks.networks [NAME ...]` prints a line for each; docs/networks.md has all but
+the times. Times are the best of five over 1,000 rows in chunks of 32, one thread, like a daemon's batch.
 """
 
 import sys

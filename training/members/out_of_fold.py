@@ -115,6 +115,11 @@ def require_embargo(ts: Ints, ts_end: Ints, embargo: int) -> None:
 
 
 def thinned(mask: Flags, max_rows: int | None) -> Ints:
-    """Give the positions of the mask's rows, every n-th where there are more than `max_rows`."""
+    """Give the positions of the mask's rows, at most `max_rows` of them, spread evenly.
+
+    No whole stride: every third row of four hours would be the same two hours of each day.
+    """
     rows = np.flatnonzero(mask)
-    return rows if max_rows is None else rows[:: max(1, -(-len(rows) // max_rows))]
+    if max_rows is None or len(rows) <= max_rows:
+        return rows
+    return rows[np.arange(max_rows) * len(rows) // max_rows]

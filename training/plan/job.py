@@ -8,6 +8,7 @@ that it was made of; places on disk do not count.
 import hashlib
 import importlib.metadata
 import resource
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -27,10 +28,8 @@ from training.plan.schema import Bars, Ensemble, Manager, Meta, Network, Order, 
 from training.provenance import Recipe, read
 from training.walkforward.run import code_hash, versions
 
-RECORDS, LOGS = "made", "log"
-"""Folders of the work folder beside the answers: records of what was made, and lines of progress."""
-PANELS, FITS = "panels", "fits"
-"""Others: built panels, found again by content; checkpoints and metrics of fits."""
+RECORDS, LOGS, FITS = "made", "log", "fits"
+"""Folders of the work folder beside the answers: records of what was made, lines of progress, checkpoints."""
 FITTERS = ("onnx", "onnxscript", "scikit-learn", "skl2onnx", "torch", "xgboost")
 """Libraries that decide a result beside those of a walk-forward; not each of them is always there."""
 
@@ -80,6 +79,21 @@ class Job(msgspec.Struct, frozen=True):
         return f"training train --config {self.common.config} --data DIR --only {self.order.name}"
 
 
+def fits_of(job: Job) -> Path:
+    """Give the folder of an order's checkpoints; a fit goes on from one of this very program alone."""
+    return job.place.work / FITS / job.order.name / program()[:12]
+
+
+@cache
+def program() -> str:
+    """Give one hash of the program and of all libraries that a model comes from."""
+    there = dict.fromkeys(FITTERS, "none")
+    for name in FITTERS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            there[name] = importlib.metadata.version(name)
+    return code_hash(versions() | there)
+
+
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a job: the model's hash, empty where none was written, and the answers' file's.
 
@@ -116,6 +130,8 @@ def work(job: Job) -> Made:
             say("found")
             return there
         _record(job).unlink(missing_ok=True)
+        if not job.resume:
+            shutil.rmtree(job.place.work / FITS / job.order.name, ignore_errors=True)
         _make(job, say)
         made = msgspec.structs.replace(
             _looked_at(job, key),
@@ -160,21 +176,6 @@ def key_of(job: Job) -> str:
         told.append(fingerprint(read(bars_of(job, job.order), job.place.data)))
     told += [_made_of(job, name) for name in job.needs]
     return hashlib.sha256(msgspec.msgpack.encode(told)).hexdigest()
-
-
-@cache
-def program() -> str:
-    """Give one hash of the program and of all libraries that a model comes from."""
-    there = dict.fromkeys(FITTERS, "none")
-    for name in FITTERS:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            there[name] = importlib.metadata.version(name)
-    return code_hash(versions() | there)
-
-
-def fits_of(job: Job) -> Path:
-    """Give the folder of this order's checkpoints: another program begins anew, as it may learn otherwise."""
-    return job.place.work / FITS / job.order.name / program()[:12]
 
 
 def _make(job: Job, say: Say) -> None:

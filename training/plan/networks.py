@@ -14,12 +14,14 @@ from training.members.catalogue import maker
 from training.members.member import Lesson, Maker
 from training.members.order import Order
 from training.panel.build import build
-from training.plan.job import PANELS, Job, Say, bars_of, fits_of
+from training.plan.job import Job, Say, bars_of, fits_of
 from training.plan.schema import HEAD_TARGETS, Network, Pretraining, day
 from training.provenance import read
 from training.synthetic.lessons import lesson
 from training.targets.catalogue import target
 
+PANELS = "panels"
+"""Folder of the work folder: built panels, found again by content."""
 NO_PRETRAIN = "_no_pretrain"
 
 
@@ -79,13 +81,13 @@ def _pretrained(job: Job, order: Network, bare: Order, terms: Pretraining, say: 
     )
 
 
-def _network(order: Network, fits: Path, *, pretrain: Lesson | None = None, called: str = "") -> Maker:
+def _network(order: Network, folder: Path, *, pretrain: Lesson | None = None, called: str = "") -> Maker:
     return maker(
         order.network,
         hyper={"variant": order.variant, **order.hyper},
         fit=order.fit,
         heads=order.heads,
         pretrain=pretrain,
-        folder=fits,
+        folder=folder,
         called=called,
     )

@@ -12,9 +12,11 @@ import msgspec
 
 from inference import ensemble
 from trader.backtest.parallel import each
-from training.plan.job import FITS, PANELS, Common, Job, Made, Place, work
+from training.plan.job import Common, Job, Made, Place, work
 from training.plan.schema import Meta, Order, Plan, chosen, needs, stages
 
+CHECK = "check"
+"""Folder of the work folder in which a check makes models again."""
 OnDone = Callable[[str], None]
 
 
@@ -60,9 +62,8 @@ def check(
 
     Nothing that was kept is used, and nothing in `place.out` is changed.
     """
-    again = place.work / "check"
-    for kept in (PANELS, FITS):  # of an earlier check: a fit that is found proves nothing
-        shutil.rmtree(again / kept, ignore_errors=True)
+    again = place.work / CHECK
+    shutil.rmtree(again, ignore_errors=True)
     elsewhere = Place(place.data, again / "models", again)
     names = tuple(order.name for order in chosen(plan, only, whole=True))
     made = train(plan, config, elsewhere, only=names, workers=workers, on_done=on_done)

@@ -33,7 +33,7 @@ def train(asked: Asked) -> None:
     """Work the plan off and tell what came of it; ModelError if a check finds a difference."""
     plan = read_plan(asked.config)
     names = [order.name for order in chosen(plan, asked.only, whole=asked.check)]
-    where = asked.place.work / "check" if asked.check else asked.place.work
+    where = asked.place.work / run.CHECK if asked.check else asked.place.work
     with following(where, names) as on_done:
         if asked.check:
             differing = run.check(

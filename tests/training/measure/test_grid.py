@@ -10,39 +10,39 @@ from typer.testing import CliRunner
 from core.clock import DAY
 from core.errors import ConfigError, UsageError
 from core.market import Timeframe
-from core.text import iso
-from training.guard.lake import VENUE
-from training.guard.market import START
+from core.text import iso, parse_iso
 from training.measure import grid
 from training.measure.cli import app
 from training.measure.grid import Grid, Study
 from training.measure.report import LEFT
 from training.members.kept import TEST, load
 
-TEST_START, VAULT = START + 35 * DAY, START + 49 * DAY
+MARKET = Path("configs/market")
+TEST_START, VAULT = parse_iso("2024-03-01"), parse_iso("2024-03-11")
 
 
 def study(name: str = "made", **changed: object) -> Study:
     told = {
         "name": name,
-        "venue": VENUE,
+        "venue": "binance",
         "source": Timeframe.M5,
         "spec": "entry_5m",
         "network": "none",
-        "instruments": ("G0/USD",),
+        "instruments": ("BTC/USDT",),
+        "start": "2024-02-01",
         "test_start": iso(TEST_START)[:10],
         "vault_start": iso(VAULT)[:10],
-        "max_rows": 1_500,
+        "max_rows": 800,
     } | changed
     return Study(**told)
 
 
 @pytest.fixture(scope="module")
-def work(edge_lake, tmp_path_factory) -> Path:
+def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("grid")
-    late = study("late", test_start=iso(START + 50 * DAY)[:10])
+    late = study("late", test_start=iso(VAULT + DAY)[:10])
     plan = Grid(study=(study(), late), left_out=("tapes: not asked of",))
-    lines = grid.work_off(plan, edge_lake, folder, workers=1)
+    lines = grid.work_off(plan, MARKET, folder, workers=1)
     assert lines[0].startswith("late (entry_5m): expected bars on both sides of")
     assert lines[1:] == ("tapes: not asked of",)
     return folder
@@ -67,15 +67,15 @@ def test_what_stood_in_the_way_is_written_down(work):
 
 
 def test_without_a_day_the_vault_is_the_newest_three_months():
-    one = study(venue="binance", instruments=("BTC/USDT",), vault_start="")
-    assert iso(grid.shut_from(one, Path("configs/market")))[:10] == "2024-04-01"
-    bars = grid.bars_of(msgspec.structs.replace(one, test_start="2024-03-01"), Path("configs/market"))
+    one = study(vault_start="")
+    assert iso(grid.shut_from(one, MARKET))[:10] == "2024-04-01"
+    bars = grid.bars_of(msgspec.structs.replace(one, test_start="2024-03-01"), MARKET)
     assert iso(int(bars[0].ts_close[-1]))[:10] == "2024-04-01"
 
 
-def test_what_a_grid_does_not_know_is_refused(edge_lake, tmp_path):
+def test_what_a_grid_does_not_know_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"study: expected one of made; found 'other'"):
-        grid.work_off(Grid(study=(study(),)), edge_lake, tmp_path, workers=1, only=("other",))
+        grid.work_off(Grid(study=(study(),)), MARKET, tmp_path, workers=1, only=("other",))
     with pytest.raises(UsageError, match=r"study made: expected a spec of .*; found 'entry_7m'"):
         study(spec="entry_7m")
     file = tmp_path / "grid.toml"
