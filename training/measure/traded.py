@@ -214,7 +214,7 @@ def _lived(
 
 
 def before(kept: Kept) -> Kept:
-    """Give the rows out of fold that a threshold may rest on: what followed them was over by the test span."""
+    """Give the rows out of fold that a threshold may rest on: what followed was over by the test span."""
     known = (kept.fold != TEST) & (kept.kind >= 0)
     tested = kept.ts[kept.fold == TEST]
     return kept.only(known & (kept.ts_end <= tested.min()) if len(tested) else known)
