@@ -9,18 +9,26 @@ from torch.nn import functional
 
 
 class CausalConv(nn.Module):
-    """Convolve [n, inputs, 1, T] to [n, outputs, 1, T]; a step sees itself and `reach` steps before it."""
+    """Convolve [n, inputs, 1, T] to [n, outputs, 1, T]; a step sees itself and `reach` steps before it.
+
+    Where few steps are wanted: `x` may hold each `apart`-th step alone, and each `every`-th of those is
+    given; both count back from the newest. `apart` divides the dilation.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, taps: int = 3, dilation: int = 1) -> None:
         super().__init__()
-        self.reach = (taps - 1) * dilation
+        self.reach, self.dilation = (taps - 1) * dilation, dilation
         self.conv = nn.Conv2d(inputs, outputs, (1, taps), dilation=(1, dilation))
         # For what a rectifier follows; PyTorch's own default shrinks what passes through a deep stack.
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(functional.pad(x, (self.reach, 0)))
+    def forward(self, x: Tensor, apart: int = 1, every: int = 1) -> Tensor:
+        if apart == every == 1:
+            return self.conv(functional.pad(x, (self.reach, 0)))
+        padded = functional.pad(x, (self.reach // apart, 0))[..., (x.shape[-1] - 1) % every :]
+        dilation = (1, self.dilation // apart)
+        return functional.conv2d(padded, self.conv.weight, self.conv.bias, (1, every), dilation=dilation)
 
 
 class CausalLayer(nn.Module):
@@ -46,8 +54,8 @@ class CausalLayer(nn.Module):
         self.norm = nn.BatchNorm2d(outputs) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(functional.relu(self.norm(self.conv(x))))
+    def forward(self, x: Tensor, apart: int = 1, every: int = 1) -> Tensor:
+        return self.dropout(functional.relu(self.norm(self.conv(x, apart, every))))
 
 
 def channels_first(x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from training.tasks.made import SPAN, TASKS, Task
 NETWORKS = ("tcn", "gru", "lstm")
 GOAL = 1e-3
 """Loss on sequences never seen that counts as having learned either task."""
-MARGIN = 0.8
+MARGIN = 0.7
 """Learning stops at this part of the goal on one set of sequences; another set has the word."""
 CHECKED, HELD_OUT = 500, 1_000
 EVERY = 50
@@ -45,9 +45,9 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    ("adding", "tcn"): Setting(width=16, rate=1.5e-2, rounds=1_000, taps=2),
-    ("adding", "gru"): Setting(width=32, rate=1e-2, rounds=1_000),
-    ("adding", "lstm"): Setting(width=32, rate=1e-2, rounds=1_000),
+    ("adding", "tcn"): Setting(width=24, rate=8e-3, rounds=2_000, taps=4),
+    ("adding", "gru"): Setting(width=32, rate=5e-3, rounds=2_000),
+    ("adding", "lstm"): Setting(width=32, rate=5e-3, rounds=3_000),
     ("copy", "tcn"): Setting(width=16, rate=1e-2, rounds=600),
     ("copy", "gru"): Setting(width=64, rate=5e-3, rounds=600),
     ("copy", "lstm"): Setting(width=64, rate=5e-3, rounds=600),
@@ -64,6 +64,12 @@ class Reader(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(self.block(x))
+
+    def newest(self, x: Tensor) -> Tensor:
+        """Give the newest step's answers [n, 1, answers]; a convolution skips what leads nowhere."""
+        if isinstance(self.block, TemporalConv):
+            return self.out(self.block.newest(x))
+        return self.out(self.block(x)[:, -1:])
 
 
 def reader(task: Task, network: str, steps: int, setting: Setting) -> Reader:
@@ -122,6 +128,7 @@ def learn(
 
 def _teach(model: Reader, task: Task, steps: int, setting: Setting, seed: int, told: Told) -> int:
     """Learn until the goal is met with a margin, or to the end; give the rounds done."""
+    answer = model.newest if task.newest else model
     random = torch.Generator().manual_seed(seed)
     checked = task.make(CHECKED, steps, torch.Generator().manual_seed(_STOP + seed))
     optimiser = torch.optim.Adam(model.parameters(), lr=setting.rate)
@@ -131,22 +138,22 @@ def _teach(model: Reader, task: Task, steps: int, setting: Setting, seed: int, t
     for number in range(1, setting.rounds + 1):
         made = task.make(setting.batch, steps, random)
         optimiser.zero_grad()
-        task.loss(model(made.x), made.y).backward()
+        task.loss(answer(made.x), made.y).backward()
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimiser.step()
         schedule.step()
         if number % EVERY == 0:
-            loss = _loss(model, task, checked)
+            loss = _loss(answer, task, checked)
             told(number, setting.rounds, loss)
             if loss <= MARGIN * GOAL:
                 return number
     return setting.rounds
 
 
-def _loss(model: Reader, task: Task, sequences: tuple[Tensor, Tensor]) -> float:
+def _loss(answer: Callable[[Tensor], Tensor], task: Task, sequences: tuple[Tensor, Tensor]) -> float:
     x, y = sequences
     with torch.no_grad():
-        found = torch.cat([model(part) for part in x.split(100)])
+        found = torch.cat([answer(part) for part in x.split(100)])
         return float(task.loss(found, y))
 
 

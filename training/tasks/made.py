@@ -28,13 +28,14 @@ class Sequences(NamedTuple):
 class Task(NamedTuple):
     """One problem: how sequences are made, what a reader answers, and what guessing costs.
 
-    `columns` come in and `answers` go out at each step. `guess` is the loss of the best answer that
-    looks at nothing.
+    `columns` come in and `answers` go out at each step; `newest` where the last step's alone are asked for.
+    `guess` is the loss of the best answer that looks at nothing.
     """
 
     name: str
     columns: int
     answers: int
+    newest: bool
     make: Callable[[int, int, torch.Generator], Sequences]
     loss: Callable[[Tensor, Tensor], Tensor]
     guess: Callable[[int], float]
@@ -83,6 +84,6 @@ def _without_memory(steps: int) -> float:
 
 
 TASKS: Mapping[str, Task] = {
-    "adding": Task("adding", 2, 1, adding, _squared, _sum_of_two, "mean squared error"),
-    "copy": Task("copy", SYMBOLS, SYMBOLS, copying, _entropy, _without_memory, "cross-entropy"),
+    "adding": Task("adding", 2, 1, True, adding, _squared, _sum_of_two, "mean squared error"),
+    "copy": Task("copy", SYMBOLS, SYMBOLS, False, copying, _entropy, _without_memory, "cross-entropy"),
 }

@@ -116,6 +116,22 @@ def test_the_dilated_stack_sees_exactly_its_reach():
     assert touched.min() == 47 - block.reach
 
 
+@pytest.mark.parametrize(
+    "taps, dilations",
+    [(2, (1, 2, 4, 8)), (4, (1, 4, 16)), (3, (1, 2, 4)), (3, (1, 6, 4)), (5, (1,)), (2, ())],
+)
+@pytest.mark.parametrize("steps", [1, 7, 40])
+def test_the_newest_step_alone_is_the_newest_of_all(taps, dilations, steps):
+    torch.manual_seed(4)
+    block = TemporalConv(3, 8, dilations, taps=taps, norm=False)
+    for layer in (block.stem, *block.stack.blocks):
+        torch.nn.init.normal_(layer.conv.conv.bias)  # else a step of zeros looks like no step at all
+    x = torch.randn(5, steps, 3)
+    found = block.newest(x)
+    assert found.shape == (5, 1, 8)
+    assert torch.allclose(found, block(x)[:, -1:], atol=1e-5)
+
+
 def test_a_convolution_by_hand():
     conv = CausalConv(1, 1, taps=2, dilation=2)
     with torch.no_grad():
