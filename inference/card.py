@@ -91,8 +91,8 @@ class DataUsed(_Strict, frozen=True):
 class Split(_Strict, frozen=True):
     """How time was cut, for all instruments at the same instants (ISO-8601 UTC).
 
-    Training rows are those whose label ended before `test_start` minus the embargo; `thinned` says
-    that every n-th of them was used. The threshold comes from the validation span alone.
+    Training rows are those whose label ended before `test_start` minus the embargo; at least one in
+    `thinned` of them was used. The threshold comes from the validation span alone.
     """
 
     train_start: str
