@@ -121,6 +121,7 @@ def check(
         str, typer.Option(help="entry_15m,...; empty = all for trees, with --maker seq_15m.")
     ] = "",
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Markets of each kind for each spec.")] = 1,
+    first_seed: Annotated[int, typer.Option(min=1, help="Seed of the first of them.")] = 1,
     pairs: Pairs = 3,
     maker: Annotated[
         str, typer.Option(help="Kinds of model (hybrid,lightgbm,...) to prove on panels instead of trees.")
@@ -135,7 +136,15 @@ def check(
 
     if maker:
         kinds = tuple(name for name in maker.split(",") if name)
-        _prove(kinds, specs or "seq_15m", seeds, pairs, decisions, out, as_json=as_json)
+        _prove(
+            kinds,
+            specs or "seq_15m",
+            range(first_seed, first_seed + seeds),
+            pairs,
+            decisions,
+            out,
+            as_json=as_json,
+        )
         return
     named = tuple(name for name in specs.split(",") if name) or shipped()
     if strange := [name for name in named if name not in SPECS]:
@@ -146,7 +155,7 @@ def check(
         print("|---|---|---:|---:|---:|---:|---:|---|")
     for name in named:
         for market in ("null", "planted"):
-            for seed in range(1, seeds + 1):
+            for seed in range(first_seed, first_seed + seeds):
                 with tempfile.TemporaryDirectory() as folder:
                     finding = check(SPECS[name], market, seed, Path(folder), pairs=pairs)
                 passed &= finding.passed
@@ -158,7 +167,7 @@ def check(
 def _prove(
     kinds: tuple[str, ...],
     specs: str,
-    seeds: int,
+    seeds: range,
     pairs: int,
     decisions: int,
     out: Path | None,
@@ -178,15 +187,16 @@ def _prove(
     for name in named:
         spec = SPECS[name]
         for market in makers.MARKETS:
-            for seed in range(1, seeds + 1):
+            for seed in seeds:
                 fresh = makers.shipped(spec, kinds)
                 found = makers.prove(spec, market, seed, fresh, silent, pairs=pairs, decisions=decisions)
                 proofs += found
                 for proof in found:
                     print(_line(proof) if as_json else makers.as_row(proof), flush=True)
     if out is not None:
-        command = f"training guard check --maker {','.join(kinds)} --specs {specs} --seeds {seeds}"
-        text = "\n".join(makers.page(proofs, f"{command} --pairs {pairs} --decisions {decisions}")) + "\n"
+        drawn = f"--seeds {len(seeds)} --first-seed {seeds.start} --pairs {pairs} --decisions {decisions}"
+        command = f"training guard check --maker {','.join(kinds)} --specs {specs} {drawn}"
+        text = "\n".join(makers.page(proofs, command)) + "\n"
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
     if not all(one[-1] for one in makers.over_seeds(proofs)):

@@ -22,6 +22,7 @@ from training.measure.figures import reliability
 from training.measure.sharpe import Floats, sharpe_apart
 from training.measure.tables import Compared, Multiplicity, Row
 from training.measure.traded import Outcome, Traded
+from training.members.catalogue import NETWORKS
 from training.members.kept import TEST, Kept, load
 
 NETWORK, TREES, LINEAR, NAIVE = "network", "trees", "logistic", "persistence"
@@ -195,8 +196,7 @@ def family(kept: Kept, voice: str) -> str:
     stacked = voice.startswith(("stack", "blend"))
     if voice != kept.subject.model or stacked or kept.subject.kind in ("meta", "manager"):
         return OTHER
-    windows = kept.subject.spec.startswith(("seq_", "sweep_", "mtf", "manager_"))
-    return NETWORK if windows else TREES
+    return NETWORK if voice in NETWORKS else TREES
 
 
 def _beside_trees(kepts: Sequence[Kept], seed: int) -> Iterator[Compared]:

@@ -146,7 +146,7 @@ def work(job: Job) -> Outcome:
         venue=subject.venue,
     )
     tested = kept.only(kept.fold == TEST)
-    early = kept.only((kept.fold != TEST) & (kept.kind >= 0))
+    early = before(kept)
     if not len(tested) or not len(early):
         lacks = "no rows of the test span" if not len(tested) else "no out-of-fold rows to set a threshold by"
         return Outcome(msgspec.structs.replace(head, why_not=lacks), {}, 0)
@@ -213,17 +213,34 @@ def _lived(
     return Outcome(whole, returns, start // DAY)
 
 
+def before(kept: Kept) -> Kept:
+    """Give the rows out of fold that a threshold may rest on: what followed was over by the test span."""
+    known = (kept.fold != TEST) & (kept.kind >= 0)
+    tested = kept.ts[kept.fold == TEST]
+    return kept.only(known & (kept.ts_end <= tested.min()) if len(tested) else known)
+
+
 def walked_on(lake: Lake, kept: Kept, instruments: list[str]) -> Timeframe:
     """Give the bars on which stops and targets are walked: recorded, and at least four to a decision.
 
-    The coarsest such bars, since the engine's time goes with the bars on which a position is open; the
-    answers' own source where there are none.
+    The coarsest such bars that reach from each instrument's first answer of the test span to its last, since
+    the engine's time goes with the bars on which a position is open; the answers' own source where there
+    are none.
     """
     decision = Timeframe(kept.subject.decision)
     there = {(one.instrument, one.timeframe) for one in lake.series() if one.venue == kept.subject.venue}
     shared = [t for t in Timeframe if all((name, t) in there for name in instruments)]
-    fine = [t for t in shared if t.ns * STEPS <= decision.ns]
-    return max(fine, key=lambda t: t.ns) if fine else Timeframe(kept.subject.source)
+    fine = sorted((t for t in shared if t.ns * STEPS <= decision.ns), key=lambda t: t.ns, reverse=True)
+    whole = (t for t in fine if all(_reaches(lake, kept, name, t) for name in instruments))
+    return next(whole, Timeframe(kept.subject.source))
+
+
+def _reaches(lake: Lake, kept: Kept, name: str, timeframe: Timeframe) -> bool:
+    number = kept.subject.instruments.index(name)
+    ts = kept.ts[(kept.fold == TEST) & (kept.instrument == number)]
+    first, last = int(ts.min()), int(ts.max())
+    bars = lake.read(kept.subject.venue, name, timeframe, start=first, end=last + timeframe.ns)
+    return bool(len(bars) and bars.ts_open[0] <= first and bars.ts_close[-1] >= last)
 
 
 def tabled(kept: Kept, voice: str, instruments: list[str]) -> OpinionTable:

@@ -6,9 +6,12 @@ that it was made of; places on disk do not count.
 """
 
 import hashlib
+import importlib.metadata
 import resource
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import assert_never
 
@@ -27,6 +30,8 @@ from training.walkforward.run import code_hash, versions
 
 RECORDS, LOGS, FITS = "made", "log", "fits"
 """Folders of the work folder beside the answers: records of what was made, lines of progress, checkpoints."""
+FITTERS = ("onnx", "onnxscript", "scikit-learn", "skl2onnx", "torch", "xgboost")
+"""Libraries that decide a result beside those of a walk-forward; not each of them is always there."""
 
 Say = Callable[[str], None]
 
@@ -76,7 +81,17 @@ class Job(msgspec.Struct, frozen=True):
 
 def fits_of(job: Job) -> Path:
     """Give the folder of an order's checkpoints; a fit goes on from one of this very program alone."""
-    return job.place.work / FITS / job.order.name / code_hash(versions())[:12]
+    return job.place.work / FITS / job.order.name / program()[:12]
+
+
+@cache
+def program() -> str:
+    """Give one hash of the program and of all libraries that a model comes from."""
+    there = dict.fromkeys(FITTERS, "none")
+    for name in FITTERS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            there[name] = importlib.metadata.version(name)
+    return code_hash(versions() | there)
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +171,7 @@ def bars_of(job: Job, order: Bars) -> Recipe:
 
 def key_of(job: Job) -> str:
     """Give the hash of everything that decides the result."""
-    told: list[object] = [job.order, job.of, job.common, code_hash(versions())]
+    told: list[object] = [job.order, job.of, job.common, program()]
     if isinstance(job.order, Bars):
         told.append(fingerprint(read(bars_of(job, job.order), job.place.data)))
     told += [_made_of(job, name) for name in job.needs]

@@ -13,7 +13,8 @@ import msgspec
 
 from core.errors import ConfigError, UsageError
 from core.market import Timeframe
-from core.text import parse_iso
+from core.text import iso, parse_iso
+from inference.ensemble_card import Policy
 from inference.features.spec import SPECS
 from training.fit.terms import FitTerms
 from training.members.catalogue import BASELINES, NETWORKS
@@ -245,6 +246,8 @@ def _wrong(plan: Plan) -> Iterator[tuple[str, str, str]]:
     for order in plan.orders:
         yield from _wrong_members(order, plan, names)
         yield from _wrong_order(order)
+        if isinstance(order, Trees | Network | Manager):
+            yield from _shut_away(order, plan)
 
 
 def _wrong_members(order: Order, plan: Plan, names: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -262,6 +265,10 @@ def _wrong_members(order: Order, plan: Plan, names: list[str]) -> Iterator[tuple
                     yield f"{order.name}.{field}", f"names of {', '.join(members)}", repr(name)
         if not order.vote:
             yield f"{order.name}.vote", "at least one voter", "none"
+        try:
+            msgspec.convert(order.policy, Policy)
+        except msgspec.ValidationError as wrong:
+            yield f"{order.name}.policy", "fields of a policy", str(wrong)
 
 
 def _wrong_order(order: Order) -> Iterator[tuple[str, str, str]]:
@@ -276,6 +283,15 @@ def _wrong_order(order: Order) -> Iterator[tuple[str, str, str]]:
             yield f"{order.name}.{field}", "a number above 0", str(getattr(order, field))
 
 
+def _shut_away(order: Trees | Network | Manager, plan: Plan) -> Iterator[tuple[str, str, str]]:
+    start, vault = (
+        day(getattr(order, field) or getattr(plan, field)) for field in ("test_start", "vault_start")
+    )
+    if start is not None and vault is not None and start >= vault:
+        expected = f"a day behind the test span's first, {iso(start)[:10]}"
+        yield f"{order.name}.vault_start", expected, iso(vault)[:10]
+
+
 def _wrong_network(order: Network | Manager) -> Iterator[tuple[str, str, str]]:
     """Hold what only a fit would find out against what a fit knows, before the first model is made."""
     if order.network not in NETWORKS:
@@ -284,7 +300,8 @@ def _wrong_network(order: Network | Manager) -> Iterator[tuple[str, str, str]]:
     usual = BASELINES if isinstance(order, Network) else (*BASELINES, NETWORK)
     for name in asked:
         if name not in usual:
-            yield f"{order.name}.makers", f"names of {', '.join(usual)}", repr(name)
+            field = "baselines" if isinstance(order, Network) else "makers"
+            yield f"{order.name}.{field}", f"names of {', '.join(usual)}", repr(name)
     for head in order.heads if isinstance(order, Network) else ():
         if head not in HEAD_TARGETS:
             yield f"{order.name}.heads", f"names of {', '.join(HEAD_TARGETS)}", repr(head)
@@ -303,3 +320,5 @@ def _bad_days(prefix: str, holder: Plan | Bars) -> Iterator[tuple[str, str, str]
             day(text)
         except ValueError:
             yield f"{prefix}{field}", "a date like 2024-05-01", repr(text)
+    if holder.test_start == NONE or (isinstance(holder, Plan) and not holder.test_start):
+        yield f"{prefix}test_start", "a date like 2024-05-01", repr(holder.test_start)

@@ -72,6 +72,8 @@ class _Following(Progress):
         if not path.is_file():
             return
         with path.open("rb") as file:
+            if file.seek(0, 2) < self._offsets[name]:
+                self._offsets[name] = 0  # begun anew: a check takes away what an earlier one left
             file.seek(self._offsets[name])
             lines = file.read()
         whole = lines[: lines.rfind(b"\n") + 1]

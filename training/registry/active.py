@@ -70,7 +70,7 @@ def log(root: Path) -> tuple[Activation, ...]:
 def happened(root: Path, name: str) -> tuple[Activation, ...]:
     """Give the lines of one model that came true: the next line, or the link, starts from their `to`."""
     lines = [one for one in log(root) if one.name == name]
-    after = [*(one.since for one in lines[1:]), active(root, name)]
+    after = [*(one.since for one in lines), active(root, name)][1:]
     return tuple(one for one, found in zip(lines, after, strict=True) if one.to == found)
 
 

@@ -131,6 +131,17 @@ def test_folders_without_answers_are_refused(work, tmp_path):
         gather.read([work, work])
 
 
+def test_a_network_that_reads_columns_is_a_network_and_no_tree():
+    kind, p = noise(50, 1)
+    for voice, family in (
+        ("ft_small", "network"),
+        ("tcn", "network"),
+        ("trees", "trees"),
+        ("lightgbm", "trees"),
+    ):
+        assert gather.family(kept_of(kind, {voice: p}, spec="entry_1h"), voice) == family
+
+
 def interval(low: float, high: float) -> Interval:
     return Interval((low + high) / 2, low, high)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -104,6 +105,14 @@ def test_the_threshold_knows_the_time_before_and_nothing_else(told, outcome):
     assert again.traded.fees[0] == outcome.traded.fees[-1]
 
 
+def test_no_threshold_rests_on_what_ends_within_the_test_span(told):
+    start = int(told.ts[told.fold == TEST].min())
+    crossing = replace(told, ts_end=np.where(told.fold == TEST, told.ts_end, told.ts_end + DAY))
+    rows = traded.before(crossing)
+    assert int(rows.ts_end.max()) <= start < int(crossing.ts_end[crossing.fold != TEST].max())
+    assert len(traded.before(told)) == int((told.fold != TEST).sum())
+
+
 def test_who_cannot_be_traded_says_why(told):
     mute = traded.work(traded.job(told, "mute", MARKET, DESK))
     assert mute.traded.why_not == "no rows of the test span"
@@ -114,6 +123,9 @@ def test_who_cannot_be_traded_says_why(told):
 
 def test_stops_are_walked_on_the_coarsest_bars_that_are_fine_enough(told):
     assert traded.walked_on(Lake(MARKET), told, list(PAIRS)) is Timeframe.M5
+    # Bars that end before the answers do would be traded to their end, and the rest of the span stood still.
+    late = replace(told, ts=told.ts + 300 * DAY, subject=msgspec.structs.replace(told.subject, source="1h"))
+    assert traded.walked_on(Lake(MARKET), late, list(PAIRS)) is Timeframe.H1
     at_five = replace(told, subject=kept_of([0], {"a": np.ones((1, 3))}, decision="5m").subject)
     assert traded.walked_on(Lake(MARKET), at_five, list(PAIRS)) is Timeframe.M5
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from training.labels import BarrierTerms
 from training.members import kept
 from training.members.out_of_fold import cuts_of
 from training.plan import job as jobs
+from training.plan.schema import Trees
 from training.provenance import Recipe, read
+from training.walkforward.run import code_hash, versions
 
 PLAN = """
 venue = "guard"
@@ -122,9 +125,13 @@ def test_resuming_keeps_what_is_whole_and_makes_what_is_not(made, train, place):
     assert train("--only", "both")[1]["made"][0]["model_hash"] == first["both"]
 
 
-def test_a_check_makes_all_again_and_names_what_differs(made, train):
+def test_a_check_makes_all_again_and_names_what_differs(made, train, place):
+    old = place / "work" / "check" / jobs.FITS / "fast" / "of-an-earlier-check.pt"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"a fit")
     code, told, _ = train("--check", "--only", "both")
     assert (code, told) == (0, {"checked": ["fast", "slow", "both"], "different": []})
+    assert not old.exists()
     before = (made / "slow" / "model.onnx").read_bytes()
     (made / "slow" / "model.onnx").write_bytes(before + b"x")
     try:
@@ -150,6 +157,13 @@ def test_a_spec_and_a_plan_exclude_each_other(train, capsys):
     assert (code, said) == (64, "training: expected either --spec or --config; found both")
     assert run(["train", "--lake", "x"]) == 64
     assert "found neither" in capsys.readouterr().err
+
+
+def test_a_program_takes_up_no_fit_of_another_one():
+    common = jobs.Common("guard", "2024-02-14", "", 1, "1", "plan.toml")
+    job = jobs.Job(Trees(name="fast", spec="entry_5m"), common, jobs.Place(Path("d"), Path("m"), Path("w")))
+    assert jobs.fits_of(job) == Path("w") / jobs.FITS / "fast" / jobs.program()[:12]
+    assert jobs.program() not in {code_hash(versions()), code_hash(versions() | {"torch": "0"})}
 
 
 def test_progress_is_told_in_lines_of_json(made, place):

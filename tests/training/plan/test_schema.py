@@ -52,6 +52,20 @@ def planned(tmp_path):
             r"b\.prior: expected names of entry-1h; found 'x'",
         ),
         ('test_start = "soon"\n' + TREES, r"test_start: expected a date like 2024-05-01; found 'soon'"),
+        ('test_start = "none"\n' + TREES, r" test_start: expected a date like 2024-05-01; found 'none'"),
+        ('test_start = ""\n' + TREES, r" test_start: expected a date like 2024-05-01; found ''"),
+        (
+            HEAD + TREES + 'test_start = "none"\n',
+            r"entry-1h\.test_start: expected a date like 2024-05-01; found 'none'",
+        ),
+        (
+            HEAD + TREES + 'vault_start = "2024-05-01"\n',
+            r"entry-1h\.vault_start: expected a day behind the test span's first, 2024-05-01; found 2024",
+        ),
+        (
+            HEAD + TREES + '[[ensemble]]\nname = "b"\nvote = ["entry-1h"]\npolicy = { min_vote = 1 }\n',
+            r"b\.policy: expected fields of a policy; found .*min_vote",
+        ),
         ("[[", r"plan\.toml: expected a training plan; found"),
     ],
 )

@@ -46,3 +46,13 @@ def test_where_nobody_looks_nothing_is_shown(tmp_path):
     with following(tmp_path, ["net"], Console(file=screen, force_terminal=False)) as on_done:
         assert on_done is None
     assert screen.getvalue() == ""
+
+
+def test_a_log_that_is_begun_anew_is_read_from_its_start(tmp_path):
+    told(tmp_path, "net", "a long phase of an earlier check")
+    screen = io.StringIO()
+    with following(tmp_path, ["net"], Console(file=screen, force_terminal=True, width=120)) as on_done:
+        (tmp_path / LOGS / "net.jsonl").unlink()
+        told(tmp_path, "net", "begins")
+        on_done("net")
+    assert "begins" in screen.getvalue()

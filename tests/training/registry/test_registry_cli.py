@@ -52,6 +52,12 @@ def test_a_registry_that_is_not_there_is_refused_in_one_line(told):
     assert "expected a model of none; found 'entry-5m'" in told("activate", "entry-5m", "1", code=64)
 
 
+def test_a_model_that_was_never_in_force_is_listed_and_has_nothing_to_go_back_to(told):
+    digits = told("add", str(MODELS / "entry-5m"))["version"]
+    assert told("list") == [{"name": "entry-5m", "version": digits, "active": False, "activated": ""}]
+    assert "expected an earlier version to go back to" in told("rollback", "entry-5m", code=64)
+
+
 def test_export_copies_a_proved_ensemble_and_tells_parity_by_batch(tmp_path, capsys):
     for _ in range(2):  # a second export replaces the first
         assert run(["export", str(MODELS / "blend-15m"), "--out", str(tmp_path), "--json"]) == 0
