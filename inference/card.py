@@ -91,8 +91,9 @@ class DataUsed(_Strict, frozen=True):
 class Split(_Strict, frozen=True):
     """How time was cut, for all instruments at the same instants (ISO-8601 UTC).
 
-    Training rows are those whose label ended before `test_start` minus the embargo; `thinned` says
-    that every n-th of them was used. The threshold comes from the validation span alone.
+    Training rows are those whose label ended before `test_start` minus the embargo; at least one in
+    `thinned` of them was used. Calibration and threshold come from rows before the test span that their
+    model had not seen: those of the validation span, or those of `folds` (among the card's parameters).
     """
 
     train_start: str

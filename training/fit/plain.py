@@ -5,7 +5,6 @@ Must not know panels' windows or files. Called by training.members.perceptron.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -39,9 +38,6 @@ class Asked(Protocol):
 
     @property
     def epochs(self) -> int: ...
-
-    @property
-    def folder(self) -> Path | None: ...
 
     @property
     def name(self) -> str: ...

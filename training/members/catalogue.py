@@ -52,7 +52,6 @@ def maker(
         given["called"] = called
     if name == "perceptron":
         given["terms"] = _terms({"rate": 1e-3, **(fit or {})})
-        given["folder"] = folder
     if name in ENGINES:
         given["engine"] = name
     kinds = {"persistence": PersistenceMaker, "logistic": LogisticMaker, "perceptron": PerceptronMaker}

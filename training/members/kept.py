@@ -52,7 +52,8 @@ class Kept:
     """Rows by instrument, each in time order, and each voice's calibrated chances p [rows, classes].
 
     Every row is unseen by the voices that speak of it: `fold` says by which fit. `momentum` is the past
-    return over one horizon in ATRs, the returns are those of a long and a short before fees.
+    return over one horizon in ATRs, the returns are those of a long and a short before fees; at `ts_end` (ns)
+    both these and the class were known.
     """
 
     subject: Subject

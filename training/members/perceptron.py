@@ -5,7 +5,6 @@ Must not know files or money. Called by recipes. It imports torch when it fits.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median_low
 
 import numpy as np
@@ -28,7 +27,6 @@ class PerceptronMaker:
     terms: FitTerms = FitTerms(rate=1e-3)  # noqa: RUF009  # frozen
     called: str = "perceptron"
     epochs: int = 0
-    folder: Path | None = None
 
     @property
     def name(self) -> str:

@@ -288,7 +288,8 @@ def _kept(
         subject,
         instrument=rows.instrument,
         ts=rows.ts,
-        ts_end=ends(order, rows),
+        # Not the heads' ends: they are not kept, and what trades made is reckoned by this.
+        ts_end=np.maximum(rows.paid.ts_end, rows.followed[order.target.name].ts_end),
         fold=own.fold[at],
         kind=own.kind[at],
         close=rows.close,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import UsageError
+from training.fit import device
 from training.networks.recurrent import Recurrent
 from training.networks.tcn import TemporalConv
 from training.tasks.learned import Learned
@@ -103,12 +104,11 @@ def learn(
         raise UsageError(f"network: expected one of {', '.join(NETWORKS)}; found {network!r}")
     task, setting = TASKS[name], SETTINGS[name, network]
     most = rounds or setting.rounds
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
-    torch.manual_seed(seed)
-    model = reader(task, network, steps, setting)
-    done = _teach(model, task, steps, setting._replace(rounds=most), seed, told)
-    held_out = task.make(HELD_OUT, steps, torch.Generator().manual_seed(_JUDGE + seed))
+    with device.repeatable(seed, torch.device("cpu")):
+        model = reader(task, network, steps, setting)
+        done = _teach(model, task, steps, setting._replace(rounds=most), seed, told)
+        held_out = task.make(HELD_OUT, steps, torch.Generator().manual_seed(_JUDGE + seed))
+        loss = _loss(model, task, held_out)
     return Learned(
         task=name,
         network=network,
@@ -119,7 +119,7 @@ def learn(
         rate=setting.rate,
         rounds=done,
         most=most,
-        loss=_loss(model, task, held_out),
+        loss=loss,
         guess=task.guess(steps),
         goal=GOAL,
         measure=task.measure,

@@ -253,6 +253,10 @@ def test_a_network_with_heads_and_a_start_on_synthetic_rows_beside_the_same_with
     assert set(crafted.kept.voices) == {"tcn", "tcn_no_pretrain", "persistence"}
     assert card.parameters["pretrained"] == 1.0
     assert 1 <= card.parameters["epochs"] <= 2
+    held = crafted.kept.ts_end - crafted.kept.ts
+    assert set((held // made.BAR).tolist()) == {1, 2, 3, 4}, (
+        "a trade is not held until the slowest head is known"
+    )
     assert [(head.name, head.size) for head in card.heads] == [("magnitude", 1), ("volume", 2)]
     assert "docs/labels.md" in card.heads[0].says
     assert card.metrics.auc.low > 0.55
