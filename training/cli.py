@@ -217,7 +217,9 @@ def evaluate(
         str, typer.Option(help="With --data: bars from this day on are not read; none = all are.")
     ] = "",
     keep: Annotated[Path | None, typer.Option(help="With --data: file (.npz) for its answers.")] = None,
-    settle_days: Annotated[int, typer.Option(min=0, help="With --data: days told as a fold of their own.")] = 90,
+    settle_days: Annotated[
+        int, typer.Option(min=0, help="With --data: days that are a fold of their own.")
+    ] = 90,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show a card; see `help` above."""
