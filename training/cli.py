@@ -197,17 +197,42 @@ def train(
 @app.command(
     help="""Check an artifact and print the figures on its card, base rates and fees included.
 
+    With --data an entry model is asked about recorded bars after its training instead. The first 90 days are
+    there to set a threshold by, the rest is measured; the newest three months stay shut. --keep writes what
+    it said, for training report and compare.
+
     \b
     Examples:
       training evaluate configs/models/entry-15m
       training evaluate configs/models/entry-15m --json
+      training evaluate configs/models/entry-1h --data DIR --keep _exp/asked/entry-1h.npz
     """
 )
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
+    lake: Annotated[
+        Path | None, typer.Option("--lake", "--data", help="Bars to ask it about, after its training.")
+    ] = None,
+    vault_start: Annotated[
+        str, typer.Option(help="With --data: bars from this day on are not read; none = all are.")
+    ] = "",
+    keep: Annotated[Path | None, typer.Option(help="With --data: file (.npz) for its answers.")] = None,
+    settle_days: Annotated[
+        int, typer.Option(min=0, help="With --data: days that are a fold of their own.")
+    ] = 90,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show a card; see `help` above."""
+    if lake is not None:
+        import msgspec
+
+        from training.measure.finished import asked, lines
+
+        rows = asked(artifact, lake, shut=vault_start, settle_days=settle_days, keep=keep)
+        print(msgspec.json.encode(rows).decode() if as_json else "\n".join(lines(rows)))
+        return
+    if vault_start or keep is not None:
+        raise UsageError("--data: expected bars to ask the model about; found none")
     from inference.artifact import load
     from training import screen
 

@@ -1,6 +1,6 @@
 """What a finished model says of recorded bars, kept as training keeps it, to be measured the same way.
 
-Must not know how models are made or judged. Called by `training evaluate --data`, `training compare` and
+Must not know how models are made or judged. Called by training.measure.finished and
 tests. Only rows after the model's own training are asked about: it has seen the others.
 """
 
@@ -51,15 +51,17 @@ def answers(folder: Path, lake: Path, *, vault_start: int | None, settle_days: i
             f"{lake}: expected {card.data.venue} {source.value} bars of {', '.join(card.data.instruments)}; "
             "found none"
         )
-    series = [Lake(lake).read(card.data.venue, name, source, start=warm, end=vault_start) for name in names]
+    read = [Lake(lake).read(card.data.venue, name, source, start=warm, end=vault_start) for name in names]
+    series = [bars for bars in read if len(bars) and bars.ts_close[-1] > trained]
+    none = f"{lake}: expected rows after the training of {model.name} at {iso(trained)}; found none"
+    if not series:
+        raise DataError(none)
     terms = BarrierTerms(model.decision, card.label.barrier_atr, card.label.horizon_bars)
     parts = [_one(model, bars, series, terms, number) for number, bars in enumerate(series)]
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     later = columns[1] > trained
     if not later.any():
-        raise DataError(
-            f"{lake}: expected rows after the training of {model.name} at {iso(trained)}; found none"
-        )
+        raise DataError(none)
     instrument, ts, ts_end, kind, close, atr, volatility, momentum, long, short, p = (
         column[later] for column in columns
     )
@@ -73,7 +75,7 @@ def answers(folder: Path, lake: Path, *, vault_start: int | None, settle_days: i
         decision=model.decision.value,
         venue=card.data.venue,
         source=source.value,
-        instruments=names,
+        instruments=tuple(bars.instrument for bars in series),
         classes=card.classes,
         barrier_atr=card.label.barrier_atr,
         horizon_bars=card.label.horizon_bars,

@@ -101,7 +101,7 @@ def grid(
 
     \b
     Examples:
-      training compare _exp/train/fusion-15m.npz _exp/train/fusion-15m.npz:boosted
+      training compare _exp/train/fusion-15m.npz _exp/train/fusion-15m.npz:lightgbm
       training compare configs/models/entry-1h configs/models/entry-4h
       training compare a.npz b.npz --json
     """

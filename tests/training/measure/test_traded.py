@@ -1,5 +1,6 @@
 """Kept answers through the real engine: the same trades as `run`, fees that bite, thresholds from before."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from tests.training.measure.by_hand import kept_of
 from trader.backtest.run import run, span_opinions, trade
 from trader.backtest.source import GridLake, Recorded, series_of
 from trader.models import load_models, terms_of
+from training import cli
 from training.measure import answers, traded
-from training.members.kept import TEST
+from training.members.kept import TEST, load
 from training.thresholds import tune
 from training.trades import SCHEDULES
 from training.walkforward.desk import acting, desk
@@ -146,3 +148,18 @@ def test_a_finished_model_is_asked_about_rows_after_its_training_alone():
     assert set(kept.fold.tolist()) == {answers.SETTLED, TEST}
     assert kept.ts[kept.fold == TEST].min() > kept.subject.test_start >= trained + 7 * DAY
     assert np.allclose(kept.p.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_evaluate_asks_a_finished_model_about_bars_after_its_training(tmp_path, capsys):
+    file = tmp_path / "asked.npz"
+    words = ["evaluate", str(MODEL), "--data", str(MARKET), "--vault-start", "2024-07-05"]
+    assert cli.run([*words, "--settle-days", "7", "--keep", str(file), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    kept = load(file)
+    (whole,) = [row for row in rows if (row["instrument"], row["span"]) == ("all", "test")]
+    assert whole["scores"]["rows"] == int((kept.fold == TEST).sum()) > 1000
+    assert {row["instrument"] for row in rows} == {"all", *kept.subject.instruments}
+    # The bars that come along end in July: with three months shut nothing after the training is left.
+    assert cli.run(words[:4]) == 65
+    assert "expected rows after the training of entry-5m" in capsys.readouterr().err
+    assert cli.run([*words[:2], "--keep", str(file)]) == 64
