@@ -8,7 +8,7 @@ thread or lock of ours is copied half-way), so its result cannot depend on how m
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -16,6 +16,9 @@ from core.errors import InternalError, SeamarkError
 
 J = TypeVar("J")
 R = TypeVar("R")
+
+_AWAKE_S = 0.25
+"""How often the process that waits looks for an interrupt."""
 
 
 def each(
@@ -56,15 +59,19 @@ def _gathered(
     on_done: Callable[[J], None] | None,
     name: Callable[[J], str],
 ) -> dict[int, R]:
-    results = {}
-    for future in as_completed(futures):
-        number = futures[future]
-        try:
-            results[number] = future.result()
-        except Exception as error:  # named by its job, and raised
-            raise _named(error, name(jobs[number])) from error
-        if on_done is not None:
-            on_done(jobs[number])
+    results: dict[int, R] = {}
+    pending = set(futures)
+    while pending:
+        # Not without a limit: a signal may go to a library's own thread, and nothing then wakes this one.
+        done, pending = wait(pending, timeout=_AWAKE_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            number = futures[future]
+            try:
+                results[number] = future.result()
+            except Exception as error:  # named by its job, and raised
+                raise _named(error, name(jobs[number])) from error
+            if on_done is not None:
+                on_done(jobs[number])
     return results
 
 

@@ -1,5 +1,8 @@
 import multiprocessing
 import os
+import signal
+import threading
+import time
 
 import pytest
 
@@ -30,6 +33,21 @@ def test_results_come_in_the_order_of_the_jobs_whoever_works(workers):
     done = []
     assert each(square, range(7), workers=workers, on_done=done.append) == [0, 1, 4, 9, 16, 25, 36]
     assert sorted(done) == list(range(7))
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_that_another_thread_was_given_ends_the_workers():
+    def interrupt():
+        time.sleep(1.0)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    began = time.monotonic()
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        each(time.sleep, [60, 60], workers=2)
+    thread.join()
+    assert time.monotonic() - began < 30.0
     assert multiprocessing.active_children() == []
 
 
