@@ -107,7 +107,7 @@ def report(
     if as_json:
         sys.stdout.write(msgspec.json.encode(lines).decode() + "\n")
         return
-    print(headline(list(lines.values())))
+    print(headline(lines))
 
 
 def _teach(task: str, network: str, steps: int, seed: int, rounds: int, *, as_json: bool) -> None:

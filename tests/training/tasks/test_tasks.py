@@ -12,7 +12,7 @@ from training.networks.tcn import TemporalConv
 from training.tasks.learn import GOAL, SETTINGS, far_enough, learn, reader
 from training.tasks.learned import Learned
 from training.tasks.made import CALL, SPAN, SYMBOLS, TASKS, adding, copying
-from training.tasks.results import PLAN, PUBLISHED, Row, write
+from training.tasks.results import PLAN, PUBLISHED, Row, headline, write
 
 
 def seeded(seed=1):
@@ -148,7 +148,7 @@ def test_a_table_is_written_line_by_line_and_taken_up_where_it_stopped(tmp_path)
 
     with pytest.raises(KeyboardInterrupt):
         write(page, rows, first_only)
-    assert "Every line met the goal of 1.0e-03." in page.read_text()
+    assert "1 of 1 lines met the goal of 1.0e-03; not taught yet: " in page.read_text()
     taught = []
 
     def rest(row):
@@ -158,12 +158,24 @@ def test_a_table_is_written_line_by_line_and_taken_up_where_it_stopped(tmp_path)
     write(page, rows, rest)
     assert taught == ["lstm"]
     text = page.read_text()
-    assert "1 of 2 lines met their goal; not met by lstm at adding T = 600." in text
+    assert "1 of 2 lines met the goal of 1.0e-03; not met by lstm at adding T = 600; not taught yet: " in text
     assert (
-        "| adding | 600 | lstm | 4,321 | 50 of 100 | 0.2 | 0.167 | **no** | 0.164 (70k): not learned |"
+        "| adding | 600 | lstm | 1 | 4,321 | 50 of 100 | 0.2 | 0.167 | **no** | 0.164 (70k): not learned |"
         in text
     )
     assert {path.name for path in page.parent.iterdir()} == {"tasks.md", "tasks.json"}
+
+
+def test_the_headline_names_what_failed_and_what_waits_and_is_content_with_a_whole_plan():
+    assert headline({}) == "Nothing yet."
+    lines = {row.key: learned(row, 1e-4) for row in PLAN}
+    assert headline(lines) == "Every line met the goal of 1.0e-03."
+    lines["adding-200-gru-2"] = learned(Row("adding", "gru", 200, seed=2), 0.1)
+    del lines["copy-1000-tcn-1"]
+    assert headline(lines) == (
+        f"{len(PLAN) - 2} of {len(PLAN) - 1} lines met the goal of 1.0e-03; "
+        "not met by gru at adding T = 200 (seed 2); not taught yet: tcn at copy T = 1,000."
+    )
 
 
 def test_a_damaged_file_of_figures_is_refused(tmp_path):
@@ -211,6 +223,6 @@ def test_report_command_writes_the_page_from_kept_figures(tmp_path, capsys):
     row = Row("adding", "tcn", 200)
     write(page, (row,), lambda one: learned(one, 1e-4))
     assert run(["tasks", "report", "--out", str(page), "--only", row.key]) == 0
-    assert capsys.readouterr().out == "Every line met the goal of 1.0e-03.\n"
+    assert capsys.readouterr().out.startswith("1 of 1 lines met the goal of 1.0e-03; not taught yet: gru at ")
     assert run(["tasks", "report", "--out", str(page), "--only", row.key, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[row.key]["loss"] == 1e-4
