@@ -38,7 +38,7 @@ NOT_YET = {"model_error", "not_ready", "not_reconciled", "link_down", "late_opin
 """Rules that say that the daemon was still starting."""
 LATENCY = {"late_opinion", "stale_quote", "wide_spread"}
 """Rules that judge the moment at which an opinion arrives, which a backtest does not know."""
-START = 1_717_372_800_000_000_000  # 2024-06-03T00:00:00Z, where configs/demo.toml begins
+START = 1_717_372_800_000_000_000  # 2024-06-03T00:00:00Z, where configs/two-traders.toml begins
 
 
 class Step(NamedTuple):

@@ -23,7 +23,7 @@ from trader.client import ask
 from trader.config import Config, load
 
 ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "configs" / "demo.toml"
+DEMO = ROOT / "configs" / "two-traders.toml"
 
 
 class World:

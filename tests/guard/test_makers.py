@@ -116,5 +116,5 @@ def test_the_command_writes_its_page(tmp_path, capsys):
     assert run(["guard", "check", *options]) in (0, 1)  # so few rows may miss the optimum
     assert capsys.readouterr().out.count("| persistence | seq_15m |") == 2
     text = out.read_text()
-    assert "`training guard check --maker persistence --specs seq_15m --seeds 1 --pairs 1" in text
+    assert "check --maker persistence --specs seq_15m --seeds 1 --first-seed 1 --pairs 1 " in text
     assert "| persistence | seq_15m | planted | 1 |" in text

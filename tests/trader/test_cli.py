@@ -30,7 +30,7 @@ from trader.statedir import StatePaths, api_token
 MODELS = Path(__file__).parents[2] / "configs" / "models"
 
 ROOT = Path(__file__).parents[2]
-DEMO = str(ROOT / "configs" / "demo.toml")
+DEMO = str(ROOT / "configs" / "two-traders.toml")
 KRAKEN = str(ROOT / "configs" / "paper-kraken.toml")
 
 

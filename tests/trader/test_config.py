@@ -267,7 +267,19 @@ def test_showcase_is_a_trader_that_accepts_expected_losses():
     assert not load([CONFIGS / "paper.toml"], {}).showcase
 
 
-@pytest.mark.parametrize("name", ["demo", "paper", "paper-kraken"])
+def test_two_traders_are_those_of_the_demonstration_but_for_one_model():
+    shown, quick = (load([CONFIGS / name], {}) for name in ("demo.toml", "two-traders.toml"))
+    models = {trader.name: trader.model for trader in quick.traders}
+    assert models == {"scalp": CONFIGS / "models" / "entry-5m", "swing": CONFIGS / "models" / "entry-15m"}
+    swing = next(trader for trader in shown.traders if trader.name == "swing")
+    assert swing.model == CONFIGS / "models" / "council-15m"
+    told = shown.model_dump()
+    for trader in told["traders"]:
+        trader["model"] = models[trader["name"]]
+    assert told == quick.model_dump()
+
+
+@pytest.mark.parametrize("name", ["demo", "two-traders", "paper", "paper-kraken"])
 def test_every_shipped_configuration_is_valid(name):
     config = load([CONFIGS / f"{name}.toml"], {})
     assert config.mode == "paper"

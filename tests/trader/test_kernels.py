@@ -10,7 +10,7 @@ from trader import kernels
 from trader.config import load
 from trader.doctor import examine
 
-DEMO = Path(__file__).parents[2] / "configs" / "demo.toml"
+DEMO = Path(__file__).parents[2] / "configs" / "two-traders.toml"
 
 
 async def test_a_cold_cache_is_filled_before_anything_trades_and_only_once(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from trader.config import load
 from trader.reload import Changes, changed_keys
 from trader.setup import DeskSetup
 
-DEMO = Path(__file__).parents[2] / "configs" / "demo.toml"
+DEMO = Path(__file__).parents[2] / "configs" / "two-traders.toml"
 
 
 class Swaps:

@@ -28,7 +28,7 @@ BAR = 5 * MINUTE
 
 def configured(schedule="kraken", **exchange):
     only = {"universe.instruments": [BTC]} | {f"exchange.{key}": value for key, value in exchange.items()}
-    return with_schedule(load([ROOT / "configs" / "demo.toml"], {}, only), schedule)
+    return with_schedule(load([ROOT / "configs" / "two-traders.toml"], {}, only), schedule)
 
 
 class Hand:

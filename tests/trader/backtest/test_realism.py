@@ -35,7 +35,7 @@ TERMS = {
 def configured(schedule="kraken", *, pairs=(BTC, ETH), **changes):
     only = {"universe.instruments": list(pairs)}
     only |= {key.replace("__", "."): value for key, value in changes.items()}
-    return with_schedule(load([ROOT / "configs" / "demo.toml"], {}, only), schedule)
+    return with_schedule(load([ROOT / "configs" / "two-traders.toml"], {}, only), schedule)
 
 
 class Scripted:

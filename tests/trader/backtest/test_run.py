@@ -34,7 +34,7 @@ TERMS = {
 @pytest.fixture(scope="module")
 def config():
     only = {"universe.instruments": list(PAIRS)}
-    return load([ROOT / "configs" / "demo.toml"], {}, only)
+    return load([ROOT / "configs" / "two-traders.toml"], {}, only)
 
 
 class Scripted:
@@ -195,7 +195,7 @@ def test_instruments_share_a_timeframe(config, tmp_path):
 
 
 def test_the_whole_span_begins_when_features_are_warm_and_ends_with_a_whole_day():
-    config = load([ROOT / "configs" / "demo.toml"], {}, {})
+    config = load([ROOT / "configs" / "two-traders.toml"], {}, {})
     start, end = whole_span(config, MARKET)
     assert start % DAY == 0
     assert end % DAY == 0

@@ -110,7 +110,7 @@ def table(rng, name, terms, bars, boldness):
 
 @pytest.fixture(scope="module")
 def plain():
-    return load([ROOT / "configs" / "demo.toml"], {}, {"universe.instruments": list(SYMBOLS)})
+    return load([ROOT / "configs" / "two-traders.toml"], {}, {"universe.instruments": list(SYMBOLS)})
 
 
 def lived(config, terms, opinions, bars, *, dense, chunk):
@@ -287,7 +287,7 @@ def test_the_made_markets_were_lively():
 @pytest.mark.skipif(not (ROOT / "configs" / "models").is_dir(), reason="needs the shipped models")
 def test_sparse_is_dense_on_the_shipped_market():
     only = {"universe.instruments": ["BTC/USDT", "SOL/USDT"]}
-    config = load([ROOT / "configs" / "demo.toml"], {}, only)
+    config = load([ROOT / "configs" / "two-traders.toml"], {}, only)
     start, _ = whole_span(config, MARKET)
     quick = run(config, MARKET, start, start + 2 * DAY)
     whole = run(config, MARKET, start, start + 2 * DAY, dense=True)

@@ -18,7 +18,7 @@ from trader.evaluation.write import write_report
 from venue.exchange_fees import SCHEDULES
 
 ROOT = Path(__file__).parents[3]
-DEMO = ROOT / "configs" / "demo.toml"
+DEMO = ROOT / "configs" / "two-traders.toml"
 SPAN = ("--from", "2024-06-03", "--to", "2024-06-05")
 
 
@@ -46,7 +46,7 @@ def test_the_folder_has_the_record_and_its_pages(ran):
     record = load(ran / "run")
     assert record.card.schedule == "vip9"
     assert record.card.command == (
-        "trader backtest run --config demo.toml --from 2024-06-03 --to 2024-06-05 "
+        "trader backtest run --config two-traders.toml --from 2024-06-03 --to 2024-06-05 "
         """--set 'universe.instruments=["BTC/USDT", "XRP/USDT"]' --schedule vip9"""
     )
     assert record.trips

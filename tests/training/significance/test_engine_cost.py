@@ -53,7 +53,7 @@ class Coin:
 
 @pytest.fixture(scope="module")
 def record():
-    config = load([ROOT / "configs" / "demo.toml"], {}, {})
+    config = load([ROOT / "configs" / "two-traders.toml"], {}, {})
     hashes = {name: model.model_hash for name, model in load_models(config).items()}
     return run(config, MARKET, START, START + DAYS * DAY, opinions=Coin(hashes)).record("test")
 
