@@ -66,6 +66,9 @@ def value(
 )
 def check(
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Markets of each kind.")] = 3,
+    days: Annotated[
+        int, typer.Option(min=30, help="Length of each market; the last 2/5 are the test.")
+    ] = 180,
     as_json: AsJson = False,
 ) -> None:
     """Prove the pipeline; see `help` above. Exit code 1 if it fails."""
@@ -78,7 +81,7 @@ def check(
         print(HEAD)
     for market in MARKETS:
         for seed in range(1, seeds + 1):
-            finding = check(market, seed)
+            finding = check(market, seed, days=days)
             passed &= finding.passed
             print(msgspec.json.encode(finding).decode() if as_json else as_row(finding), flush=True)
     if not passed:
