@@ -127,6 +127,7 @@ def check(
         str, typer.Option(help="Kinds of model (hybrid,lightgbm,...) to prove on panels instead of trees.")
     ] = "",
     decisions: Annotated[int, typer.Option(min=500, help="With --maker: rows of each instrument.")] = 16_000,
+    markets: Annotated[str, typer.Option(help="With --maker: null, planted or both.")] = "null,planted",
     out: Annotated[Path | None, typer.Option(help="With --maker: Markdown page to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
@@ -142,6 +143,7 @@ def check(
             range(first_seed, first_seed + seeds),
             pairs,
             decisions,
+            markets,
             out,
             as_json=as_json,
         )
@@ -170,6 +172,7 @@ def _prove(
     seeds: range,
     pairs: int,
     decisions: int,
+    markets: str,
     out: Path | None,
     *,
     as_json: bool,
@@ -181,12 +184,15 @@ def _prove(
     named = tuple(name for name in specs.split(",") if name)
     if strange := [name for name in named if name not in SPECS]:
         raise UsageError(f"--specs: expected some of {', '.join(SPECS)}; found {', '.join(strange)}")
+    chosen = [one for one in makers.MARKETS if one in markets.split(",")]
+    if len(chosen) != len(markets.split(",")):
+        raise UsageError(f"--markets: expected some of {', '.join(makers.MARKETS)}; found {markets!r}")
     proofs: list[makers.Proof] = []
     if not as_json:
         print(f"{makers.HEAD}\n{makers.RULE}")
     for name in named:
         spec = SPECS[name]
-        for market in makers.MARKETS:
+        for market in chosen:
             for seed in seeds:
                 fresh = makers.shipped(spec, kinds)
                 found = makers.prove(spec, market, seed, fresh, silent, pairs=pairs, decisions=decisions)
@@ -195,6 +201,7 @@ def _prove(
                     print(_line(proof) if as_json else makers.as_row(proof), flush=True)
     if out is not None:
         drawn = f"--seeds {len(seeds)} --first-seed {seeds.start} --pairs {pairs} --decisions {decisions}"
+        drawn += "" if len(chosen) == len(makers.MARKETS) else f" --markets {markets}"
         command = f"training guard check --maker {','.join(kinds)} --specs {specs} {drawn}"
         text = "\n".join(makers.page(proofs, command)) + "\n"
         out.parent.mkdir(parents=True, exist_ok=True)
