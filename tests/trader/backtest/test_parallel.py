@@ -41,6 +41,7 @@ def test_an_interrupt_that_another_thread_was_given_ends_the_workers():
         time.sleep(1.0)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
+    others = set(multiprocessing.active_children())
     began = time.monotonic()
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -48,7 +49,7 @@ def test_an_interrupt_that_another_thread_was_given_ends_the_workers():
         each(time.sleep, [60, 60], workers=2)
     thread.join()
     assert time.monotonic() - began < 30.0
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 @pytest.mark.parametrize("workers", [1, 2])
