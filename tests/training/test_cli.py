@@ -149,7 +149,7 @@ def test_missing_training_stack_names_the_install_line(tmp_path):
 def test_altered_artifact_is_refused(tmp_path, capsys):
     shutil.copytree(MODELS / "entry-1h", tmp_path / "m")
     card = tmp_path / "m" / "card.json"
-    card.write_text(card.read_text().replace('"version": "1"', '"version": "2"'))
+    card.write_text(card.read_text().replace('"version": "2"', '"version": "3"'))
     assert run(["evaluate", str(tmp_path / "m")]) == 65
     assert "model_hash" in told(capsys)
 

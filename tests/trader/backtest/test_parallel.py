@@ -36,7 +36,15 @@ def test_results_come_in_the_order_of_the_jobs_whoever_works(workers):
     assert multiprocessing.active_children() == []
 
 
-def test_an_interrupt_that_another_thread_was_given_ends_the_workers():
+@pytest.fixture
+def interruptible():
+    """A suite that runs in the background of a shell was started with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_that_another_thread_was_given_ends_the_workers(interruptible):
     def interrupt():
         time.sleep(1.0)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
